@@ -1,0 +1,250 @@
+"""The five kinds of entity a catalog holds, as strict values.
+
+The field names of the original's JSON are the field names here (``providertype``, ``hardwaretypes``, ``dnsSuffix``), so
+its files load unchanged; every optional key may be missing (rule D16), an unknown key is an error.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+Config = dict[str, Any]
+"""A tree of JSON values; strings in it may hold macros."""
+
+ACTIONS = ("install", "configure", "initialize", "start", "stop", "remove")
+"""The actions a service may define, in the order of a service's life."""
+
+
+def _text(value: object) -> object:
+    """Numbers are welcome where the original writes text (``cost: 0.06``, ``flavor: 7``)."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _none_as_empty_list(value: object) -> object:
+    return [] if value is None else value
+
+
+def _none_as_empty_map(value: object) -> object:
+    return {} if value is None else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_none_as_empty_list)]
+Map = Annotated[dict[str, Any], BeforeValidator(_none_as_empty_map)]
+
+
+class Entity(BaseModel):
+    """What all entities share: they are frozen and refuse keys they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    name: Annotated[str, Field(min_length=1, description="The name other entities and requests refer to.")]
+    description: str = ""
+    label: str = ""
+    icon: str = ""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Link(_Part):
+    """A page of the running cluster, shown when it is up; ``url`` may hold macros."""
+
+    label: str = ""
+    url: str
+
+
+class Provider(Entity):
+    """A place machines come from: which plug-in makes them and its settings (never its secrets)."""
+
+    providertype: str
+    provisioner: Map = Field(default_factory=dict)
+
+
+class HardwareOffer(_Part):
+    """What one provider calls a hardware type, and what it costs.
+
+    ``cost`` is a price per hour as decimal text, ``ram`` is in GB, ``disks`` is ``device=GB,...``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+    flavor: Text = ""
+    cost: Text = ""
+    vcpu: Text = ""
+    ram: Text = ""
+    disks: Text = ""
+
+
+class HardwareType(Entity):
+    """A size of machine and what each provider calls it."""
+
+    providermap: dict[str, HardwareOffer] = Field(default_factory=dict)
+
+
+class ImageOffer(_Part):
+    """What one provider calls an image type, and who may log in to it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+    image: Text = ""
+    sshuser: Text = ""
+
+
+class ImageType(Entity):
+    """An operating system image and what each provider calls it."""
+
+    providermap: dict[str, ImageOffer] = Field(default_factory=dict)
+
+
+class Requirements(_Part):
+    """The services another needs (``requires``) or merely follows when they are on the cluster (``uses``)."""
+
+    requires: Names = ()
+    uses: Names = ()
+
+
+class Dependencies(_Part):
+    """How a service relates to others, each by name or by a name another ``provides``."""
+
+    provides: Names = ()
+    conflicts: Names = ()
+    install: Requirements = Requirements()
+    runtime: Requirements = Requirements()
+
+
+class ServiceAction(_Part):
+    """One action of a service: the automator (``type``) that runs it and that automator's fields."""
+
+    type: str = "shell"
+    fields: Map = Field(default_factory=dict)
+
+
+class Provisioner(_Part):
+    """The actions a service defines, by name (see ``ACTIONS``)."""
+
+    actions: dict[str, ServiceAction] = Field(default_factory=dict)
+
+
+class Service(Entity):
+    """Software that runs on nodes: what it depends on and how each action is done.
+
+    ``files`` are the scripts that travel to the node at BOOTSTRAP, path below the service's own folder -> text. The
+    loader fills it from the folder named like the service beside the entity's file.
+    """
+
+    dependencies: Dependencies = Dependencies()
+    provisioner: Provisioner = Provisioner()
+    links: tuple[Link, ...] = ()
+    files: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def actions(self) -> dict[str, ServiceAction]:
+        """The actions this service defines, by lower-case name."""
+        return self.provisioner.actions
+
+
+class Quantities(_Part):
+    """How many nodes a service may be on; None is no bound. ``ratio`` n asks for one per n nodes, rounded up."""
+
+    min: Annotated[int, Field(ge=0)] | None = None
+    max: Annotated[int, Field(ge=0)] | None = None
+    ratio: Annotated[int, Field(ge=1)] | None = None
+
+
+class ServiceConstraint(_Part):
+    """Where a service may be: on which hardware and image types (empty is any), on how many nodes.
+
+    ``spread`` asks for the service's nodes to be spread evenly over the provider's availability zones.
+    """
+
+    hardwaretypes: Names = ()
+    imagetypes: Names = ()
+    quantities: Quantities = Quantities()
+    spread: bool = False
+
+
+class LayoutConstraint(_Part):
+    """Groups of services that must share every node, or must not all share one."""
+
+    mustcoexist: tuple[tuple[str, ...], ...] = ()
+    cantcoexist: tuple[tuple[str, ...], ...] = ()
+
+
+class SizeConstraint(_Part):
+    """How many nodes a cluster may have; ``max`` None is no bound."""
+
+    min: Annotated[int, Field(ge=1)] | None = None
+    max: Annotated[int, Field(ge=1)] | None = None
+
+
+class Constraints(_Part):
+    """Everything a layout must obey."""
+
+    layout: LayoutConstraint = LayoutConstraint()
+    services: dict[str, ServiceConstraint] = Field(default_factory=dict)
+    size: SizeConstraint = SizeConstraint()
+
+
+class Compatibility(_Part):
+    """What may be chosen with a template; an empty list allows everything."""
+
+    hardwaretypes: Names = ()
+    imagetypes: Names = ()
+    services: Names = ()
+
+
+class Defaults(_Part):
+    """What a request gets when it does not say otherwise."""
+
+    services: Names = ()
+    provider: str = ""
+    hardwaretype: str = ""
+    imagetype: str = ""
+    dnsSuffix: str = ""
+    config: Map = Field(default_factory=dict)
+
+    @field_validator("provider", "hardwaretype", "imagetype", "dnsSuffix", mode="before")
+    @classmethod
+    def _blank_when_null(cls, value: object) -> object:
+        return "" if value is None else value
+
+
+class LeaseDuration(_Part):
+    """Initial, longest and extension time: milliseconds or text such as ``2h``, ``7d``; 0 is unlimited."""
+
+    initial: int | str = 0
+    max: int | str = 0
+    step: int | str = 0
+
+
+class Administration(_Part):
+    """Rules an administrator sets for the clusters of a template."""
+
+    leaseduration: LeaseDuration = LeaseDuration()
+
+
+class ClusterTemplate(Entity):
+    """A kind of cluster: its services, what it is compatible with, its constraints and its default config.
+
+    ``parent`` and ``includes`` are merged when the catalog is loaded (rule D10).
+    """
+
+    parent: str = ""
+    includes: Names = ()
+    defaults: Defaults = Defaults()
+    compatibility: Compatibility = Compatibility()
+    constraints: Constraints = Constraints()
+    administration: Administration = Administration()
+    links: tuple[Link, ...] = ()
+
+
+class PartialTemplate(ClusterTemplate):
+    """A piece of a template that others include; when ``immutable``, nobody may set its config keys again."""
+
+    immutable: bool = False

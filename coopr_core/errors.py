@@ -1,0 +1,130 @@
+"""Every failure a user can meet, as one short tree.
+
+Each class has a stable ``code`` (for ``-o json``), the ``exit_code`` of the command that ends with it, a message that
+names the thing and the place, and a ``hint`` that says what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+class CooprError(Exception):
+    """Something went wrong that the user should read about in one message."""
+
+    code: ClassVar[str] = "failed"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as ``-o json`` prints it."""
+        return {"error": self.code, "message": self.message, "hint": self.hint}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with what was given: where (file, line, JSON path) and what.
+
+    ``severity`` is ``"error"`` or ``"warning"``; ``path`` is dotted with list positions in brackets
+    (``constraints.layout.mustcoexist[0]``); ``line`` counts from 1, 0 when unknown.
+    """
+
+    message: str
+    file: str = ""
+    path: str = ""
+    line: int = 0
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        place = self.file + (f":{self.line}" if self.file and self.line else "")
+        return ": ".join(part for part in (place, self.path, self.message) if part)
+
+
+class InvalidInput(CooprError):
+    """What the user gave cannot be used; ``problems`` lists everything found wrong, not only the first."""
+
+    code = "invalid"
+    exit_code = 3
+
+    def __init__(self, message: str, *, hint: str = "", problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  {problem}" for problem in self.problems)])
+
+    def to_json(self) -> dict[str, Any]:
+        """The error with its problems."""
+        places = [
+            {"severity": p.severity, "file": p.file, "line": p.line, "path": p.path, "message": p.message}
+            for p in self.problems
+        ]
+        return {**super().to_json(), "problems": places}
+
+
+class Unreachable(CooprError):
+    """A node does not answer, or answers with the wrong host key."""
+
+    code = "unreachable"
+    exit_code = 4
+
+
+class OutcomeUnknown(Unreachable):
+    """The connection was lost while a command ran: it may or may not have happened."""
+
+    code = "outcome-unknown"
+
+
+class TasksFailed(CooprError):
+    """Tasks of a job failed and the cluster is partial."""
+
+    code = "tasks-failed"
+    exit_code = 5
+
+
+class OverQuota(CooprError):
+    """The request exceeds what the tenant or the provider may give."""
+
+    code = "over-quota"
+    exit_code = 6
+
+
+class TimedOut(CooprError):
+    """What was waited for did not happen in time."""
+
+    code = "timed-out"
+    exit_code = 7
+
+
+class NotFound(CooprError):
+    """No such cluster, template, service, task or file."""
+
+    code = "not-found"
+    exit_code = 8
+
+
+class Busy(CooprError):
+    """Another job is running on the cluster."""
+
+    code = "busy"
+    exit_code = 9
+
+
+class Refused(CooprError):
+    """The cluster's state or protection, or a missing confirmation, forbids it."""
+
+    code = "refused"
+    exit_code = 10
+
+
+class Interrupted(CooprError):
+    """Stopped by the user; the state is saved."""
+
+    code = "interrupted"
+    exit_code = 130

@@ -1,0 +1,89 @@
+"""What a provider plug-in must do: four calls, each safe to repeat.
+
+A plug-in is a class named by an entry point of the group ``coopr.providers``; it is made with the provider's settings
+(the catalog's ``provisioner`` fields, overlaid by its block's values). All calls may block and are made from threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRequest:
+    """One machine to make.
+
+    ``token`` is the idempotency key: a second ``create`` with it finds the first one's machine. ``authorized_key`` is
+    the public key, in OpenSSH form, that must be let in.
+    """
+
+    token: str
+    cluster_id: str
+    cluster_name: str
+    node: int
+    host_name: str
+    flavor: str
+    image: str
+    ssh_user: str
+    authorized_key: str
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine a provider made. A node is an address and a port everywhere, never an address alone.
+
+    ``addresses`` has ``access_v4`` (reachable by us) and ``bind_v4`` (for services to bind to); ``host_keys`` are the
+    pinned keys, ``"<type> <base64>"``; ``root`` is the folder its paths live below (``/`` on a real machine).
+    """
+
+    token: str
+    provider_id: str
+    cluster_id: str
+    node: int
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    port: int = 22
+    ssh_user: str = ""
+    host_keys: Sequence[str] = ()
+    root: str = "/"
+
+    def to_json(self) -> dict[str, Any]:
+        """The machine as the store keeps it."""
+        return {
+            "token": self.token,
+            "provider_id": self.provider_id,
+            "cluster_id": self.cluster_id,
+            "node": self.node,
+            "addresses": dict(self.addresses),
+            "port": self.port,
+            "ssh_user": self.ssh_user,
+            "host_keys": list(self.host_keys),
+            "root": self.root,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Machine:
+        """The machine the store kept."""
+        return cls(**value)
+
+
+class Provider(Protocol):
+    """Makes and unmakes machines."""
+
+    def create(self, request: MachineRequest) -> Machine:
+        """Ask for a machine: accepted, not yet usable. Idempotent by ``request.token``."""
+
+    def confirm(self, machine: Machine) -> Machine:
+        """Wait until the machine is usable: addresses known, SSH answers, host keys known.
+
+        Also called for a machine that stopped answering: it may bring it back, and must not make a new one.
+        Raises ``Unreachable`` when it does not get there.
+        """
+
+    def delete(self, machine: Machine) -> None:
+        """Delete the machine and end all that runs on it; one that is gone already is a success."""
+
+    def find(self, cluster_id: str) -> list[Machine]:
+        """Every machine that carries the cluster's tag, whether the store knows it or not."""
