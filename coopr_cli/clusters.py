@@ -1,0 +1,160 @@
+"""`coopr list`, `status` and `show`: what clusters there are and how they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from coopr_cli.output import ago, output_option, print_data, print_table, span
+
+if TYPE_CHECKING:
+    from coopr_core.cluster.records import ClusterRecord, JobRecord, NodeRecord
+    from coopr_core.store import Store
+
+
+@click.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also the deleted ones.")
+@output_option
+def list_command(everything: bool, output: str) -> None:
+    """List clusters: name, id, state, template, provider, nodes, age."""
+    from coopr_core.store import Store
+
+    with Store.open() as store:
+        rows = [_summary(store, cluster) for cluster in store.clusters(terminated=everything)]
+    if output != "table":
+        print_data(rows, output)
+        return
+    print_table(
+        ("name", "id", "state", "template", "provider", ">nodes", "age"),
+        [(r["name"], r["id"], r["state"], r["template"], r["provider"], r["nodes"], ago(r["created_at"])) for r in rows],
+        empty="No clusters. Make one with 'coopr create --template nats --nodes 3'.",
+    )
+
+
+@click.command("status")
+@click.argument("cluster", default="")
+@output_option
+def status_command(cluster: str, output: str) -> None:
+    """Show how a cluster and its last job are doing; without CLUSTER, how all of them are."""
+    from coopr_core.store import Store
+
+    with Store.open() as store:
+        found = [store.cluster(cluster)] if cluster else store.clusters()
+        rows = [{**_summary(store, each), "job": _job_summary(store, each)} for each in found]
+    if output != "table":
+        print_data(rows[0] if cluster else rows, output)
+        return
+    print_table(
+        ("cluster", "state", ">nodes", "last job", "operation", "job state", "tasks", "took"),
+        [(r["name"], r["state"], r["nodes"], *_job_cells(r["job"])) for r in rows],
+        empty="No clusters.",
+    )
+    for row in rows:
+        if row["job"] and row["job"]["message"]:
+            click.echo(f"\n{row['name']}: {row['job']['message']}")
+
+
+@click.command("show")
+@click.argument("cluster")
+@output_option
+def show_command(cluster: str, output: str) -> None:
+    """Show everything known about a cluster: its nodes with addresses and services, its links and jobs."""
+    from coopr_core.store import Store
+
+    with Store.open() as store:
+        record = store.cluster(cluster, terminated=True)
+        nodes = store.nodes(record.id)
+        jobs = store.jobs(record.id)
+        details = {
+            **_summary(store, record),
+            "owner": record.owner,
+            "services": sorted({service for node in nodes for service in node.services}),
+            "links": _links(store, record),
+            "nodes": [_node(node) for node in nodes],
+            "jobs": [_job(store, job) for job in jobs],
+            "config": record.config,
+        }
+    if output != "table":
+        print_data(details, output)
+        return
+    click.secho(f"{record.name} ({record.id})", bold=True, nl=False)
+    click.echo(f"  {details['state']}  template {record.template}  provider {record.provider}  owner {record.owner}")
+    click.echo()
+    print_table(
+        (">node", "host name", "address", "state", "hardware type", "services"),
+        [
+            (n["number"], n["host_name"], n["address"], n["state"], n["hardware_type"], ", ".join(n["services"]))
+            for n in details["nodes"]
+        ],
+    )
+    if details["links"]:
+        click.echo()
+        print_table(("link", "url"), [(link["label"], link["url"]) for link in details["links"]])
+    click.echo()
+    print_table(
+        ("job", "operation", "state", "tasks", "took", "Prefect flow run"),
+        [(j["id"], j["operation"], j["state"], j["done"], span(j["seconds"]), j["flow_run_id"]) for j in details["jobs"]],
+    )
+
+
+def _summary(store: Store, cluster: ClusterRecord) -> dict[str, Any]:
+    return {
+        "name": cluster.name,
+        "id": cluster.id,
+        "state": cluster.state.value,
+        "template": cluster.template,
+        "provider": cluster.provider,
+        "nodes": len(store.nodes(cluster.id)),
+        "created_at": cluster.created_at,
+        "expires_at": cluster.expires_at,
+    }
+
+
+def _job(store: Store, job: JobRecord) -> dict[str, Any]:
+    counts = store.task_counts(job.id)
+    seconds = (job.ended_at - job.started_at).total_seconds() if job.ended_at and job.started_at else None
+    return {
+        "id": job.id,
+        "operation": job.operation,
+        "state": job.state.value,
+        "done": f"{counts.get('COMPLETE', 0)}/{sum(counts.values())}",
+        "tasks": {getattr(state, "value", state): count for state, count in counts.items()},
+        "started_at": job.started_at,
+        "ended_at": job.ended_at,
+        "seconds": seconds,
+        "flow_run_id": job.flow_run_id,
+        "message": job.message,
+    }
+
+
+def _job_summary(store: Store, cluster: ClusterRecord) -> dict[str, Any] | None:
+    jobs = store.jobs(cluster.id)
+    return _job(store, jobs[-1]) if jobs else None
+
+
+def _job_cells(job: dict[str, Any] | None) -> tuple[object, ...]:
+    if job is None:
+        return ("", "", "", "", "")
+    return (job["id"], job["operation"], job["state"], job["done"], span(job["seconds"]))
+
+
+def _node(node: NodeRecord) -> dict[str, Any]:
+    machine = node.machine or {}
+    address = machine.get("addresses", {}).get("access_v4", "")
+    return {
+        "number": node.number,
+        "host_name": node.host_name,
+        "state": node.state.value,
+        "address": f"{address}:{machine['port']}" if address else "",
+        "hardware_type": node.hardware_type,
+        "image_type": node.image_type,
+        "services": list(node.services),
+        "provider_id": machine.get("provider_id", ""),
+    }
+
+
+def _links(store: Store, cluster: ClusterRecord) -> list[dict[str, str]]:
+    from flows.links import cluster_links
+
+    return cluster_links(store, cluster)

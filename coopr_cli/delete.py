@@ -1,0 +1,39 @@
+"""`coopr delete`: removes a cluster with all its machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from coopr_cli.confirm import confirm
+from coopr_cli.job import run_flow
+from coopr_cli.output import output_option, print_data
+
+
+@click.command("delete")
+@click.argument("clusters", nargs=-1, required=True, metavar="CLUSTER...")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@output_option
+def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
+    """Delete clusters, by name or id: ends everything on their nodes and removes the machines."""
+    from coopr_core.store import Store
+
+    with Store.open() as store:
+        found = [store.cluster(reference) for reference in clusters]
+        count = sum(len(store.nodes(cluster.id)) for cluster in found)
+        names = ", ".join(cluster.name for cluster in found)
+        confirm(f"Delete {names} with {count} nodes?", yes=yes)
+        summaries = []
+        for cluster in found:
+
+            def flow(cluster_id: str = cluster.id) -> Any:
+                from flows import delete_cluster
+
+                return delete_cluster(cluster_id)
+
+            summaries.append(run_flow(store, cluster.id, "CLUSTER_DELETE", flow, quiet=output != "table"))
+            if output == "table":
+                click.echo(f"Cluster {cluster.name} ({cluster.id}) is deleted.")
+    if output != "table":
+        print_data(summaries if len(summaries) > 1 else summaries[0], output)

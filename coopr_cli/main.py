@@ -1,0 +1,134 @@
+"""The `coopr` command: finds the command, runs it, and turns every failure into one message and its exit code.
+
+Nothing heavy is imported before a command needs it: the list of commands with their short helps is a table here, and
+a command's module is imported when the command is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version as distribution_version
+
+import click
+
+from coopr_core.errors import CooprError, Interrupted, InvalidInput
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "plan": ("coopr_cli.plan", "Show the layout and the stages a cluster would get; change nothing."),
+    "create": ("coopr_cli.create", "Create a cluster from a template."),
+    "delete": ("coopr_cli.delete", "Delete a cluster and all its machines."),
+    "list": ("coopr_cli.clusters", "List clusters."),
+    "status": ("coopr_cli.clusters", "Show how a cluster and its running job are doing."),
+    "show": ("coopr_cli.clusters", "Show everything known about a cluster."),
+    "tasks": ("coopr_cli.tasks", "List the tasks of a cluster's job."),
+    "logs": ("coopr_cli.tasks", "Print the log of a task, or of all tasks of a cluster."),
+    "ssh": ("coopr_cli.access", "Log in to a node."),
+    "exec": ("coopr_cli.access", "Run a command on the nodes of a cluster."),
+    "catalog": ("coopr_cli.catalog", "List, show and check templates, services and the rest of the catalog."),
+    "deploy": ("coopr_cli.server", "Publish the flows as Prefect deployments."),
+    "server": ("coopr_cli.server", "Start, stop and inspect the Prefect server that coopr uses."),
+}
+
+
+class LazyCommands(click.Group):
+    """A group whose commands are imported when called; its help needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of a cluster's life."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called ``cmd_name``, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands with their short helps, from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with near names when there is no such command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=2)
+            ctx.fail(f"no such command {args[0]!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"coopr {distribution_version('coopr-prefect')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyCommands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 differences found, 3 invalid input, 4 unreachable, 5 tasks failed, "
+    "6 no layout or quota, 7 timed out, 8 not found, 9 busy, 10 refused, 130 interrupted.",
+)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="The version.")
+def cli() -> None:
+    """Templates and constraints in, a running cluster out."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with the documented code.
+
+    This is the process's outermost edge: a failure that is not a ``CooprError`` is a bug and shows its traceback.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = cli.main(args=words, prog_name="coopr", standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+    except click.Abort:
+        code = _report(Interrupted("interrupted"), words)
+    except KeyboardInterrupt:
+        code = _report(Interrupted("interrupted"), words)
+    except click.UsageError as error:
+        help_command = error.ctx.command_path if error.ctx else "coopr"
+        code = _report(InvalidInput(error.format_message(), hint=f"see '{help_command} --help'"), words)
+    except click.ClickException as error:
+        code = _report(InvalidInput(error.format_message()), words)
+    except CooprError as error:
+        code = _report(error, words)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code)
+
+
+def wants_json(words: Sequence[str]) -> bool:
+    """Whether the command line asks for JSON, also when it could not be parsed."""
+    end = words.index("--") if "--" in words else len(words)
+    known = list(words[:end])
+    pairs = zip(known, [*known[1:], ""], strict=True)
+    return "--json" in known or "-ojson" in known or "--output=json" in known or any(
+        flag in ("-o", "--output") and value == "json" for flag, value in pairs
+    )
+
+
+def _report(error: CooprError, words: Sequence[str]) -> int:
+    if wants_json(words):
+        click.echo(json.dumps({**error.to_json(), "exit_code": error.exit_code}, indent=2, ensure_ascii=False))
+    else:
+        click.secho("Error: ", nl=False, err=True, fg="red", bold=True)
+        click.echo(str(error), err=True)
+        if error.hint:
+            click.secho("  hint: ", nl=False, err=True, fg="cyan")
+            click.echo(error.hint, err=True)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""How the command prints what it read: tables for people, JSON and YAML for programs. Data on stdout, the rest on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FORMATS = ("table", "json", "yaml")
+STATE_STYLES = {
+    "ACTIVE": "green",
+    "COMPLETE": "green",
+    "RUNNING": "yellow",
+    "PENDING": "yellow",
+    "FAILED": "bold red",
+    "INCOMPLETE": "red",
+    "INCONSISTENT": "red",
+    "INTERRUPTED": "magenta",
+    "ABORTED": "magenta",
+    "TERMINATED": "dim",
+}
+
+
+def output_option(command: F) -> F:
+    """Adds ``-o table|json|yaml`` and ``--json``; the command gets the format as ``output``."""
+
+    def as_json(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+        if wanted:
+            ctx.params["output"] = "json"
+
+    def chosen(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+        already: str = ctx.params.get("output", "")
+        return already or value
+
+    command = click.option(
+        "--json", is_flag=True, expose_value=False, callback=as_json, is_eager=True, help="Short for -o json."
+    )(command)
+    return click.option(
+        "-o", "--output", type=click.Choice(FORMATS), default="table", callback=chosen, help="How to print it."
+    )(command)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console; plain and unwrapped when its stream is not a terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 200
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=not stream.isatty())
+
+
+def print_data(value: Any, output: str) -> None:
+    """Print ``value`` (JSON-able) as JSON or YAML on stdout."""
+    if output == "json":
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    else:
+        import yaml
+
+        plain = json.loads(json.dumps(value, default=str))
+        click.echo(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", empty: str = "") -> None:
+    """Print rows under upper-case column heads, without lines; a cell that is a known state is coloured."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title) or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(column.lstrip(">").upper(), justify="right" if right else "left", overflow="fold")
+    count = 0
+    for row in rows:
+        count += 1
+        table.add_row(*(_cell(value) for value in row))
+    if count:
+        console().print(table)
+    elif empty:
+        click.echo(empty, err=True)
+
+
+def _cell(value: object) -> str:
+    from rich.markup import escape
+
+    text = "-" if value is None or value == "" else str(value)
+    style = STATE_STYLES.get(text)
+    return f"[{style}]{text}[/]" if style else escape(text)
+
+
+def ago(moment: datetime | None) -> str:
+    """How long ago, in one unit: ``42s``, ``7m``, ``3h``, ``12d``."""
+    return "-" if moment is None else span((datetime.now(UTC) - moment).total_seconds())
+
+
+def span(seconds: float | None) -> str:
+    """A duration in one or two units: ``0.4s``, ``42s``, ``3m 5s``, ``2h 10m``, ``4d 3h``."""
+    if seconds is None:
+        return "-"
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = int(seconds)
+    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size}{unit}" + (f" {rest}{smaller}" if rest else "")
+    return f"{whole}s"

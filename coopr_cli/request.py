@@ -1,0 +1,163 @@
+"""The options that describe a cluster, shared by `plan` and `create`, and the request they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from coopr_core.errors import InvalidInput, Problem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """What the user typed about the cluster wanted, config files and settings already merged."""
+
+    template: str
+    size: int | None = None
+    services: tuple[str, ...] | None = None
+    provider: str | None = None
+    hardware_type: str | None = None
+    image_type: str | None = None
+    config: dict[str, Any] | None = None
+    config_mode: str = "merge"
+    dns_suffix: str | None = None
+    lease: str | None = None
+    optimize: str = "preference"
+    catalog: tuple[str, ...] = field(default=())
+
+    def values(self, name: str) -> dict[str, Any]:
+        """The fields of a ``ClusterRequest`` called ``name``."""
+        return {
+            "name": name,
+            "template": self.template,
+            "size": self.size,
+            "services": self.services,
+            "provider": self.provider,
+            "hardware_type": self.hardware_type,
+            "image_type": self.image_type,
+            "config": self.config,
+            "config_mode": self.config_mode,
+            "dns_suffix": self.dns_suffix,
+            "lease": self.lease,
+            "optimize": self.optimize,
+        }
+
+
+def catalog_option(command: F) -> F:
+    """Adds ``--catalog DIR`` (repeatable), passed on as ``catalog``."""
+    return click.option(
+        "--catalog",
+        multiple=True,
+        metavar="DIR",
+        help="A catalog folder to add to the builtin one; may be repeated, later ones override.",
+    )(command)
+
+
+def request_options(command: F) -> F:
+    """Adds the options that describe a cluster; ``gather`` turns them into ``RequestOptions``."""
+    for option in reversed(
+        [
+            click.option("-t", "--template", required=True, help="The cluster template."),
+            click.option("-n", "--nodes", "--size", "nodes", type=int, help="How many nodes (default: the template's least)."),
+            click.option("--services", help="Comma-separated services (default: the template's)."),
+            click.option("--provider", help="Where machines come from (default: the template's)."),
+            click.option("--hardware-type", "--hardware", help="One hardware type for all nodes."),
+            click.option("--image-type", "--image", help="One image type for all nodes."),
+            click.option(
+                "--config",
+                "config_files",
+                multiple=True,
+                metavar="FILE",
+                help="Config (YAML or JSON) merged over the template's; may be repeated.",
+            ),
+            click.option(
+                "--set",
+                "settings",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="One config value, e.g. nats.port=4333; '\\.' is a dot inside a key. May be repeated.",
+            ),
+            click.option("--replace-config", is_flag=True, help="Put the config in place of the template's, do not merge."),
+            click.option("--dns-suffix", help="The domain of the host names (default: the template's, else 'local')."),
+            click.option("--optimize", type=click.Choice(["preference", "cost"]), default="preference", help="Prefer the template's order, or the least price."),
+        ]
+    ):
+        command = option(command)
+    return catalog_option(command)
+
+
+def gather(options: dict[str, Any]) -> RequestOptions:
+    """The request options among a command's parameters; raises ``InvalidInput`` for a config that cannot be read."""
+    services = options["services"]
+    return RequestOptions(
+        template=options["template"],
+        size=options["nodes"],
+        services=None if services is None else tuple(name.strip() for name in services.split(",") if name.strip()),
+        provider=options["provider"],
+        hardware_type=options["hardware_type"],
+        image_type=options["image_type"],
+        config=read_config(options["config_files"], options["settings"]),
+        config_mode="replace" if options["replace_config"] else "merge",
+        dns_suffix=options["dns_suffix"],
+        lease=options.get("lease"),
+        optimize=options["optimize"],
+        catalog=tuple(str(Path(path).absolute()) for path in options["catalog"]),
+    )
+
+
+def read_config(files: Sequence[str], settings: Sequence[str]) -> dict[str, Any] | None:
+    """Config files merged in order, then ``KEY=VALUE`` settings over them; None when nothing was given."""
+    from coopr_core.cluster.config import merge_config
+
+    config: dict[str, Any] = {}
+    for file in files:
+        config = merge_config(config, _read_file(file))
+    for setting in settings:
+        config = merge_config(config, _read_setting(setting))
+    return config if files or settings else None
+
+
+def _read_file(file: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        value = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidInput(f"config file {file} cannot be read: {reason}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        what = str(getattr(error, "problem", None) or "not valid YAML or JSON")
+        problem = Problem(what, file=file, line=mark.line + 1 if mark else 0)
+        raise InvalidInput(f"config file {file} is not valid YAML or JSON", problems=[problem]) from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidInput(
+            f"config file {file} must hold a map of keys, not {'a list' if isinstance(value, list) else repr(value)}"
+        )
+    return value
+
+
+def _read_setting(setting: str) -> dict[str, Any]:
+    import yaml
+
+    key, equals, text = setting.partition("=")
+    parts = [part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", key)]
+    if not equals or not all(parts):
+        raise InvalidInput(f"--set {setting!r} is not KEY=VALUE", hint="for example: --set nats.port=4333")
+    try:
+        value: Any = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError:
+        value = text
+    for part in reversed(parts):
+        value = {part: value}
+    result: dict[str, Any] = value
+    return result

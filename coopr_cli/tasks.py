@@ -1,0 +1,115 @@
+"""`coopr tasks` and `coopr logs`: what a job did, task by task, and every line it printed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from coopr_cli.output import output_option, print_data, print_table, span
+from coopr_core.errors import NotFound
+
+if TYPE_CHECKING:
+    from coopr_core.cluster.records import TaskRecord
+    from coopr_core.store import Store
+
+
+@click.command("tasks")
+@click.argument("cluster")
+@click.option("--job", default="", help="A job's id or number (default: the last one).")
+@click.option("--failed", is_flag=True, help="Only tasks that failed.")
+@output_option
+def tasks_command(cluster: str, job: str, failed: bool, output: str) -> None:
+    """List the tasks of CLUSTER's last job, in the order they run."""
+    from coopr_core.store import Store
+
+    with Store.open() as store:
+        tasks = [task for task in store.tasks(_job_id(store, cluster, job)) if not failed or task.state.name == "FAILED"]
+        rows = [_task(store, task) for task in tasks]
+    if output != "table":
+        print_data(rows, output)
+        return
+    print_table(
+        ("task", ">stage", ">node", "action", "service", "state", ">attempts", ">took"),
+        [
+            (r["id"], r["stage"], r["node"], r["action"], r["service"], r["state"], r["attempts"], span(r["seconds"]))
+            for r in rows
+        ],
+        empty="No tasks.",
+    )
+
+
+@click.command("logs")
+@click.argument("subject", metavar="TASK|CLUSTER")
+@click.option("-f", "--follow", is_flag=True, help="Go on printing as lines arrive, until the job ends.")
+@click.option("--job", default="", help="With CLUSTER: a job's id or number (default: the last one).")
+def logs_command(subject: str, follow: bool, job: str) -> None:
+    """Print the log of a task (00000015-044-275), or of all tasks of a cluster's last job."""
+    from coopr_core.cluster.ids import is_task_id
+    from coopr_core.store import Store
+
+    with Store.open() as store:
+        if is_task_id(subject):
+            tasks = [store.task(subject)]
+            job_id = tasks[0].job_id
+        else:
+            job_id = _job_id(store, subject, job)
+            tasks = store.tasks(job_id)
+        several = len(tasks) > 1
+        positions: dict[str, int] = {}
+        while True:
+            ended = store.job(job_id).ended_at is not None
+            for task in store.tasks(job_id) if several else tasks:
+                _print_new(store, task, positions, several=several)
+            if not follow or ended:
+                break
+            time.sleep(0.5)
+
+
+def _print_new(store: Store, task: TaskRecord, positions: dict[str, int], *, several: bool) -> None:
+    prefix = f"{task.id} | " if several else ""
+    for path in _log_files(store, task):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            file.seek(positions.get(str(path), 0))
+            for line in iter(file.readline, ""):
+                click.echo(prefix + line.rstrip("\n"))
+            positions[str(path)] = file.tell()
+
+
+def _log_files(store: Store, task: TaskRecord) -> Iterator[Path]:
+    named = dict.fromkeys(attempt.log for attempt in store.attempts(task.id) if attempt.log)
+    return (path for path in map(Path, named) if path.exists())
+
+
+def _job_id(store: Store, cluster: str, job: str) -> str:
+    record = store.cluster(cluster, terminated=True)
+    jobs = store.jobs(record.id)
+    if not jobs:
+        raise NotFound(f"cluster {record.name} has no jobs yet")
+    if not job:
+        return jobs[-1].id
+    for candidate in jobs:
+        if job == candidate.id or (job.isdigit() and int(job) == int(candidate.id.split("-")[1])):
+            return candidate.id
+    raise NotFound(f"cluster {record.name} has no job {job}", hint=f"its jobs: {', '.join(each.id for each in jobs)}")
+
+
+def _task(store: Store, task: TaskRecord) -> dict[str, Any]:
+    seconds = (task.ended_at - task.started_at).total_seconds() if task.ended_at and task.started_at else None
+    return {
+        "id": task.id,
+        "stage": task.stage,
+        "node": task.node,
+        "action": task.action,
+        "service": task.service,
+        "state": task.state.value,
+        "attempts": task.attempts,
+        "seconds": seconds,
+        "started_at": task.started_at,
+        "ended_at": task.ended_at,
+        "message": task.message,
+        "task_run_id": task.task_run_id,
+    }

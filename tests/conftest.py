@@ -1,0 +1,45 @@
+"""What all tests share: nothing of the user's own state is touched, and the gate does not accept missing parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+PARTS_REQUIRED = os.environ.get("COOPR_REQUIRE_PARTS") == "1"
+ONLY_HERE = ("needs root", "needs an ordinary user", "only on macOS")
+"""Skips the gate accepts: they depend on who runs the tests, and the gate runs them as both."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A state folder of the test run's own, and no setting of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("COOPR_") and name not in _KEPT]:
+            patch.delenv(name)
+        for name in ("PREFECT_API_URL", "PREFECT_PROFILE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("COOPR_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+_KEPT = ("COOPR_SHARED", "COOPR_REQUIRE_PARTS")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With COOPR_REQUIRE_PARTS=1 a test skipped for want of a part fails the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not PARTS_REQUIRED or reporter is None:
+        return
+    missing = []
+    for report in reporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(accepted in reason for accepted in ONLY_HERE):
+            missing.append(f"{report.nodeid}: {reason}")
+    if missing:
+        reporter.write_line("\nSkipped for want of a part that must be there:", red=True)
+        for line in missing:
+            reporter.write_line(f"  {line}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
