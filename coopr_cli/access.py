@@ -15,9 +15,10 @@ from coopr_cli.output import output_option, print_data
 from coopr_core.errors import InvalidInput, NotFound, Unreachable
 
 if TYPE_CHECKING:
+    from coopr_core.remote.pool import Sessions
+
     from coopr_core.cluster.records import ClusterRecord, NodeRecord
     from coopr_core.providers.contract import Machine
-    from coopr_core.remote.pool import Sessions
     from coopr_core.store import Store
 
 
@@ -59,8 +60,9 @@ def exec_command(
     from concurrent.futures import ThreadPoolExecutor
 
     from coopr_core.remote.pool import Sessions
-    from coopr_core.store import Store
     from flows.runtime import client_key
+
+    from coopr_core.store import Store
 
     with Store.open() as store:
         record = store.cluster(cluster)
@@ -123,8 +125,9 @@ def _select(
 
 
 def _woken(store: Store, cluster: ClusterRecord, node: NodeRecord) -> Machine:
-    from coopr_core.providers.contract import Machine
     from flows.runtime import cluster_provider
+
+    from coopr_core.providers.contract import Machine
 
     if not node.machine:
         raise NotFound(f"node {node.number} of cluster {cluster.name} has no machine (state {node.state.value})")

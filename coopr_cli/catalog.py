@@ -55,7 +55,9 @@ def list_entities(kind: str | None, catalog: tuple[str, ...], output: str) -> No
 def show_entity(name: str, kind: str | None, catalog: tuple[str, ...], output: str) -> None:
     """Show one entity, merged with its parents, as YAML (or -o json)."""
     loaded = _load(catalog)
-    found = {each: _entities(loaded, each)[name] for each in ([kind] if kind else KINDS) if name in _entities(loaded, each)}
+    found = {
+        each: _entities(loaded, each)[name] for each in ([kind] if kind else KINDS) if name in _entities(loaded, each)
+    }
     if not found:
         from difflib import get_close_matches
 

@@ -27,7 +27,10 @@ def list_command(everything: bool, output: str) -> None:
         return
     print_table(
         ("name", "id", "state", "template", "provider", ">nodes", "age"),
-        [(r["name"], r["id"], r["state"], r["template"], r["provider"], r["nodes"], ago(r["created_at"])) for r in rows],
+        [
+            (r["name"], r["id"], r["state"], r["template"], r["provider"], r["nodes"], ago(r["created_at"]))
+            for r in rows
+        ],
         empty="No clusters. Make one with 'coopr create --template nats --nodes 3'.",
     )
 
@@ -94,7 +97,10 @@ def show_command(cluster: str, output: str) -> None:
     click.echo()
     print_table(
         ("job", "operation", "state", "tasks", "took", "Prefect flow run"),
-        [(j["id"], j["operation"], j["state"], j["done"], span(j["seconds"]), j["flow_run_id"]) for j in details["jobs"]],
+        [
+            (j["id"], j["operation"], j["state"], j["done"], span(j["seconds"]), j["flow_run_id"])
+            for j in details["jobs"]
+        ],
     )
 
 

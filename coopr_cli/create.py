@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output_option
-def create_command(name: str, output: str, yes: bool, max_concurrency: int | None, schedule: str, **options: Any) -> None:
+def create_command(
+    name: str, output: str, yes: bool, max_concurrency: int | None, schedule: str, **options: Any
+) -> None:
     """Create a cluster. NAME defaults to the template's name and a number."""
-    from coopr_core.store import Store
     from flows.preparation import prepare_create
+
+    from coopr_core.store import Store
 
     wanted = gather(options)
     with Store.open() as store:
@@ -57,7 +60,9 @@ def create_command(name: str, output: str, yes: bool, max_concurrency: int | Non
     for link in summary["links"]:
         click.echo(f"  {link['label']}: {link['url']}")
     click.echo(f"  Prefect: {summary['flow_run_url']}")
-    click.echo(f"Look at it with 'coopr show {name}', log in with 'coopr ssh {name}', remove it with 'coopr delete {name}'.")
+    click.echo(
+        f"Look at it with 'coopr show {name}', log in with 'coopr ssh {name}', remove it with 'coopr delete {name}'."
+    )
 
 
 def _free_name(store: Store, template: str) -> str:

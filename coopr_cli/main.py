@@ -113,8 +113,11 @@ def wants_json(words: Sequence[str]) -> bool:
     end = words.index("--") if "--" in words else len(words)
     known = list(words[:end])
     pairs = zip(known, [*known[1:], ""], strict=True)
-    return "--json" in known or "-ojson" in known or "--output=json" in known or any(
-        flag in ("-o", "--output") and value == "json" for flag, value in pairs
+    return (
+        "--json" in known
+        or "-ojson" in known
+        or "--output=json" in known
+        or any(flag in ("-o", "--output") and value == "json" for flag, value in pairs)
     )
 
 

@@ -11,9 +11,10 @@ from coopr_cli.output import output_option, print_data, print_table
 from coopr_cli.request import gather, request_options
 
 if TYPE_CHECKING:
+    from flows.preparation import Preparation
+
     from coopr_core.cluster.layout import ClusterLayout, Node
     from coopr_core.planner import Plan
-    from flows.preparation import Preparation
 
 
 @click.command("plan")

@@ -43,7 +43,9 @@ def shown(store: Store, find_job: Callable[[], JobRecord | None], *, quiet: bool
         thread.join(timeout=10)
 
 
-def _watch(store: Store, find_job: Callable[[], JobRecord | None], view: Terminal | Lines, stop: threading.Event) -> None:
+def _watch(
+    store: Store, find_job: Callable[[], JobRecord | None], view: Terminal | Lines, stop: threading.Event
+) -> None:
     job: JobRecord | None = None
     with view:
         while True:
@@ -74,7 +76,9 @@ class Lines:
             ended = (task.id, task.state.name)
             if task.ended_at and ended not in self._told and task.state.name in ("COMPLETE", "FAILED"):
                 self._told.add(ended)
-                click.echo(f"[{done}/{len(tasks)}] {task.id} {title(task)} {task.state.name.lower()} {_took(task)}", err=True)
+                click.echo(
+                    f"[{done}/{len(tasks)}] {task.id} {title(task)} {task.state.name.lower()} {_took(task)}", err=True
+                )
 
 
 class Terminal:

@@ -65,7 +65,9 @@ def request_options(command: F) -> F:
     for option in reversed(
         [
             click.option("-t", "--template", required=True, help="The cluster template."),
-            click.option("-n", "--nodes", "--size", "nodes", type=int, help="How many nodes (default: the template's least)."),
+            click.option(
+                "-n", "--nodes", "--size", "nodes", type=int, help="How many nodes (default: the template's least)."
+            ),
             click.option("--services", help="Comma-separated services (default: the template's)."),
             click.option("--provider", help="Where machines come from (default: the template's)."),
             click.option("--hardware-type", "--hardware", help="One hardware type for all nodes."),
@@ -84,9 +86,16 @@ def request_options(command: F) -> F:
                 metavar="KEY=VALUE",
                 help="One config value, e.g. nats.port=4333; '\\.' is a dot inside a key. May be repeated.",
             ),
-            click.option("--replace-config", is_flag=True, help="Put the config in place of the template's, do not merge."),
+            click.option(
+                "--replace-config", is_flag=True, help="Put the config in place of the template's, do not merge."
+            ),
             click.option("--dns-suffix", help="The domain of the host names (default: the template's, else 'local')."),
-            click.option("--optimize", type=click.Choice(["preference", "cost"]), default="preference", help="Prefer the template's order, or the least price."),
+            click.option(
+                "--optimize",
+                type=click.Choice(["preference", "cost"]),
+                default="preference",
+                help="Prefer the template's order, or the least price.",
+            ),
         ]
     ):
         command = option(command)

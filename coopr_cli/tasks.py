@@ -27,7 +27,9 @@ def tasks_command(cluster: str, job: str, failed: bool, output: str) -> None:
     from coopr_core.store import Store
 
     with Store.open() as store:
-        tasks = [task for task in store.tasks(_job_id(store, cluster, job)) if not failed or task.state.name == "FAILED"]
+        tasks = [
+            task for task in store.tasks(_job_id(store, cluster, job)) if not failed or task.state.name == "FAILED"
+        ]
         rows = [_task(store, task) for task in tasks]
     if output != "table":
         print_data(rows, output)
@@ -49,6 +51,7 @@ def tasks_command(cluster: str, job: str, failed: bool, output: str) -> None:
 def logs_command(subject: str, follow: bool, job: str) -> None:
     """Print the log of a task (00000015-044-275), or of all tasks of a cluster's last job."""
     from coopr_core.cluster.ids import is_task_id
+
     from coopr_core.store import Store
 
     with Store.open() as store:

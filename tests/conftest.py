@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,15 +17,21 @@ ONLY_HERE = ("needs root", "needs an ordinary user", "only on macOS")
 
 @pytest.fixture(autouse=True, scope="session")
 def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A state folder of the test run's own, and no setting of the user's."""
+    """A state folder of the test run's own, and no setting of the user's.
+
+    Not below pytest's folder, which only its owner may enter: as root, the nodes' commands run as another user.
+    """
+    state = Path(tempfile.mkdtemp(prefix="coopr-test-"))
+    state.chmod(0o711)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("COOPR_") and name not in _KEPT]:
             patch.delenv(name)
         for name in ("PREFECT_API_URL", "PREFECT_PROFILE"):
             patch.delenv(name, raising=False)
-        patch.setenv("COOPR_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("COOPR_STATE_DIR", str(state))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
+    shutil.rmtree(state, ignore_errors=True)
 
 
 _KEPT = ("COOPR_SHARED", "COOPR_REQUIRE_PARTS")
