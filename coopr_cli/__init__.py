@@ -1,0 +1,1 @@
+"""The `coopr` command: parses, asks, prints; it decides nothing."""
