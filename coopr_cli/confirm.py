@@ -10,7 +10,7 @@ from coopr_core.errors import Refused
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on the terminal; ``yes`` answers already. Raises ``Refused`` on "no" and where there is no terminal to ask."""
+    """Ask on the terminal; ``yes`` answers already. Raises ``Refused`` on "no" and where nobody can be asked."""
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

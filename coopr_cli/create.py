@@ -1,4 +1,4 @@
-"""`coopr create` and `coopr delete`'s elder sibling: shows the plan, asks, runs the flow, prints where to look."""
+"""`coopr create`: shows the layout, asks, runs the flow, prints where to look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the command prints what it read: tables for people, JSON and YAML for programs. Data on stdout, the rest on stderr."""
+"""How the command prints what it read: tables for people, JSON and YAML for programs; data goes to stdout."""
 
 from __future__ import annotations
 
