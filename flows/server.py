@@ -21,7 +21,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -59,12 +59,23 @@ class ServerUnreachable(Unreachable):
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """A Prefect server: ``pid`` is None and ``managed`` False unless it is the one we started."""
+    """A Prefect server.
+
+    ``managed`` says that it is the one coopr started (with its ``pid``), ``started`` that this very call did;
+    ``home`` is then where its files are. When ``running`` is False the URLs are empty.
+    """
 
     api_url: str
     ui_url: str
     pid: int | None = None
     managed: bool = False
+    started: bool = False
+    running: bool = True
+    home: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The server as ``-o json`` prints it."""
+        return {**asdict(self), "home": str(self.home) if self.home else ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +87,12 @@ class _Record:
     port: int
 
     @property
-    def info(self) -> ServerInfo:
-        url = f"http://{HOST}:{self.port}"
-        return ServerInfo(api_url=f"{url}/api", ui_url=url, pid=self.pid, managed=True)
+    def api_url(self) -> str:
+        return f"http://{HOST}:{self.port}/api"
+
+    def info(self, home: Path, *, started: bool = False) -> ServerInfo:
+        """The server as others see it."""
+        return ServerInfo(self.api_url, f"http://{HOST}:{self.port}", self.pid, True, started, home=home / "prefect")
 
 
 def configured_api_url() -> tuple[str, str] | None:
@@ -129,28 +143,37 @@ def ensure_server(state_dir: Path | None = None, *, timeout: float = 180) -> Ser
     """
     if configured := configured_api_url():
         info = _external(*configured)
-        configure_prefect(info.api_url)
+        configure_prefect(info)
         return info
     home = _home(state_dir)
     with _lock(home):
         record = _running(home)
+        started = record is None
         if record is None:
             record = _start(home, timeout)
         else:
             _wait_until_healthy(record, timeout, home)
-    configure_prefect(record.info.api_url, home)
-    return record.info
+    info = record.info(home, started=started)
+    configure_prefect(info)
+    return info
 
 
-def status(state_dir: Path | None = None) -> ServerInfo | None:
-    """The server in use: the user's if one is named and answers, ours if it runs, else None."""
+def server_status(state_dir: Path | None = None) -> ServerInfo:
+    """The server in use: the user's if one is named, else ours; ``running`` says whether it answers."""
     if configured := configured_api_url():
-        return _external(*configured)
-    record = _running(_home(state_dir))
-    return record.info if record else None
+        try:
+            return _external(*configured)
+        except ServerUnreachable:
+            url = _without_password(configured[0])
+            return ServerInfo(url, _ui_url(url), running=False)
+    home = _home(state_dir)
+    record = _running(home)
+    if record is None:
+        return ServerInfo("", "", managed=True, running=False)
+    return replace(record.info(home), running=_healthy(record))
 
 
-def stop(state_dir: Path | None = None, *, timeout: float = 30) -> bool:
+def stop_server(state_dir: Path | None = None, *, timeout: float = 30) -> bool:
     """Stop the server we started and wait for its end; False when none runs. Another's server is never touched."""
     home = _home(state_dir)
     with _lock(home):
@@ -165,16 +188,15 @@ def stop(state_dir: Path | None = None, *, timeout: float = 30) -> bool:
         return True
 
 
-def configure_prefect(api_url: str, state_dir: Path | None = None) -> None:
-    """Make this process talk to ``api_url``, quietly; also when Prefect has been imported already.
+def configure_prefect(server: ServerInfo) -> None:
+    """Make this process talk to ``server``, quietly; also when Prefect has been imported already.
 
-    With ``state_dir`` (our own server) Prefect's files go below it, unless the user has a Prefect home.
+    With our own server Prefect's files are kept beside the server's, unless the user has a Prefect home.
     """
-    os.environ["PREFECT_API_URL"] = api_url
+    os.environ["PREFECT_API_URL"] = server.api_url
     quieten()
-    own_home = Path.home() / ".prefect" / "profiles.toml"
-    if state_dir is not None and not own_home.exists():
-        os.environ.setdefault("PREFECT_HOME", str(state_dir / "prefect"))
+    if server.home is not None and not (Path.home() / ".prefect" / "profiles.toml").exists():
+        os.environ.setdefault("PREFECT_HOME", str(server.home))
     if "prefect" in sys.modules:
         from prefect.context import refresh_global_settings_context
 
@@ -202,7 +224,11 @@ def _external(api_url: str, where: str) -> ServerInfo:
             f"/health answers {answer}; the URL usually ends in /api",
             hint=hint,
         )
-    return ServerInfo(api_url=api_url, ui_url=os.environ.get("PREFECT_UI_URL") or api_url.removesuffix("/api"))
+    return ServerInfo(api_url, _ui_url(api_url))
+
+
+def _ui_url(api_url: str) -> str:
+    return os.environ.get("PREFECT_UI_URL") or _without_password(api_url).removesuffix("/api")
 
 
 def _without_password(url: str) -> str:
@@ -299,7 +325,9 @@ def _start(home: Path, timeout: float) -> _Record:
                 f"the Prefect server ended while starting (exit status {child.returncode}): {_last_line(log)}",
                 hint=f"its log is {log}",
             )
-    raise CooprError(f"no free port for the Prefect server from {FIRST_PORT} on", hint="set PREFECT_API_URL to a server")
+    raise CooprError(
+        f"no free port for the Prefect server from {FIRST_PORT} on", hint="set PREFECT_API_URL to a server"
+    )
 
 
 def _log_file(home: Path) -> Path:
@@ -382,7 +410,7 @@ def _listens(record: _Record) -> bool:
 
 def _healthy(record: _Record) -> bool:
     try:
-        return _get(f"{record.info.api_url}/health", 5) == 200
+        return _get(f"{record.api_url}/health", 5) == 200
     except OSError:
         return False
 
@@ -392,7 +420,7 @@ def _wait_until_healthy(record: _Record, timeout: float, home: Path) -> None:
     while not _healthy(record):
         if _process(record) is None or time.monotonic() > deadline:
             raise CooprError(
-                f"the Prefect server (process {record.pid}) does not answer at {record.info.api_url}",
+                f"the Prefect server (process {record.pid}) does not answer at {record.api_url}",
                 hint=f"`coopr server stop`, then try again; its log is {home / 'logs' / 'prefect-server.log'}",
             )
         time.sleep(0.2)
