@@ -1,0 +1,140 @@
+"""What the store keeps, as plain values: clusters, nodes, jobs, tasks and attempts.
+
+Promise: a record is a snapshot that never changes and needs no database to be read. Ids are the text users see
+(``00000015``, ``00000015-044``, ``00000015-044-275``), times are aware and in UTC, None where they have not come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from coopr_core.cluster.states import AttemptState, ClusterState, JobState, NodeState, Operation, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRecord:
+    """One cluster.
+
+    ``template`` and ``provider`` are names; ``provider_settings`` names the block that holds the provider's settings
+    and secrets, empty when there is none; ``size`` is its number of nodes; ``last_job`` the id of its newest job.
+    """
+
+    id: str
+    name: str
+    tenant: str
+    owner: str
+    state: ClusterState
+    template: str
+    provider: str
+    provider_settings: str
+    size: int
+    created: datetime
+    updated: datetime
+    expires_at: datetime | None = None
+    protected: bool = False
+    last_job: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """One node: what was planned (as in ``layout.Node``) and the machine it became.
+
+    ``token`` is the idempotency key of its machine, empty before one was asked for; ``machine`` is
+    ``providers.contract.Machine.to_json()``; ``properties`` is what its tasks reported.
+    """
+
+    cluster_id: str
+    number: int
+    state: NodeState
+    host_name: str
+    hardware_type: str
+    image_type: str
+    flavor: str
+    image: str
+    ssh_user: str
+    zone: str
+    price: float | None
+    services: tuple[str, ...]
+    token: str = ""
+    machine: Mapping[str, Any] | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One operation on a cluster.
+
+    ``claimed_by`` says which process works on it, ``heartbeat_at`` when that last showed itself; ``stages`` is their
+    number; ``parameters`` is what the operation was called with.
+    """
+
+    id: str
+    cluster_id: str
+    operation: Operation
+    state: JobState
+    created: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    heartbeat_at: datetime | None = None
+    claimed_by: str = ""
+    flow_run_id: str = ""
+    message: str = ""
+    stages: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """One task of a job: ``action`` on ``node``, of ``service`` (empty for a node action), in ``stage`` (from 1).
+
+    ``attempts`` counts them; the other fields are those of the last one.
+    """
+
+    id: str
+    job_id: str
+    cluster_id: str
+    stage: int
+    node: int
+    action: str
+    service: str
+    state: TaskState
+    attempts: int = 0
+    started: datetime | None = None
+    ended: datetime | None = None
+    exit_status: int | None = None
+    message: str = ""
+    task_run_id: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One attempt at a task, numbered from 1; ``log`` is the path of its output."""
+
+    task_id: str
+    number: int
+    state: AttemptState
+    started: datetime
+    ended: datetime | None = None
+    exit_status: int | None = None
+    message: str = ""
+    task_run_id: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """How far a job is: its tasks by state (every state is there), the first stage not done, how many there are."""
+
+    job: JobRecord
+    counts: Mapping[TaskState, int]
+    stage: int
+    stages: int
+
+    @property
+    def total(self) -> int:
+        """How many tasks the job has."""
+        return sum(self.counts.values())
