@@ -1,0 +1,200 @@
+"""``plan``: an operation on a layout becomes a plan. A pure function; nodes with the same program are planned once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from coopr_core.catalog.entities import Service
+from coopr_core.cluster.layout import ClusterLayout
+from coopr_core.errors import InvalidInput
+from coopr_core.planner.dependencies import ServiceDependencies
+from coopr_core.planner.folding import fold
+from coopr_core.planner.operations import OPERATIONS, Program, Role, program
+from coopr_core.planner.plans import Plan
+
+Changed = Mapping[int, Collection[str]]
+"""The services of each node whose rendered configuration changes."""
+
+_Name = TypeVar("_Name", str, int)
+
+_ABOUT_MACHINES = frozenset({"CLUSTER_CREATE", "CLUSTER_DELETE", "REPLACE_NODES"})
+_BY_DIFFERENCE = frozenset({"SCALE_OUT", "SCALE_IN"})
+
+
+def plan(
+    operation: str,
+    layout: ClusterLayout,
+    services: Iterable[str] | None = None,
+    nodes: Iterable[int] | None = None,
+    current: ClusterLayout | None = None,
+    *,
+    changed: Changed | None = None,
+    restart: bool = True,
+) -> Plan:
+    """The plan of ``operation`` (a key of OPERATIONS) on ``layout``.
+
+    ``services`` and ``nodes`` narrow it down, None is all of them; starting a service also starts what it depends on,
+    stopping or restarting one also stops or restarts what depends on it, on those nodes. With ``current``, the layout
+    as it is now, ADD_SERVICES, SCALE_OUT and SCALE_IN touch only what differs: new nodes are created, new services of
+    old nodes added, services and nodes that are gone stopped, removed, deleted.
+
+    ``changed`` names what must take a new configuration: it is all that the CONFIGURE operations touch, and what adapts
+    in the others. ``restart`` says whether adapting services restart or only run CONFIGURE.
+
+    Raises InvalidInput for an operation, service or node that does not exist, and DependencyCycle, a kind of it.
+    """
+    if operation not in OPERATIONS:
+        raise InvalidInput(f"unknown operation {operation!r}", hint=f"one of {', '.join(OPERATIONS)}")
+    planning = _Planning(operation, layout, current, changed or {}, restart)
+    chosen = planning.check_services(services)
+    numbers = planning.check_nodes(nodes)
+    planning.check_changed()
+    if operation in _BY_DIFFERENCE and current is None:
+        raise InvalidInput(f"{operation} needs the layout as it is now", hint="pass it as current=")
+    if operation == "REPLACE_NODES" and nodes is None:
+        raise InvalidInput("REPLACE_NODES needs the nodes to replace", hint="pass their numbers as nodes=")
+    if current is not None and operation in {*_BY_DIFFERENCE, "ADD_SERVICES"}:
+        found = planning.difference(current, chosen, numbers)
+    elif changed is not None and operation.startswith("CLUSTER_CONFIGURE"):
+        found = planning.configure(chosen, numbers)
+    else:
+        found = planning.everywhere(planning.expand(chosen), numbers)
+    programs: dict[Program, list[int]] = {}
+    for number, asked in found:
+        if asked:
+            programs.setdefault(asked, []).append(number)
+    return Plan(operation, fold(programs, planning.dependencies))
+
+
+class _Planning:
+    """What one call of ``plan`` knows."""
+
+    def __init__(
+        self, operation: str, layout: ClusterLayout, current: ClusterLayout | None, changed: Changed, restart: bool
+    ) -> None:
+        self._operation = operation
+        self._layout = layout
+        self._changed = changed
+        self._adapt = "CLUSTER_CONFIGURE_WITH_RESTART" if restart else "CLUSTER_CONFIGURE"
+        self._cache: dict[tuple[str, tuple[str, ...], Role, bool], Program] = {}
+        self._services = self._placed((layout, *([current] if current else [])))
+        self.dependencies = None if operation == "CLUSTER_DELETE" else ServiceDependencies(self._services)
+
+    def check_services(self, names: Iterable[str] | None) -> frozenset[str] | None:
+        """The services asked for, all of which must be on the cluster."""
+        return None if names is None else self._known(frozenset(names), self._services, "service")
+
+    def check_nodes(self, numbers: Iterable[int] | None) -> frozenset[int] | None:
+        """The nodes asked for, all of which must be in the layout."""
+        if numbers is None:
+            return None
+        return self._known(frozenset(numbers), [node.number for node in self._layout.nodes], "node")
+
+    def check_changed(self) -> None:
+        """What must take a new configuration has to be there."""
+        if not self._changed:
+            return
+        on_node = {node.number: node.services for node in self._layout.nodes}
+        self._known(frozenset(self._changed), list(on_node), "node")
+        for number, names in self._changed.items():
+            self._known(frozenset(names), on_node[number], "service", f" on node {number}")
+
+    def expand(self, chosen: frozenset[str] | None) -> frozenset[str] | None:
+        """The services chosen and those that must start or stop with them."""
+        if chosen is None or self.dependencies is None:
+            return chosen
+        if self._operation == "START_SERVICES":
+            return frozenset(self.dependencies.needed_by(chosen))
+        if self._operation in ("STOP_SERVICES", "RESTART_SERVICES"):
+            return frozenset(self.dependencies.dependants_of(chosen))
+        return chosen
+
+    def everywhere(
+        self, chosen: frozenset[str] | None, numbers: frozenset[int] | None
+    ) -> Iterator[tuple[int, Program]]:
+        """Each node's program when the operation is about all nodes asked for."""
+        machines = self._operation in _ABOUT_MACHINES
+        for node in self._layout.nodes:
+            if numbers is None or node.number in numbers:
+                yield node.number, self._program(self._operation, node.services, chosen, every_node=machines)
+            elif node.number in self._changed:
+                yield node.number, self._adapting(node.number)
+
+    def configure(self, chosen: frozenset[str] | None, numbers: frozenset[int] | None) -> Iterator[tuple[int, Program]]:
+        """Each node's program when only what changes is configured."""
+        for number, names in self._changed.items():
+            if numbers is None or number in numbers:
+                yield number, self._program(self._operation, names, chosen)
+
+    def difference(
+        self, current: ClusterLayout, chosen: frozenset[str] | None, numbers: frozenset[int] | None
+    ) -> Iterator[tuple[int, Program]]:
+        """Each node's program when ``current`` becomes the layout."""
+        old = {node.number: node.services for node in current.nodes}
+        for node in self._layout.nodes:
+            had = old.pop(node.number, None)
+            if numbers is not None and node.number not in numbers:
+                continue
+            if had is None:
+                yield node.number, self._program("SCALE_OUT", node.services, chosen, every_node=True)
+            elif had == node.services and node.number not in self._changed:
+                continue
+            else:
+                added = [name for name in node.services if name not in had]
+                removed = [name for name in had if name not in node.services]
+                yield (
+                    node.number,
+                    self._program("ADD_SERVICES", added, chosen)
+                    + self._adapting(node.number, without=added)
+                    + Program(chains=self._program("SCALE_IN", removed, chosen, role=Role.LEAVING).chains),
+                )
+        for number, names in old.items():
+            yield number, self._program("SCALE_IN", names, None, role=Role.LEAVING, every_node=True)
+
+    def _adapting(self, number: int, without: Collection[str] = ()) -> Program:
+        names = [name for name in self._changed.get(number, ()) if name not in without]
+        return self._program(self._adapt, names, None, role=Role.ADAPTING)
+
+    def _program(
+        self,
+        operation: str,
+        names: Collection[str],
+        chosen: frozenset[str] | None,
+        *,
+        role: Role = Role.MAIN,
+        every_node: bool = False,
+    ) -> Program:
+        """The program for those of ``names`` that are chosen; nodes with the same services share it."""
+        key = (operation, tuple(names), role, every_node)
+        if key not in self._cache:
+            wanted = {name for name in names if chosen is None or name in chosen}
+            self._cache[key] = program(operation, wanted, self._services, role=role, every_node=every_node)
+        return self._cache[key]
+
+    @staticmethod
+    def _placed(layouts: Collection[ClusterLayout]) -> dict[str, Service]:
+        """The definitions of all services that are on a node of the layouts; the first layout's hold."""
+        placed = sorted(
+            {name for one in layouts for node_services in {n.services for n in one.nodes} for name in node_services}
+        )
+        found: dict[str, Service] = {}
+        for name in placed:
+            definition = next((one.services[name] for one in layouts if name in one.services), None)
+            if definition is None:
+                raise InvalidInput(
+                    f"the layout has service {name!r} on a node but does not define it",
+                    hint="add it to the layout's services",
+                )
+            found[name] = definition
+        return found
+
+    @staticmethod
+    def _known(asked: frozenset[_Name], known: Collection[_Name], what: str, place: str = "") -> frozenset[_Name]:
+        unknown = sorted(asked.difference(known))
+        if unknown:
+            raise InvalidInput(
+                f"no {what} {', '.join(map(str, unknown))}{place or ' on the cluster'}",
+                hint=f"its {what}s are {', '.join(map(str, sorted(known)[:20]))}",
+            )
+        return asked

@@ -1,0 +1,115 @@
+"""A plan: the tasks of an operation, in which order, and what each waits for. A plain value; making it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from coopr_core.errors import NotFound
+from coopr_core.planner.graph import TaskGraph
+from coopr_core.planner.tasks import Task
+
+if TYPE_CHECKING:
+    from coopr_core.planner.estimate import Durations, Estimate
+    from coopr_core.planner.walk import Schedule, Walker
+
+Stages = tuple[tuple[Task, ...], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What ``operation`` does, as a folded task graph and, on demand, task by task.
+
+    A plan without tasks is a success that has nothing to do (rule D9). ``repr`` and equality look at the folded graph,
+    so they stay cheap for a thousand nodes.
+    """
+
+    operation: str
+    graph: TaskGraph
+
+    def __len__(self) -> int:
+        return self.graph.size
+
+    def __bool__(self) -> bool:
+        return True
+
+    @cached_property
+    def stages(self) -> Stages:
+        """The tasks stage by stage; a stage has at most one task of each node and needs only stages before it."""
+        return tuple(tuple(self.graph.tasks(steps)) for level in self.graph.rows for steps in level)
+
+    @cached_property
+    def levels(self) -> Stages:
+        """The stages before they are split: a task's level is the length of the longest path that leads to it."""
+        return tuple(tuple(self.graph.tasks([step for steps in level for step in steps])) for level in self.graph.rows)
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """All tasks in stage order, within a stage by node; task ids are numbered by it."""
+        return tuple(task for stage in self.stages for task in stage)
+
+    @cached_property
+    def nodes(self) -> tuple[int, ...]:
+        """The numbers of the nodes that have tasks, in order."""
+        return tuple(sorted(node for group in self.graph.groups for node in group))
+
+    def dependencies(self, task: Task) -> tuple[Task, ...]:
+        """The tasks that ``task`` directly waits for, sorted. Raises NotFound when it is not in the plan."""
+        step = self.graph.steps[self.step(task)]
+        found = {Task(task.node, self.graph.steps[n].action, self.graph.steps[n].service) for n in step.after}
+        for join in step.joins:
+            found.update(self.graph.tasks(self.graph.joins[join].members))
+        return tuple(sorted(found))
+
+    def step(self, task: Task) -> int:
+        """The number of the task's step in the folded graph. Raises NotFound when it is not in the plan."""
+        group = self._group_of.get(task.node, -1)
+        try:
+            return self._step_of[group, task.action, task.service]
+        except KeyError:
+            raise NotFound(
+                f"the {self.operation} plan has no task {task}", hint="its tasks are listed in Plan.tasks"
+            ) from None
+
+    def walk(self, schedule: Schedule = "stages", done: Collection[Task] = frozenset()) -> Walker:
+        """A walker that hands out the plan's tasks as they become ready; ``done`` have succeeded before."""
+        from coopr_core.planner.walk import walker
+
+        return walker(self, schedule, done)
+
+    def critical_path(self, durations: Durations | None = None) -> tuple[Task, ...]:
+        """The chain of dependent tasks that takes longest; without ``durations`` every task counts the same."""
+        from coopr_core.planner.estimate import critical_path
+
+        return critical_path(self, durations)
+
+    def estimate(
+        self, durations: Durations, *, concurrency: int | None = None, schedule: Schedule = "stages"
+    ) -> Estimate:
+        """How long the plan takes, given the seconds each (service, action) took in the past."""
+        from coopr_core.planner.estimate import estimate
+
+        return estimate(self, durations, concurrency=concurrency, schedule=schedule)
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole plan as JSON values, with a version; ``from_json`` reads it back."""
+        from coopr_core.planner.saved import plan_to_json
+
+        return plan_to_json(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Plan:
+        """The plan that ``to_json`` wrote. Raises InvalidInput when it is not one or of another version."""
+        from coopr_core.planner.saved import plan_from_json
+
+        return plan_from_json(value)
+
+    @cached_property
+    def _group_of(self) -> dict[int, int]:
+        return {node: number for number, nodes in enumerate(self.graph.groups) for node in nodes}
+
+    @cached_property
+    def _step_of(self) -> dict[tuple[int, str, str], int]:
+        return {(step.group, step.action, step.service): n for n, step in enumerate(self.graph.steps)}
