@@ -1,8 +1,8 @@
 """The settings of this installation: where things are kept, and the defaults of every command.
 
-Promise: each setting comes from the first place that has it: flag, environment (``COOPR_<NAME>``), ``coopr.yaml`` in the
-working folder, ``coopr.yaml`` in the user's configuration folder, default. What is wrong is reported all at once, with
-file and line; a password is never shown. Costs two file look-ups.
+Promise: each setting comes from the first place that has it: flag, environment (``COOPR_<NAME>``), ``coopr.yaml`` in
+the working folder, ``coopr.yaml`` in the user's configuration folder, default. What is wrong is reported all at once,
+with file and line; a password is never shown. Costs two file look-ups.
 """
 
 from __future__ import annotations

@@ -146,8 +146,8 @@ RULES: Mapping[Operation, Rule] = {
 """The table: every operation, the states it may start in, and the states it ends in."""
 
 
-def operation(name: str) -> Operation:
-    """The operation called ``name``, any case. Raises ``InvalidInput`` when there is none."""
+def operation_named(name: str) -> Operation:
+    """The operation called ``name``, in any case. Raises ``InvalidInput`` when there is none."""
     try:
         return Operation(name.upper())
     except ValueError:

@@ -1,0 +1,236 @@
+"""The store's clusters: made with their nodes in one transaction, found by name or id, kept as history when deleted."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from coopr_core.catalog.entities import ClusterTemplate, Link, Service
+from coopr_core.cluster import ids
+from coopr_core.cluster.layout import ClusterLayout, Node
+from coopr_core.cluster.names import name_nodes
+from coopr_core.cluster.records import ClusterRecord
+from coopr_core.cluster.request import ClusterRequest
+from coopr_core.cluster.states import ClusterState, NodeState
+from coopr_core.errors import InvalidInput, NotFound, Refused
+from coopr_core.store.database import Database
+from coopr_core.store.rows import Row, cluster_key, cluster_record
+from coopr_core.store.schema import clusters, nodes
+
+_LIVING = clusters.c.state != ClusterState.TERMINATED
+_LISTED = [c for c in clusters.c if c.name not in ("request", "template", "config", "services", "links")]
+
+
+def now() -> datetime:
+    """The present time, as the store keeps it."""
+    return datetime.now(UTC)
+
+
+def find_cluster(connection: Connection, cluster_id: str, *columns: Any, lock: bool = False) -> Row:
+    """The row of a cluster by id; ``lock`` holds it until the transaction ends. Raises ``NotFound``."""
+    query = select(*(columns or _LISTED)).where(clusters.c.id == cluster_key(cluster_id))
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"There is no cluster {cluster_id}", hint="`coopr list --all` shows every cluster.")
+    return dict(row)
+
+
+class Clusters:
+    """The part of the store that keeps clusters and what they were made of."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_cluster(
+        self,
+        request: ClusterRequest,
+        template: ClusterTemplate,
+        layout: ClusterLayout,
+        *,
+        owner: str,
+        tenant: str = "default",
+        expires_at: datetime | None = None,
+        provider_settings: str = "",
+    ) -> ClusterRecord:
+        """Record a new cluster and its nodes, each under its final host name, INCOMPLETE until its first job starts.
+
+        ``template`` is kept as it is now; ``provider_settings`` names a block. Raises ``InvalidInput`` when a living
+        cluster of the tenant has the name.
+        """
+        time = now()
+        values = {
+            "name": request.name,
+            "tenant": tenant,
+            "owner": owner,
+            "state": ClusterState.INCOMPLETE,
+            "template_name": template.name,
+            "provider": layout.provider,
+            "provider_settings": provider_settings,
+            "size": len(layout.nodes),
+            "protected": False,
+            "created": time,
+            "updated": time,
+            "expires_at": expires_at,
+            "last_job": 0,
+            "request": request.model_dump(mode="json", exclude_defaults=True),
+            "template": template.model_dump(mode="json", exclude_defaults=True),
+            "config": dict(layout.config),
+            "services": {n: s.model_dump(mode="json", exclude_defaults=True) for n, s in layout.services.items()},
+            "links": [link.model_dump(mode="json") for link in layout.links],
+        }
+        suffix = request.dns_suffix or template.defaults.dnsSuffix or None
+        try:
+            with self._database.write(durable=True) as connection:
+                number: int = connection.execute(insert(clusters).values(values).returning(clusters.c.id)).scalar_one()
+                cluster_id = ids.cluster_id(number)
+                named = name_nodes(layout, request.name, cluster_id, suffix)
+                if named.nodes:
+                    connection.execute(insert(nodes), [_node_values(number, node) for node in named.nodes])
+                return cluster_record(find_cluster(connection, cluster_id))
+        except IntegrityError:
+            raise InvalidInput(
+                f"The cluster name {request.name!r} is taken",
+                hint=f"Choose another, or `coopr delete {request.name}` first.",
+            ) from None
+
+    def cluster(self, ref: str, *, tenant: str = "default", terminated: bool = False) -> ClusterRecord:
+        """The cluster called ``ref``, or with that id. ``terminated``: a deleted one will do, the newest of the name.
+
+        Raises ``NotFound`` with the nearest names.
+        """
+        mine = clusters.c.tenant == tenant
+        query = select(*_LISTED).where(mine)
+        if not terminated:
+            query = query.where(_LIVING)
+        order = (_LIVING.desc(), clusters.c.id.desc())
+        with self._database.read() as connection:
+            row = connection.execute(query.where(clusters.c.name == ref).order_by(*order).limit(1)).mappings().first()
+            if row is None and ref.isdecimal() and ref.isascii() and len(ref) < 10:
+                row = connection.execute(query.where(clusters.c.id == int(ref))).mappings().first()
+            if row is not None:
+                return cluster_record(dict(row))
+            names = connection.execute(select(clusters.c.name).where(mine, _LIVING).order_by(clusters.c.name)).scalars()
+            near = difflib.get_close_matches(ref, names.all(), n=3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "`coopr list` shows the clusters there are."
+        raise NotFound(f"There is no cluster {ref!r}", hint=hint)
+
+    def clusters(
+        self,
+        *,
+        tenant: str | None = "default",
+        owner: str | None = None,
+        terminated: bool = False,
+        expired_at: datetime | None = None,
+    ) -> list[ClusterRecord]:
+        """The clusters, oldest first; ``tenant`` None: of all tenants; ``expired_at``: whose lease is over by then."""
+        query = select(*_LISTED).order_by(clusters.c.id)
+        if tenant is not None:
+            query = query.where(clusters.c.tenant == tenant)
+        if owner is not None:
+            query = query.where(clusters.c.owner == owner)
+        if not terminated:
+            query = query.where(_LIVING)
+        if expired_at is not None:
+            query = query.where(clusters.c.expires_at <= expired_at)
+        with self._database.read() as connection:
+            return [cluster_record(dict(row)) for row in connection.execute(query).mappings()]
+
+    def layout(self, cluster_id: str) -> ClusterLayout:
+        """The cluster's layout, with its services as they were when it was made."""
+        columns = [clusters.c[name] for name in ("template_name", "provider", "config", "services", "links")]
+        query = select(nodes).where(nodes.c.cluster == cluster_key(cluster_id)).order_by(nodes.c.number)
+        with self._database.read() as connection:
+            row = find_cluster(connection, cluster_id, *columns)
+            node_rows = connection.execute(query).mappings().all()
+        return ClusterLayout(
+            nodes=tuple(_node(node_row) for node_row in node_rows),
+            services={name: Service.model_validate(value) for name, value in row["services"].items()},
+            template=row["template_name"],
+            provider=row["provider"],
+            config=row["config"],
+            links=tuple(Link.model_validate(link) for link in row["links"]),
+        )
+
+    def template(self, cluster_id: str) -> ClusterTemplate:
+        """The cluster's template as it was when the cluster was made."""
+        with self._database.read() as connection:
+            return ClusterTemplate.model_validate(find_cluster(connection, cluster_id, clusters.c.template)["template"])
+
+    def request(self, cluster_id: str) -> ClusterRequest:
+        """What was asked for when the cluster was made."""
+        with self._database.read() as connection:
+            return ClusterRequest.model_validate(find_cluster(connection, cluster_id, clusters.c.request)["request"])
+
+    def set_expiry(self, cluster_id: str, expires_at: datetime | None) -> ClusterRecord:
+        """Change when the cluster's lease ends; None is never."""
+        return self._change(cluster_id, {"expires_at": expires_at})
+
+    def set_protected(self, cluster_id: str, protected: bool) -> ClusterRecord:
+        """Guard the cluster against deletion, or lift that."""
+        return self._change(cluster_id, {"protected": protected})
+
+    def delete_cluster_record(self, cluster_id: str) -> None:
+        """Forget a deleted cluster with its nodes, jobs, tasks and attempts. Raises ``Refused`` while it lives."""
+        with self._database.write(durable=True) as connection:
+            row = find_cluster(connection, cluster_id, lock=True)
+            if row["state"] != ClusterState.TERMINATED:
+                raise Refused(
+                    f"Cluster {row['name']} ({cluster_id}) is {row['state']}: only a deleted cluster can be forgotten",
+                    hint=f"`coopr delete {row['name']}` first.",
+                )
+            connection.execute(delete(clusters).where(clusters.c.id == row["id"]))
+
+    def purge(self, before: datetime) -> int:
+        """Forget every cluster deleted before that time; how many those were."""
+        with self._database.write(durable=True) as connection:
+            condition = (clusters.c.state == ClusterState.TERMINATED, clusters.c.updated < before)
+            count: int = connection.execute(select(func.count()).select_from(clusters).where(*condition)).scalar_one()
+            connection.execute(delete(clusters).where(*condition))
+            return count
+
+    def _change(self, cluster_id: str, values: Mapping[str, Any]) -> ClusterRecord:
+        with self._database.write(durable=True) as connection:
+            row = find_cluster(connection, cluster_id, lock=True)
+            connection.execute(update(clusters).where(clusters.c.id == row["id"]).values(**values, updated=now()))
+            return cluster_record(find_cluster(connection, cluster_id))
+
+
+def _node(row: Mapping[Any, Any]) -> Node:
+    return Node(
+        number=row["number"],
+        host_name=row["host_name"],
+        hardware_type=row["hardware_type"],
+        image_type=row["image_type"],
+        flavor=row["flavor"],
+        image=row["image"],
+        services=tuple(row["services"]),
+        ssh_user=row["ssh_user"],
+        zone=row["zone"],
+        price=row["price"],
+    )
+
+
+def _node_values(cluster: int, node: Node) -> dict[str, Any]:
+    return {
+        "cluster": cluster,
+        "number": node.number,
+        "state": NodeState.PLANNED,
+        "host_name": node.host_name,
+        "hardware_type": node.hardware_type,
+        "image_type": node.image_type,
+        "flavor": node.flavor,
+        "image": node.image,
+        "ssh_user": node.ssh_user,
+        "zone": node.zone,
+        "price": node.price,
+        "services": list(node.services),
+        "token": "",
+        "machine": None,
+        "properties": {},
+    }

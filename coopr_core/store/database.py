@@ -1,0 +1,172 @@
+"""One database, SQLite or PostgreSQL, and its short transactions.
+
+Promise: a transaction either happens whole or not at all, from any thread of any process. On SQLite writers of one
+process queue for a lock of ours and take the file's write lock at their start (``BEGIN IMMEDIATE``), so nobody meets
+"database is locked" half-way; readers never wait. Every failure is one ``StoreUnavailable`` that names the database
+without its password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from coopr_core.errors import CooprError, InvalidInput
+from coopr_core.settings import without_password
+
+BUSY_SECONDS = 60
+"""How long a writer waits for other processes' writers."""
+
+_HINT = "Set COOPR_DATABASE_URL to sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME."
+
+
+class StoreUnavailable(CooprError):
+    """The database cannot be reached or used."""
+
+    code = "store-unavailable"
+
+
+def parse_url(url: str) -> URL:
+    """The URL with the drivers we ship. Raises ``InvalidInput``, never showing the password."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise InvalidInput(f"The database URL {without_password(url)!r} is not a URL", hint=_HINT) from None
+    dialect = parsed.drivername.partition("+")[0]
+    if dialect in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if dialect != "sqlite":
+        raise InvalidInput(f"The database URL {without_password(url)!r} is of a kind we cannot use", hint=_HINT)
+    if parsed.database in (None, "", ":memory:") or str(parsed.database).startswith("file:"):
+        raise InvalidInput("A SQLite database must be a file: records in memory are lost", hint=_HINT)
+    return parsed.set(drivername="sqlite+pysqlite")
+
+
+class Database:
+    """An engine with its two kinds of transaction."""
+
+    def __init__(self, url: str) -> None:
+        self.url = parse_url(url)
+        self.is_sqlite = self.url.drivername.startswith("sqlite")
+        self._writers: contextlib.AbstractContextManager[Any] = (
+            threading.RLock() if self.is_sqlite else contextlib.nullcontext()
+        )
+        if self.is_sqlite:
+            self._make_file()
+            arguments: dict[str, Any] = {"timeout": BUSY_SECONDS, "check_same_thread": False}
+        else:
+            arguments = {"connect_timeout": 10, "application_name": "coopr", "prepare_threshold": None}
+        self._engine = sa.create_engine(
+            self.url,
+            connect_args=arguments,
+            pool_size=16,
+            max_overflow=16,
+            pool_timeout=BUSY_SECONDS,
+            pool_pre_ping=not self.is_sqlite,
+            hide_parameters=True,
+        )
+        if self.is_sqlite:
+            sa.event.listen(self._engine, "connect", _prepare_sqlite_connection)
+            sa.event.listen(self._engine, "begin", _begin_sqlite_transaction)
+
+    def __repr__(self) -> str:
+        return f"Database({self.shown!r})"
+
+    @property
+    def shown(self) -> str:
+        """The URL as it may be shown."""
+        return str(self.url.database) if self.is_sqlite else self.url.render_as_string(hide_password=True)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self._failures(), self._engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self, *, durable: bool = False) -> Iterator[Connection]:
+        """A transaction that is committed at the end, or rolled back on an exception.
+
+        ``durable``: once committed it survives a power cut too. Without, SQLite may lose the last moments before one
+        (never its consistency); a killed process loses nothing either way.
+        """
+        options = {"coopr_begin": "BEGIN IMMEDIATE", "coopr_durable": durable}
+        with self._failures(), self._writers, self._engine.connect() as connection:
+            connection = connection.execution_options(**options)
+            with connection.begin():
+                yield connection
+
+    def use_write_ahead_log(self) -> None:
+        """Let readers and a writer of a SQLite file work side by side; a property the file keeps."""
+        if not self.is_sqlite:
+            return
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                with self._failures(keep=OperationalError), self._engine.connect() as connection:
+                    raw = connection.connection
+                    if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":  # type: ignore[attr-defined]  # sqlite3's own connection
+                        raw.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined]  # sqlite3's own connection
+                return
+            except OperationalError as error:
+                if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                    raise self._unavailable(error) from None
+                time.sleep(0.02)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def _make_file(self) -> None:
+        """The database file, readable by its owner only: the records hold what users configured."""
+        path = Path(str(self.url.database))
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The database {path} cannot be made: {error.strerror}",
+                hint="Set COOPR_STATE_DIR to a folder you may write to.",
+            ) from None
+
+    @contextlib.contextmanager
+    def _failures(self, keep: type[DBAPIError] = IntegrityError) -> Iterator[None]:
+        try:
+            yield
+        except keep:
+            raise
+        except (DBAPIError, PoolTimeoutError) as error:
+            raise self._unavailable(error) from None
+
+    def _unavailable(self, error: DBAPIError | PoolTimeoutError) -> StoreUnavailable:
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        if self.url.password:
+            reason = reason.replace(str(self.url.password), "***")
+        hint = "Is the path right, and may you write there?" if self.is_sqlite else "Is the server running? " + _HINT
+        return StoreUnavailable(f"The database {self.shown} cannot be used: {reason}", hint=hint)
+
+
+def _prepare_sqlite_connection(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we begin our transactions ourselves
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin_sqlite_transaction(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    begin = options.get("coopr_begin", "BEGIN")
+    if begin != "BEGIN":
+        level = "FULL" if options.get("coopr_durable") else "NORMAL"
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+    connection.exec_driver_sql(begin)

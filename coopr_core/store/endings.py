@@ -1,0 +1,100 @@
+"""How jobs begin and end inside a transaction that holds the cluster's row: who may start, what is left behind.
+
+Promise: wherever a job ends, by its own word or because its worker is gone, the same rows change in the same way.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.engine import Connection
+
+from coopr_core.cluster.states import (
+    HOLDING,
+    WITHOUT_MACHINE,
+    AttemptState,
+    ClusterState,
+    JobState,
+    NodeState,
+    Operation,
+    TaskState,
+    check_allowed,
+    state_after,
+)
+from coopr_core.errors import Busy, Refused
+from coopr_core.store import claims
+from coopr_core.store.clusters import now
+from coopr_core.store.rows import Row, job_id
+from coopr_core.store.schema import attempts, clusters, jobs, nodes, tasks
+
+_ONGOING = (TaskState.RUNNING, TaskState.RETRYING)
+
+
+def check_startable(cluster: Row, operation: Operation) -> None:
+    """Raise ``Busy`` or ``Refused`` unless the operation may start on a cluster that no job holds."""
+    label = f"{cluster['name']} ({cluster['id']:08d})"
+    if not check_allowed(ClusterState(cluster["state"]), operation, cluster=label):
+        raise Refused(f"Cluster {label} is {cluster['state']} already", hint="There is nothing left to do.")
+    if operation is Operation.CLUSTER_DELETE and cluster["protected"]:
+        raise Refused(f"Cluster {label} is protected against deletion", hint="Lift its protection first.")
+
+
+def free_cluster(connection: Connection, cluster: Row) -> None:
+    """End the job that holds the cluster if its worker is gone; raise ``Busy`` naming the job otherwise."""
+    holding = (jobs.c.cluster == cluster["id"], jobs.c.state.in_(HOLDING))
+    job = connection.execute(select(jobs).where(*holding)).mappings().one_or_none()
+    if job is None:
+        return
+    worker = claims.shown(job["claimed_by"])
+    if job["state"] == JobState.RUNNING and _is_stale(dict(job)):
+        end_job(connection, dict(job), JobState.INTERRUPTED, f"Its worker ({worker}) is gone")
+        return
+    number = job_id(cluster["id"], job["number"])
+    does = "is paused" if job["state"] == JobState.PAUSED else f"is running in {worker}"
+    raise Busy(
+        f"Cluster {cluster['name']} is busy: job {number} {job['operation']} {does}, since {job['started']:%F %T} UTC",
+        hint=f"Watch it with `coopr status {cluster['name']}` and try again when it has ended.",
+    )
+
+
+def _is_stale(job: Row) -> bool:
+    last = job["heartbeat_at"] or job["created"]
+    return now() - last > timedelta(seconds=claims.STALE_SECONDS) or claims.is_dead(job["claimed_by"])
+
+
+def end_job(connection: Connection, job: Row, state: JobState, message: str) -> None:
+    """Write a job's end and what follows from it for its tasks, its cluster and, when that is gone, its nodes."""
+    time = now()
+    key = (job["cluster"], job["number"])
+    _interrupt_attempts(connection, key)
+    ongoing = (*_of(key), tasks.c.state.in_(_ONGOING))
+    connection.execute(update(tasks).where(*ongoing).values(state=TaskState.INTERRUPTED, ended=time))
+    ended: dict[str, Any] = {"state": state, "ended": time, "message": message}
+    connection.execute(update(jobs).where(jobs.c.cluster == key[0], jobs.c.number == key[1]).values(ended))
+    with_machine = (nodes.c.cluster == key[0], nodes.c.state.not_in(WITHOUT_MACHINE))
+    machines = connection.execute(select(func.count()).select_from(nodes).where(*with_machine)).scalar_one()
+    succeeded = state is JobState.SUCCEEDED
+    after = state_after(Operation(job["operation"]), succeeded, any_machine=machines > 0)
+    connection.execute(update(clusters).where(clusters.c.id == key[0]).values(state=after, updated=time))
+    if after is ClusterState.TERMINATED:
+        connection.execute(update(nodes).where(*with_machine).values(state=NodeState.DELETED))
+        emptied = {"machine": None, "token": "", "properties": {}}
+        connection.execute(update(nodes).where(nodes.c.cluster == key[0]).values(emptied))
+
+
+def reset_tasks(connection: Connection, key: tuple[int, int]) -> None:
+    """Make the tasks of a job that have not succeeded wait again; what they tried stays as attempts."""
+    _interrupt_attempts(connection, key)
+    blank = {"state": TaskState.WAITING, "started": None, "ended": None, "exit_status": None, "message": ""}
+    connection.execute(update(tasks).where(*_of(key), tasks.c.state != TaskState.SUCCEEDED).values(blank))
+
+
+def _interrupt_attempts(connection: Connection, key: tuple[int, int]) -> None:
+    running = (attempts.c.cluster == key[0], attempts.c.job == key[1], attempts.c.state == AttemptState.RUNNING)
+    connection.execute(update(attempts).where(*running).values(state=AttemptState.INTERRUPTED, ended=now()))
+
+
+def _of(key: tuple[int, int]) -> tuple[Any, Any]:
+    return tasks.c.cluster == key[0], tasks.c.job == key[1]

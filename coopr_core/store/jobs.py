@@ -1,0 +1,259 @@
+"""The store's jobs: one at a time holds a cluster, and its end decides the cluster's state.
+
+Promise: of any number of processes that start a job on one cluster at once, exactly one succeeds and the others hear
+``Busy`` with the running job's name (a lock on the cluster's row, and a partial unique index behind it). A claim whose
+process is dead, or has not shown itself for ``claims.STALE_SECONDS``, can be taken over by the next job or a resume.
+Starting a job costs one transaction and one bulk insert, whatever its number of tasks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from coopr_core.cluster.records import JobProgress, JobRecord
+from coopr_core.cluster.states import HOLDING, ClusterState, JobState, Operation, TaskState, operation_named
+from coopr_core.errors import Busy, NotFound, Refused
+from coopr_core.store import claims
+from coopr_core.store.clusters import find_cluster, now
+from coopr_core.store.database import Database
+from coopr_core.store.endings import check_startable, end_job, free_cluster, reset_tasks
+from coopr_core.store.rows import Row, cluster_key, job_key, job_record, storable
+from coopr_core.store.schema import clusters, jobs, tasks
+
+
+class PlannedTask(Protocol):
+    """What the store needs to know of a task of a plan."""
+
+    @property
+    def node(self) -> int:
+        """The number of the node it works on."""
+
+    @property
+    def action(self) -> str:
+        """What it does, upper case."""
+
+    @property
+    def service(self) -> str:
+        """To which service; empty for a node action."""
+
+
+class Planned(Protocol):
+    """What the store needs to know of a plan."""
+
+    @property
+    def stages(self) -> Sequence[Sequence[PlannedTask]]:
+        """The tasks, stage by stage."""
+
+
+class Jobs:
+    """The part of the store that keeps jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def start_job(
+        self,
+        cluster_id: str,
+        operation: Operation | str,
+        plan: Planned,
+        *,
+        claimed_by: str = "",
+        parameters: Mapping[str, Any] | None = None,
+    ) -> JobRecord:
+        """Claim the cluster for an operation and record its job with all tasks, WAITING; the cluster is PENDING then.
+
+        ``claimed_by`` is this process (``claims.claimant()``) unless given. ``parameters`` must hold no secret. Raises
+        ``Busy`` while another job holds the cluster, ``Refused`` when its state or protection forbids the operation
+        or there is nothing left to delete.
+        """
+        operation = operation_named(operation)
+        with self._claiming(cluster_id) as connection:
+            free_cluster(connection, find_cluster(connection, cluster_id, lock=True))
+            cluster = find_cluster(connection, cluster_id)
+            check_startable(cluster, operation)
+            number, time = cluster["last_job"] + 1, now()
+            row = {
+                "cluster": cluster["id"],
+                "number": number,
+                "operation": operation,
+                "state": JobState.RUNNING,
+                "created": time,
+                "started": time,
+                "ended": None,
+                "heartbeat_at": time,
+                "claimed_by": claimed_by or claims.claimant(),
+                "flow_run": "",
+                "message": "",
+                "stages": len(plan.stages),
+                "parameters": dict(parameters or {}),
+            }
+            connection.execute(insert(jobs).values(row))
+            planned = _task_rows(cluster["id"], number, plan)
+            if planned:
+                connection.execute(insert(tasks), planned)
+            values = {"state": ClusterState.PENDING, "updated": time, "last_job": number}
+            connection.execute(update(clusters).where(clusters.c.id == cluster["id"]).values(values))
+            return job_record(row)
+
+    def resume_job(self, job_id: str, *, claimed_by: str = "") -> JobRecord:
+        """Claim the cluster for a job that did not succeed; its tasks that did not are WAITING again, same ids.
+
+        Raises ``Busy`` while this or another job is running, ``Refused`` when the job succeeded, when a newer job has
+        been there since, or when the cluster is gone.
+        """
+        cluster_id = job_id.rpartition("-")[0]
+        key = job_key(job_id)
+        with self._claiming(cluster_id) as connection:
+            cluster = find_cluster(connection, cluster_id, lock=True)
+            before = find_job(connection, key)
+            if before["state"] != JobState.PAUSED:
+                free_cluster(connection, cluster)
+                cluster = find_cluster(connection, cluster_id)
+            label = f"Job {job_id} {before['operation']} of cluster {cluster['name']}"
+            if before["state"] == JobState.SUCCEEDED:
+                raise Refused(f"{label} has succeeded", hint="There is nothing left to resume.")
+            if cluster["last_job"] != key[1]:
+                raise Refused(
+                    f"{label} is not the cluster's last job", hint="Only the last job can be resumed; start a new one."
+                )
+            if cluster["state"] == ClusterState.TERMINATED:
+                raise Refused(f"{label} cannot be resumed: the cluster is gone", hint="Create a new cluster.")
+            time = now()
+            reset_tasks(connection, key)
+            values = {
+                "state": JobState.RUNNING,
+                "ended": None,
+                "heartbeat_at": time,
+                "claimed_by": claimed_by or claims.claimant(),
+                "message": "",
+            }
+            connection.execute(update(jobs).where(*_is(key)).values(values))
+            connection.execute(
+                update(clusters).where(clusters.c.id == key[0]).values(state=ClusterState.PENDING, updated=time)
+            )
+            return job_record(find_job(connection, key))
+
+    def heartbeat(self, job_id: str, *, claimed_by: str = "") -> bool:
+        """Show that the claim is alive, every ``claims.HEARTBEAT_SECONDS``; False when the job was taken away."""
+        mine = jobs.c.claimed_by == (claimed_by or claims.claimant())
+        with self._database.write() as connection:
+            query = update(jobs).where(*_is(job_key(job_id)), jobs.c.state.in_(HOLDING), mine)
+            return connection.execute(query.values(heartbeat_at=now())).rowcount == 1
+
+    def pause_job(self, job_id: str) -> JobRecord:
+        """Mark a running job as paused: it holds its cluster, without a heartbeat, until resumed or finished."""
+        key = job_key(job_id)
+        with self._database.write(durable=True) as connection:
+            query = update(jobs).where(*_is(key), jobs.c.state == JobState.RUNNING).values(state=JobState.PAUSED)
+            changed = connection.execute(query).rowcount
+            job = job_record(find_job(connection, key))
+            if not changed and job.state is not JobState.PAUSED:
+                raise Refused(f"Job {job_id} is {job.state}: only a running job can be paused")
+            return job
+
+    def set_flow_run(self, job_id: str, flow_run_id: str) -> None:
+        """Remember which Prefect flow run works on the job."""
+        with self._database.write() as connection:
+            connection.execute(update(jobs).where(*_is(job_key(job_id))).values(flow_run=flow_run_id))
+
+    def finish_job(self, job_id: str, state: JobState, message: str = "") -> JobRecord:
+        """End the job, release its cluster and give that the state the table says; the same end twice is one.
+
+        Attempts still running count as interrupted. When the cluster is TERMINATED then, its machines' data is
+        emptied. Raises ``Refused`` when the job has ended otherwise already.
+        """
+        state = JobState(state)
+        if state in HOLDING:
+            raise ValueError(f"a job does not end as {state}")
+        key = job_key(job_id)
+        with self._database.write(durable=True) as connection:
+            find_cluster(connection, job_id.rpartition("-")[0], lock=True)
+            row = find_job(connection, key)
+            if row["state"] in HOLDING:
+                end_job(connection, row, state, storable(message))
+            elif row["state"] != state:
+                raise Refused(
+                    f"Job {job_id} is {row['state']} already and cannot become {state}: {row['message']}",
+                    hint="Another process took it over; see `coopr status`.",
+                )
+            return job_record(find_job(connection, key))
+
+    def job(self, job_id: str) -> JobRecord:
+        """One job. Raises ``NotFound``."""
+        with self._database.read() as connection:
+            return job_record(find_job(connection, job_key(job_id)))
+
+    def jobs(self, cluster_id: str) -> list[JobRecord]:
+        """The cluster's jobs, oldest first."""
+        query = select(jobs).where(jobs.c.cluster == cluster_key(cluster_id)).order_by(jobs.c.number)
+        with self._database.read() as connection:
+            find_cluster(connection, cluster_id, clusters.c.id)
+            return [job_record(dict(row)) for row in connection.execute(query).mappings()]
+
+    def progress(self, job_id: str) -> JobProgress:
+        """How far the job is; cheap enough to ask twice a second."""
+        cluster, number = key = job_key(job_id)
+        query = (
+            select(tasks.c.state, func.count(), func.min(tasks.c.stage))
+            .where(tasks.c.cluster == cluster, tasks.c.job == number)
+            .group_by(tasks.c.state)
+        )
+        with self._database.read() as connection:
+            job = job_record(find_job(connection, key))
+            rows = connection.execute(query).all()
+        counts = dict.fromkeys(TaskState, 0) | {TaskState(state): count for state, count, _ in rows}
+        stage = min((first for state, _, first in rows if state != TaskState.SUCCEEDED), default=job.stages)
+        return JobProgress(job=job, counts=counts, stage=stage, stages=job.stages)
+
+    def task_counts(self, job_id: str) -> Mapping[TaskState, int]:
+        """How many of the job's tasks are in each state; every state is there."""
+        return self.progress(job_id).counts
+
+    @contextlib.contextmanager
+    def _claiming(self, cluster_id: str) -> Iterator[Connection]:
+        """A transaction in which losing the race for the cluster is ``Busy``."""
+        try:
+            with self._database.write(durable=True) as connection:
+                yield connection
+        except IntegrityError:
+            raise Busy(f"Cluster {cluster_id} is busy: another job just started", hint="See `coopr status`.") from None
+
+
+def find_job(connection: Connection, key: tuple[int, int]) -> Row:
+    """The row of a job. Raises ``NotFound``."""
+    row = connection.execute(select(jobs).where(*_is(key))).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"There is no job {key[0]:08d}-{key[1]:03d}", hint="`coopr show` lists a cluster's jobs.")
+    return dict(row)
+
+
+def _is(key: tuple[int, int]) -> tuple[Any, Any]:
+    return jobs.c.cluster == key[0], jobs.c.number == key[1]
+
+
+def _task_rows(cluster: int, job: int, plan: Planned) -> list[dict[str, Any]]:
+    """The rows of a plan's tasks, numbered from 1 in stage order."""
+    planned = ((stage, task) for stage, members in enumerate(plan.stages, start=1) for task in members)
+    return [
+        {
+            "cluster": cluster,
+            "job": job,
+            "number": number,
+            "stage": stage,
+            "node": task.node,
+            "action": task.action,
+            "service": task.service,
+            "state": TaskState.WAITING,
+            "attempts": 0,
+            "message": "",
+            "task_run": "",
+            "log": "",
+        }
+        for number, (stage, task) in enumerate(planned, start=1)
+    ]

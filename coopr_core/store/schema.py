@@ -1,0 +1,180 @@
+"""The tables of the store.
+
+Promise: what must never happen is forbidden by the database itself: two living clusters of one name in a tenant, two
+jobs holding one cluster. Keys are numbers counted per owner (job per cluster, task per job: rule D17), so that the ids
+users see are the keys, formatted. ``SCHEMA_VERSION`` is the newest file in ``migrations/versions``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+SCHEMA_VERSION = "0001"
+"""The revision this program works with."""
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time in UTC: aware outside; without a zone in SQLite, which keeps none."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database."""
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+clusters = Table(
+    "clusters",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(255), nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("template_name", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("provider_settings", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("protected", Boolean, nullable=False),
+    Column("created", UtcTime, nullable=False),
+    Column("updated", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("last_job", Integer, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("template", JSON, nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("services", JSON, nullable=False),
+    Column("links", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index(
+    "uq_clusters_living_name",
+    clusters.c.tenant,
+    clusters.c.name,
+    unique=True,
+    sqlite_where=text("state <> 'TERMINATED'"),
+    postgresql_where=text("state <> 'TERMINATED'"),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("cluster", Integer, ForeignKey(clusters.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("host_name", Text, nullable=False),
+    Column("hardware_type", Text, nullable=False),
+    Column("image_type", Text, nullable=False),
+    Column("flavor", Text, nullable=False),
+    Column("image", Text, nullable=False),
+    Column("ssh_user", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("price", Float),
+    Column("services", JSON, nullable=False),
+    Column("token", String(64), nullable=False),
+    Column("machine", JSON(none_as_null=True)),
+    Column("properties", JSON, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("cluster", Integer, ForeignKey(clusters.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("operation", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created", UtcTime, nullable=False),
+    Column("started", UtcTime),
+    Column("ended", UtcTime),
+    Column("heartbeat_at", UtcTime),
+    Column("claimed_by", Text, nullable=False),
+    Column("flow_run", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("stages", Integer, nullable=False),
+    Column("parameters", JSON, nullable=False),
+)
+Index(
+    "uq_jobs_holding_cluster",
+    jobs.c.cluster,
+    unique=True,
+    sqlite_where=text("state IN ('RUNNING', 'PAUSED')"),
+    postgresql_where=text("state IN ('RUNNING', 'PAUSED')"),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("cluster", Integer, primary_key=True, autoincrement=False),
+    Column("job", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("stage", Integer, nullable=False),
+    Column("node", Integer, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("service", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("started", UtcTime),
+    Column("ended", UtcTime),
+    Column("exit_status", Integer),
+    Column("message", Text, nullable=False),
+    Column("task_run", Text, nullable=False),
+    Column("log", Text, nullable=False),
+    ForeignKeyConstraint(["cluster", "job"], [jobs.c.cluster, jobs.c.number], ondelete="CASCADE"),
+)
+Index("ix_tasks_progress", tasks.c.cluster, tasks.c.job, tasks.c.state, tasks.c.stage)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("cluster", Integer, primary_key=True, autoincrement=False),
+    Column("job", Integer, primary_key=True, autoincrement=False),
+    Column("task", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("started", UtcTime, nullable=False),
+    Column("ended", UtcTime),
+    Column("exit_status", Integer),
+    Column("message", Text, nullable=False),
+    Column("task_run", Text, nullable=False),
+    Column("log", Text, nullable=False),
+    ForeignKeyConstraint(
+        ["cluster", "job", "task"], [tasks.c.cluster, tasks.c.job, tasks.c.number], ondelete="CASCADE"
+    ),
+)

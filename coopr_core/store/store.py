@@ -1,0 +1,49 @@
+"""The store as others see it: one object over one database, shared by any number of threads."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from coopr_core.settings import load_settings
+from coopr_core.store.clusters import Clusters
+from coopr_core.store.database import Database
+from coopr_core.store.jobs import Jobs
+from coopr_core.store.migrating import migrate
+from coopr_core.store.nodes import Nodes
+from coopr_core.store.tasks import Tasks
+
+
+class Store(Clusters, Nodes, Jobs, Tasks):
+    """The record of all clusters.
+
+    ``with Store.open() as store: store.clusters()``. Every method is one transaction; records are values that do not
+    change. Thread-safe.
+    """
+
+    @classmethod
+    def open(cls, url: str | None = None) -> Store:
+        """Open the database and bring it to this program's schema; None: the one the settings name.
+
+        Raises ``InvalidInput`` for a URL that cannot be used, ``StoreUnavailable`` when the database cannot be
+        reached, ``SchemaTooNew`` when a newer program has changed it.
+        """
+        database = Database(url or load_settings().database_url)
+        try:
+            database.use_write_ahead_log()
+            migrate(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,134 @@
+"""The store's tasks and the attempts at them.
+
+Promise: an attempt and its task change in one transaction; an attempt that was given up (its worker was thought gone)
+cannot change its task afterwards. Each call is one short transaction over rows found by key.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
+
+from coopr_core.cluster.records import AttemptRecord, TaskRecord
+from coopr_core.cluster.states import TASK_AFTER_ATTEMPT, AttemptState, JobState, TaskState
+from coopr_core.errors import NotFound, Refused
+from coopr_core.store.clusters import now
+from coopr_core.store.database import Database
+from coopr_core.store.jobs import find_job
+from coopr_core.store.rows import Row, attempt_record, job_key, storable, task_key, task_record
+from coopr_core.store.schema import attempts, tasks
+
+
+class Tasks:
+    """The part of the store that keeps tasks and attempts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def tasks(
+        self,
+        job_id: str,
+        *,
+        state: TaskState | None = None,
+        stage: int | None = None,
+        node: int | None = None,
+        service: str | None = None,
+    ) -> list[TaskRecord]:
+        """The job's tasks in id order, which is stage order; only those that match what is given."""
+        cluster, job = key = job_key(job_id)
+        query = select(tasks).where(tasks.c.cluster == cluster, tasks.c.job == job).order_by(tasks.c.number)
+        wanted = {tasks.c.state: state, tasks.c.stage: stage, tasks.c.node: node, tasks.c.service: service}
+        for column, value in wanted.items():
+            if value is not None:
+                query = query.where(column == value)
+        with self._database.read() as connection:
+            find_job(connection, key)
+            return [task_record(row) for row in connection.execute(query).mappings()]
+
+    def task(self, task_id: str) -> TaskRecord:
+        """One task. Raises ``NotFound``."""
+        with self._database.read() as connection:
+            return task_record(_find(connection, task_key(task_id)))
+
+    def attempts(self, task_id: str) -> list[AttemptRecord]:
+        """The attempts at a task, first to last."""
+        cluster, job, task = key = task_key(task_id)
+        same = (attempts.c.cluster == cluster, attempts.c.job == job, attempts.c.task == task)
+        with self._database.read() as connection:
+            _find(connection, key)
+            query = select(attempts).where(*same).order_by(attempts.c.number)
+            return [attempt_record(row) for row in connection.execute(query).mappings()]
+
+    def start_attempt(self, task_id: str, *, task_run_id: str = "", log: str = "") -> AttemptRecord:
+        """Record that the task is being tried, in that Prefect task run, with its output going to ``log``.
+
+        Raises ``Refused`` when its job is not running (any more).
+        """
+        cluster, job, task = key = task_key(task_id)
+        with self._database.write() as connection:
+            job_state = find_job(connection, (cluster, job))["state"]
+            if job_state != JobState.RUNNING:
+                raise Refused(
+                    f"Task {task_id} may not start: its job is {job_state}", hint="`coopr retry` resumes an ended job."
+                )
+            number = _find(connection, key, lock=True)["attempts"] + 1
+            row = {
+                "cluster": cluster,
+                "job": job,
+                "task": task,
+                "number": number,
+                "state": AttemptState.RUNNING,
+                "started": now(),
+                "ended": None,
+                "exit_status": None,
+                "message": "",
+                "task_run": task_run_id,
+                "log": log,
+            }
+            connection.execute(insert(attempts).values(row))
+            shared = ("started", "ended", "exit_status", "message", "task_run", "log")
+            values = {"state": TaskState.RUNNING, "attempts": number, **{name: row[name] for name in shared}}
+            connection.execute(update(tasks).where(*_is(key)).values(values))
+            return attempt_record(row)
+
+    def finish_attempt(
+        self,
+        attempt: AttemptRecord,
+        state: AttemptState,
+        *,
+        exit_status: int | None = None,
+        message: str = "",
+        retry: bool = False,
+    ) -> TaskRecord:
+        """Record how an attempt ended, and with it the task; ``retry``: it failed and another attempt follows.
+
+        ``message`` must be redacted by the caller. An attempt that is not running any more changes nothing. Gives the
+        task as it is then.
+        """
+        cluster, job, task = key = task_key(attempt.task_id)
+        same = (attempts.c.cluster == cluster, attempts.c.job == job, attempts.c.task == task)
+        running = (attempts.c.number == attempt.number, attempts.c.state == AttemptState.RUNNING)
+        state = AttemptState(state)
+        result = {"ended": now(), "exit_status": exit_status, "message": storable(message)}
+        task_state = TASK_AFTER_ATTEMPT[state]
+        if retry and task_state is TaskState.FAILED:
+            task_state = TaskState.RETRYING
+        with self._database.write() as connection:
+            changed = connection.execute(update(attempts).where(*same, *running).values(state=state, **result)).rowcount
+            if changed:
+                last = tasks.c.attempts == attempt.number
+                connection.execute(update(tasks).where(*_is(key), last).values(state=task_state, **result))
+            return task_record(_find(connection, key))
+
+
+def _is(key: tuple[int, int, int]) -> tuple[object, object, object]:
+    return tasks.c.cluster == key[0], tasks.c.job == key[1], tasks.c.number == key[2]
+
+
+def _find(connection: Connection, key: tuple[int, int, int], *, lock: bool = False) -> Row:
+    query = select(tasks).where(*_is(key))
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        name = f"{key[0]:08d}-{key[1]:03d}-{key[2]:03d}"
+        raise NotFound(f"There is no task {name}", hint="`coopr tasks` lists a cluster's tasks.")
+    return dict(row)
