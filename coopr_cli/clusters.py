@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coopr_cli.output import ago, output_option, print_data, print_table, span
+from coopr_cli.output import ago, output_option, print_data, print_table, seconds, span
+from coopr_core.cluster.states import TaskState
 
 if TYPE_CHECKING:
     from coopr_core.cluster.records import ClusterRecord, JobRecord, NodeRecord
@@ -21,16 +22,13 @@ def list_command(everything: bool, output: str) -> None:
     from coopr_core.store import Store
 
     with Store.open() as store:
-        rows = [_summary(store, cluster) for cluster in store.clusters(terminated=everything)]
+        rows = [_summary(cluster) for cluster in store.clusters(terminated=everything)]
     if output != "table":
         print_data(rows, output)
         return
     print_table(
         ("name", "id", "state", "template", "provider", ">nodes", "age"),
-        [
-            (r["name"], r["id"], r["state"], r["template"], r["provider"], r["nodes"], ago(r["created_at"]))
-            for r in rows
-        ],
+        [(r["name"], r["id"], r["state"], r["template"], r["provider"], r["nodes"], ago(r["created"])) for r in rows],
         empty="No clusters. Make one with 'coopr create --template nats --nodes 3'.",
     )
 
@@ -44,7 +42,7 @@ def status_command(cluster: str, output: str) -> None:
 
     with Store.open() as store:
         found = [store.cluster(cluster)] if cluster else store.clusters()
-        rows = [{**_summary(store, each), "job": _job_summary(store, each)} for each in found]
+        rows = [{**_summary(each), "job": _job_summary(each)} for each in found]
     if output != "table":
         print_data(rows[0] if cluster else rows, output)
         return
@@ -70,13 +68,13 @@ def show_command(cluster: str, output: str) -> None:
         nodes = store.nodes(record.id)
         jobs = store.jobs(record.id)
         details = {
-            **_summary(store, record),
+            **_summary(record),
             "owner": record.owner,
             "services": sorted({service for node in nodes for service in node.services}),
             "links": _links(store, record),
             "nodes": [_node(node) for node in nodes],
             "jobs": [_job(store, job) for job in jobs],
-            "config": record.config,
+            "config": store.layout(record.id).config,
         }
     if output != "table":
         print_data(details, output)
@@ -104,31 +102,30 @@ def show_command(cluster: str, output: str) -> None:
     )
 
 
-def _summary(store: Store, cluster: ClusterRecord) -> dict[str, Any]:
+def _summary(cluster: ClusterRecord) -> dict[str, Any]:
     return {
         "name": cluster.name,
         "id": cluster.id,
         "state": cluster.state.value,
         "template": cluster.template,
         "provider": cluster.provider,
-        "nodes": len(store.nodes(cluster.id)),
-        "created_at": cluster.created_at,
+        "nodes": cluster.size,
+        "created": cluster.created,
         "expires_at": cluster.expires_at,
     }
 
 
 def _job(store: Store, job: JobRecord) -> dict[str, Any]:
     counts = store.task_counts(job.id)
-    seconds = (job.ended_at - job.started_at).total_seconds() if job.ended_at and job.started_at else None
     return {
         "id": job.id,
         "operation": job.operation,
         "state": job.state.value,
-        "done": f"{counts.get('COMPLETE', 0)}/{sum(counts.values())}",
-        "tasks": {getattr(state, "value", state): count for state, count in counts.items()},
-        "started_at": job.started_at,
-        "ended_at": job.ended_at,
-        "seconds": seconds,
+        "done": f"{counts[TaskState.SUCCEEDED]}/{sum(counts.values())}",
+        "tasks": {state.value: count for state, count in counts.items() if count},
+        "started": job.started,
+        "ended": job.ended,
+        "seconds": seconds(job),
         "flow_run_id": job.flow_run_id,
         "message": job.message,
     }

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -18,14 +18,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("table", "json", "yaml")
 STATE_STYLES = {
     "ACTIVE": "green",
-    "COMPLETE": "green",
+    "SUCCEEDED": "green",
     "RUNNING": "yellow",
+    "RETRYING": "bold yellow",
+    "PAUSED": "yellow",
     "PENDING": "yellow",
     "FAILED": "bold red",
     "INCOMPLETE": "red",
     "INCONSISTENT": "red",
     "INTERRUPTED": "magenta",
-    "ABORTED": "magenta",
     "TERMINATED": "dim",
 }
 
@@ -94,6 +95,23 @@ def _cell(value: object) -> str:
     text = "-" if value is None or value == "" else str(value)
     style = STATE_STYLES.get(text)
     return f"[{style}]{text}[/]" if style else escape(text)
+
+
+class Timed(Protocol):
+    """What starts and ends: a job, a task, an attempt."""
+
+    @property
+    def started(self) -> datetime | None:
+        """When it started."""
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it ended."""
+
+
+def seconds(work: Timed) -> float | None:
+    """How long ``work`` took, or has been taking; None when it has not started."""
+    return None if work.started is None else ((work.ended or datetime.now(UTC)) - work.started).total_seconds()
 
 
 def ago(moment: datetime | None) -> str:

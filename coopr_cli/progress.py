@@ -9,18 +9,19 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from coopr_cli.output import span
+from coopr_cli.output import seconds, span
+from coopr_core.cluster.states import TaskState
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from coopr_core.cluster.records import JobRecord, TaskRecord
+    from coopr_core.cluster.records import JobProgress, JobRecord, TaskRecord
     from coopr_core.store import Store
 
 INTERVAL = 0.5
@@ -52,16 +53,17 @@ def _watch(
             last = stop.wait(INTERVAL)
             job = job or find_job()
             if job:
-                view.show(job, store.tasks(job.id))
+                view.show(store, store.progress(job.id))
             if last:
                 return
 
 
 class Lines:
-    """One line on stderr for every attempt that ended."""
+    """One line on stderr for every task that ended."""
 
     def __init__(self) -> None:
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, int]] = set()
+        self._counts: Mapping[TaskState, int] = {}
 
     def __enter__(self) -> Lines:
         return self
@@ -69,16 +71,17 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, _job: JobRecord, tasks: list[TaskRecord]) -> None:
+    def show(self, store: Store, progress: JobProgress) -> None:
         """Print the tasks that ended since the last look."""
-        done = sum(task.state.name == "COMPLETE" for task in tasks)
-        for task in tasks:
-            ended = (task.id, task.state.name)
-            if task.ended_at and ended not in self._told and task.state.name in ("COMPLETE", "FAILED"):
-                self._told.add(ended)
-                click.echo(
-                    f"[{done}/{len(tasks)}] {task.id} {title(task)} {task.state.name.lower()} {_took(task)}", err=True
-                )
+        if progress.counts == self._counts:
+            return
+        self._counts = progress.counts
+        for state in (TaskState.SUCCEEDED, TaskState.RETRYING, TaskState.FAILED, TaskState.INTERRUPTED):
+            for task in store.tasks(progress.job.id, state=state) if progress.counts[state] else ():
+                if (task.id, task.attempts) not in self._told:
+                    self._told.add((task.id, task.attempts))
+                    done = f"[{len(self._told)}/{progress.total}]"
+                    click.echo(f"{done} {task.id} {title(task)} {state.lower()} in {span(seconds(task))}", err=True)
 
 
 class Terminal:
@@ -100,42 +103,30 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self._live.__exit__(None, None, None)
 
-    def show(self, job: JobRecord, tasks: list[TaskRecord]) -> None:
-        """Redraw for the tasks as they are now."""
-        self._live.update(self._drawing(job, tasks))
+    def show(self, store: Store, progress: JobProgress) -> None:
+        """Redraw for the job as it is now."""
+        self._live.update(self._drawing(progress, store.tasks(progress.job.id, state=TaskState.RUNNING)))
 
-    def _drawing(self, job: JobRecord, tasks: list[TaskRecord]) -> RenderableType:
+    def _drawing(self, progress: JobProgress, running: list[TaskRecord]) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        done = sum(task.state.name == "COMPLETE" for task in tasks)
-        running = [task for task in tasks if task.state.name == "RUNNING"]
-        stages = max((task.stage for task in tasks), default=0) + 1
-        stage = min((task.stage for task in tasks if task.state.name != "COMPLETE"), default=stages - 1) + 1
+        done = progress.counts[TaskState.SUCCEEDED]
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            Text(job.id, style="bold"),
-            ProgressBar(total=max(len(tasks), 1), completed=done, width=32),
-            f"stage {stage}/{stages}",
-            f"{done}/{len(tasks)} tasks",
+            Text(progress.job.id, style="bold"),
+            ProgressBar(total=max(progress.total, 1), completed=done, width=32),
+            f"stage {progress.stage}/{progress.stages}",
+            f"{done}/{progress.total} tasks",
             span(time.monotonic() - self._began),
         )
-        rows = [Text(f"  {task.id}  {title(task)}  {_took(task)}", style="yellow") for task in running[: self.ROWS]]
-        if len(running) > self.ROWS:
-            rows.append(Text(f"  and {len(running) - self.ROWS} more", style="dim"))
-        return Group(head, *rows)
+        rows = [Text(f"  {task.id}  {title(task)}  {span(seconds(task))}", style="yellow") for task in running]
+        more = len(rows) - self.ROWS
+        return Group(head, *rows[: self.ROWS], *([Text(f"  and {more} more", style="dim")] if more > 0 else []))
 
 
 def title(task: TaskRecord) -> str:
     """A task as people say it: ``START nats-server @ 1002``."""
     return " ".join(part for part in (task.action, task.service, "@", str(task.node)) if part)
-
-
-def _took(task: TaskRecord) -> str:
-    from datetime import UTC, datetime
-
-    if task.started_at is None:
-        return ""
-    return span(((task.ended_at or datetime.now(UTC)) - task.started_at).total_seconds())

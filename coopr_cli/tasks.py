@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coopr_cli.output import output_option, print_data, print_table, span
+from coopr_cli.output import output_option, print_data, print_table, seconds, span
+from coopr_core.cluster.states import TaskState
 from coopr_core.errors import NotFound
 
 if TYPE_CHECKING:
@@ -27,10 +28,8 @@ def tasks_command(cluster: str, job: str, failed: bool, output: str) -> None:
     from coopr_core.store import Store
 
     with Store.open() as store:
-        tasks = [
-            task for task in store.tasks(_job_id(store, cluster, job)) if not failed or task.state.name == "FAILED"
-        ]
-        rows = [_task(store, task) for task in tasks]
+        wanted = TaskState.FAILED if failed else None
+        rows = [_task(task) for task in store.tasks(_job_id(store, cluster, job), state=wanted)]
     if output != "table":
         print_data(rows, output)
         return
@@ -64,7 +63,7 @@ def logs_command(subject: str, follow: bool, job: str) -> None:
         several = len(tasks) > 1
         positions: dict[str, int] = {}
         while True:
-            ended = store.job(job_id).ended_at is not None
+            ended = store.job(job_id).ended is not None
             for task in store.tasks(job_id) if several else tasks:
                 _print_new(store, task, positions, several=several)
             if not follow or ended:
@@ -100,8 +99,7 @@ def _job_id(store: Store, cluster: str, job: str) -> str:
     raise NotFound(f"cluster {record.name} has no job {job}", hint=f"its jobs: {', '.join(each.id for each in jobs)}")
 
 
-def _task(store: Store, task: TaskRecord) -> dict[str, Any]:
-    seconds = (task.ended_at - task.started_at).total_seconds() if task.ended_at and task.started_at else None
+def _task(task: TaskRecord) -> dict[str, Any]:
     return {
         "id": task.id,
         "stage": task.stage,
@@ -110,9 +108,11 @@ def _task(store: Store, task: TaskRecord) -> dict[str, Any]:
         "service": task.service,
         "state": task.state.value,
         "attempts": task.attempts,
-        "seconds": seconds,
-        "started_at": task.started_at,
-        "ended_at": task.ended_at,
+        "exit_status": task.exit_status,
+        "seconds": seconds(task),
+        "started": task.started,
+        "ended": task.ended,
         "message": task.message,
+        "log": task.log,
         "task_run_id": task.task_run_id,
     }
