@@ -1,4 +1,4 @@
-"""The planner: an operation on a layout becomes tasks, their dependencies and stages; it knows nothing of Prefect or SSH.
+"""The planner: an operation on a layout becomes tasks, their dependencies and stages; no Prefect, no SSH in here.
 
 ``plan(operation, layout) -> Plan``; ``Plan.walk()`` hands the tasks out. The way through: ``operations`` (what is asked
 of a node) -> ``dependencies`` (which service waits for which) -> ``folding`` -> ``graph`` (the task graph) -> ``plans``

@@ -1,8 +1,9 @@
 """Which service waits for which: the install and the runtime graph of the services on a cluster.
 
-An edge A -> B says that A depends on B, by ``requires`` or ``uses``, by B's name or by a name B provides. Names nobody
-on the cluster answers to are ignored. The graphs hold services only, never tasks, so their cost does not depend on the
-number of nodes; both are free of cycles and reduced to the edges that no longer path implies.
+An edge A -> B says that A depends on B, by ``requires`` or ``uses``. A dependency on a name is one on all services that
+provide it, and on the service of that name when none does, as in the original; names nobody on the cluster answers to
+are ignored. The graphs hold services only, never tasks, so their cost does not depend on the number of nodes; both are
+free of cycles and reduced to the edges that no longer path implies.
 """
 
 from __future__ import annotations
@@ -98,8 +99,10 @@ def _graph(services: Mapping[str, Service], phase: str) -> nx.DiGraph[str]:
     """The dependencies of ``phase`` as they are written, provided names resolved."""
     providers: defaultdict[str, list[str]] = defaultdict(list)
     for name, service in services.items():
-        for provided in dict.fromkeys((name, *service.dependencies.provides)):
+        for provided in dict.fromkeys(service.dependencies.provides):
             providers[provided].append(name)
+    for name in services:
+        providers.setdefault(name, [name])
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(services)
     for name, service in services.items():

@@ -1,8 +1,8 @@
 """The task graph, folded: nodes that go through the same steps are one group, and a step is written down once for it.
 
-A task depends on tasks of its own node (``Step.after``) and on joins (``Step.joins``): "every node has started B" is one
-join with B's start steps as members, not one edge for every pair of nodes. The size of the folded graph depends on the
-number of different node layouts; only what walks or lists the tasks grows with the number of nodes, linearly.
+A task depends on tasks of its own node (``Step.after``) and on joins (``Step.joins``): "every node has started B" is
+one join with B's start steps as members, not one edge for every pair of nodes. The size of the folded graph depends on
+the number of different node layouts; only what walks or lists the tasks grows with the number of nodes, linearly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A plan: the tasks of an operation, in which order, and what each waits for. A plain value; making it changes nothing."""
+"""A plan: the tasks of an operation, their order and what each waits for. A plain value; making it changes nothing."""
 
 from __future__ import annotations
 
