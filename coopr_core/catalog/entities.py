@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from coopr_core.cluster.config import merge_config
+from coopr_core.cluster.leases import parse_duration
+from coopr_core.cluster.names import dns_suffix_problem
+from coopr_core.errors import InvalidInput
 
 Config = dict[str, Any]
 """A tree of JSON values; strings in it may hold macros."""
@@ -24,32 +29,36 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-def _none_as_empty_list(value: object) -> object:
-    return [] if value is None else value
-
-
-def _none_as_empty_map(value: object) -> object:
-    return {} if value is None else value
+def _not_a_boolean(value: object) -> object:
+    """``min: true`` is a slip, not 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a whole number, not {str(value).lower()}")
+    return value
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_none_as_empty_list)]
-Map = Annotated[dict[str, Any], BeforeValidator(_none_as_empty_map)]
+Number = Annotated[int, BeforeValidator(_not_a_boolean)]
+Names = tuple[str, ...]
 
 
-class Entity(BaseModel):
-    """What all entities share: they are frozen and refuse keys they do not know."""
+class _Part(BaseModel):
+    """A frozen value that refuses keys it does not know and takes null for a key that is not there (rule D16)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_missing(cls, value: Any) -> Any:
+        return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
+class Entity(_Part):
+    """What all entities share: a name and how people are told about it."""
 
     name: Annotated[str, Field(min_length=1, description="The name other entities and requests refer to.")]
     description: str = ""
     label: str = ""
     icon: str = ""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Link(_Part):
@@ -63,7 +72,7 @@ class Provider(Entity):
     """A place machines come from: which plug-in makes them and its settings (never its secrets)."""
 
     providertype: str
-    provisioner: Map = Field(default_factory=dict)
+    provisioner: Config = Field(default_factory=dict)
 
 
 class HardwareOffer(_Part):
@@ -72,7 +81,7 @@ class HardwareOffer(_Part):
     ``cost`` is a price per hour as decimal text, ``ram`` is in GB, ``disks`` is ``device=GB,...``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     flavor: Text = ""
     cost: Text = ""
@@ -90,7 +99,7 @@ class HardwareType(Entity):
 class ImageOffer(_Part):
     """What one provider calls an image type, and who may log in to it."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     image: Text = ""
     sshuser: Text = ""
@@ -122,7 +131,7 @@ class ServiceAction(_Part):
     """One action of a service: the automator (``type``) that runs it and that automator's fields."""
 
     type: str = "shell"
-    fields: Map = Field(default_factory=dict)
+    fields: Config = Field(default_factory=dict)
 
 
 class Provisioner(_Part):
@@ -152,9 +161,9 @@ class Service(Entity):
 class Quantities(_Part):
     """How many nodes a service may be on; None is no bound. ``ratio`` n asks for one per n nodes, rounded up."""
 
-    min: Annotated[int, Field(ge=0)] | None = None
-    max: Annotated[int, Field(ge=0)] | None = None
-    ratio: Annotated[int, Field(ge=1)] | None = None
+    min: Annotated[Number, Field(ge=0)] | None = None
+    max: Annotated[Number, Field(ge=0)] | None = None
+    ratio: Annotated[Number, Field(ge=1)] | None = None
 
 
 class ServiceConstraint(_Part):
@@ -179,8 +188,8 @@ class LayoutConstraint(_Part):
 class SizeConstraint(_Part):
     """How many nodes a cluster may have; ``max`` None is no bound."""
 
-    min: Annotated[int, Field(ge=1)] | None = None
-    max: Annotated[int, Field(ge=1)] | None = None
+    min: Annotated[Number, Field(ge=1)] | None = None
+    max: Annotated[Number, Field(ge=1)] | None = None
 
 
 class Constraints(_Part):
@@ -207,12 +216,32 @@ class Defaults(_Part):
     hardwaretype: str = ""
     imagetype: str = ""
     dnsSuffix: str = ""
-    config: Map = Field(default_factory=dict)
+    config: Config = Field(default_factory=dict)
 
-    @field_validator("provider", "hardwaretype", "imagetype", "dnsSuffix", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _blank_when_null(cls, value: object) -> object:
-        return "" if value is None else value
+    def _config_of_services(cls, value: Any) -> Any:
+        """A service written as ``{name: b, config: {...}}`` puts its config below its name, as in the original."""
+        services = value.get("services") if isinstance(value, dict) else None
+        if not isinstance(services, list | tuple) or not any(isinstance(item, dict) for item in services):
+            return value
+        names, config = [], value.get("config") or {}
+        for item in services:
+            name, own = (item.get("name"), item.get("config") or {}) if isinstance(item, dict) else (None, {})
+            if not isinstance(name, str) or set(item) - {"name", "config"} or not isinstance(own, dict):
+                names.append(item)
+                continue
+            names.append(name)
+            config = merge_config(config, {name: own}) if own and isinstance(config, dict) else config
+        return {**value, "services": names, "config": config}
+
+    @field_validator("dnsSuffix")
+    @classmethod
+    def _suffix_is_valid(cls, value: str) -> str:
+        problem = dns_suffix_problem(value) if value else ""
+        if problem:
+            raise ValueError(problem)
+        return value
 
 
 class LeaseDuration(_Part):
@@ -221,6 +250,15 @@ class LeaseDuration(_Part):
     initial: int | str = 0
     max: int | str = 0
     step: int | str = 0
+
+    @field_validator("initial", "max", "step")
+    @classmethod
+    def _is_a_duration(cls, value: int | str) -> int | str:
+        try:
+            parse_duration(value)
+        except InvalidInput as error:
+            raise ValueError(f"{error.message}: {error.hint}") from None
+        return value
 
 
 class Administration(_Part):

@@ -1,0 +1,216 @@
+"""The catalog: everything clusters are made from, by name, merged and checked.
+
+Promise: a catalog that loaded has no syntax error, no unknown key, no inheritance or dependency cycle; everything else
+that looks wrong is in ``problems``. All errors are reported at once. Cost: linear in the files; warnings are looked for
+when ``problems`` is first read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from coopr_core.catalog.checks.cycles import dependency_cycles
+from coopr_core.catalog.documents import Document
+from coopr_core.catalog.entities import (
+    ClusterTemplate,
+    Entity,
+    HardwareType,
+    ImageType,
+    PartialTemplate,
+    Provider,
+    Service,
+)
+from coopr_core.catalog.folders import Source, sources
+from coopr_core.catalog.inheritance import merge_templates
+from coopr_core.catalog.kinds import BY_FOLDER, HARDWARE, IMAGE, PARTIAL, PROVIDER, SERVICE, TEMPLATE, Kind
+from coopr_core.catalog.naming import did_you_mean
+from coopr_core.catalog.places import Origin, Places, kind_of
+from coopr_core.catalog.validation import entity_from
+from coopr_core.errors import InvalidInput, NotFound, Problem
+
+BUILTIN = Path(__file__).parent / "builtin"
+"""Our own catalog."""
+
+E = TypeVar("E", bound=Entity)
+
+
+class Catalog:
+    """Templates, services, hardware types, image types and providers by name. Do not change its dicts.
+
+    ``templates`` are merged with their parents and partials; ``problems`` are warnings.
+    """
+
+    def __init__(
+        self,
+        templates: Iterable[ClusterTemplate] = (),
+        services: Iterable[Service] = (),
+        hardware_types: Iterable[HardwareType] = (),
+        image_types: Iterable[ImageType] = (),
+        providers: Iterable[Provider] = (),
+        partials: Iterable[PartialTemplate] = (),
+        *,
+        _origins: Mapping[tuple[Kind, str], Origin] | None = None,
+        _problems: Sequence[Problem] = (),
+    ) -> None:
+        self._origins = dict(_origins or {})
+        self._noted = [problem for problem in _problems if problem.severity != "error"]
+        self.services = _by_name(services)
+        self.hardware_types = _by_name(hardware_types)
+        self.image_types = _by_name(image_types)
+        self.providers = _by_name(providers)
+        self._written = [*_by_name(templates).values(), *_by_name(partials).values()]
+        inheritance = merge_templates(_by_name(templates), _by_name(partials))
+        self.templates = inheritance.templates
+        self._places = Places(self._origins, inheritance.lines)
+        errors = [problem for problem in _problems if problem.severity == "error"]
+        findings = [*inheritance.flaws, *dependency_cycles(self.services)]
+        errors += [self._places.problem(finding, "error") for finding in findings]
+        if errors:
+            raise _invalid(errors)
+
+    @classmethod
+    def load(cls, paths: Iterable[Path | str] | Path | str = (), builtin: bool = True) -> Catalog:
+        """Read catalog directories; what a later one has replaces what an earlier one has under the same name.
+
+        Raises ``InvalidInput`` with every problem found in all of them.
+        """
+        given = [paths] if isinstance(paths, Path | str) else list(paths)
+        problems: list[Problem] = []
+        entities: dict[tuple[Kind, str], Entity] = {}
+        origins: dict[tuple[Kind, str], Origin] = {}
+        for path in [*([BUILTIN] if builtin else []), *(Path(path).expanduser() for path in given)]:
+            here: dict[tuple[Kind, str], Origin] = {}
+            for source in sources(path, problems):
+                try:
+                    entity = _with_files(entity_from(source.kind.model, source.document), source)
+                except InvalidInput as error:
+                    problems.extend(error.problems)
+                    continue
+                key = (source.kind, entity.name)
+                if key in here:
+                    message = f'{source.kind.noun} "{entity.name}" is also defined in {here[key].path}'
+                    line = source.document.line(("name",))
+                    problems.append(Problem(message, source.document.file, "name", line))
+                    continue
+                here[key] = Origin(source.document, source.path)
+                entities[key] = entity
+            origins |= here
+        return cls._from_entities(entities, origins, problems)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Iterable[Any]]) -> Catalog:
+        """A catalog from JSON values: folder name -> its entities (``{"services": [{"name": "a"}, ...], ...}``).
+
+        Raises ``InvalidInput`` with every problem found in them.
+        """
+        problems: list[Problem] = []
+        entities: dict[tuple[Kind, str], Entity] = {}
+        origins: dict[tuple[Kind, str], Origin] = {}
+        for folder, values in data.items():
+            kind = BY_FOLDER.get(folder)
+            if kind is None:
+                problems.append(Problem(f'"{folder}" is no folder of a catalog {did_you_mean(folder, BY_FOLDER)}'))
+                continue
+            for index, value in enumerate(values):
+                name = value.get("name", index) if isinstance(value, Mapping) else index
+                document = Document(f"{folder}/{name}", "", value)
+                try:
+                    entity = entity_from(kind.model, document)
+                except InvalidInput as error:
+                    problems.extend(error.problems)
+                else:
+                    entities[kind, entity.name] = entity
+                    origins[kind, entity.name] = Origin(document)
+        return cls._from_entities(entities, origins, problems)
+
+    @classmethod
+    def _from_entities(
+        cls,
+        entities: Mapping[tuple[Kind, str], Entity],
+        origins: Mapping[tuple[Kind, str], Origin],
+        problems: Sequence[Problem],
+    ) -> Catalog:
+        def of(kind: Kind) -> Any:
+            return [entity for (its, _), entity in entities.items() if its is kind]
+
+        return cls(
+            of(TEMPLATE),
+            of(SERVICE),
+            of(HARDWARE),
+            of(IMAGE),
+            of(PROVIDER),
+            of(PARTIAL),
+            _origins=origins,
+            _problems=problems,
+        )
+
+    def template(self, name: str) -> ClusterTemplate:
+        """The merged template of that name. Raises ``NotFound``."""
+        return _find(self.templates, name, TEMPLATE)
+
+    def service(self, name: str) -> Service:
+        """The service of that name. Raises ``NotFound``."""
+        return _find(self.services, name, SERVICE)
+
+    def provider(self, name: str) -> Provider:
+        """The provider of that name. Raises ``NotFound``."""
+        return _find(self.providers, name, PROVIDER)
+
+    def hardware_type(self, name: str) -> HardwareType:
+        """The hardware type of that name. Raises ``NotFound``."""
+        return _find(self.hardware_types, name, HARDWARE)
+
+    def image_type(self, name: str) -> ImageType:
+        """The image type of that name. Raises ``NotFound``."""
+        return _find(self.image_types, name, IMAGE)
+
+    def source(self, entity: Entity) -> Path | None:
+        """The file an entity was read from; None when it was not read from a file."""
+        origin = self._origins.get((kind_of(entity), entity.name))
+        return origin.path if origin else None
+
+    @cached_property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that looks wrong but need not be, in the order of the files."""
+        from coopr_core.catalog.checks import findings
+
+        found = [self._places.problem(finding, "warning") for finding in findings(self, self._written)]
+        return tuple(sorted(dict.fromkeys([*self._noted, *found]), key=_place))
+
+
+def _with_files(entity: Entity, source: Source) -> Entity:
+    if not source.files or not isinstance(entity, Service):
+        return entity
+    return entity.model_copy(update={"files": {**entity.files, **source.files}})
+
+
+def _by_name(entities: Iterable[E]) -> dict[str, E]:
+    return {entity.name: entity for entity in sorted(entities, key=lambda entity: entity.name)}
+
+
+def _find(among: Mapping[str, E], name: str, kind: Kind) -> E:
+    found = among.get(name)
+    if found is None:
+        hint = did_you_mean(name, among)
+        if not hint:
+            hint = (
+                f"coopr catalog list shows the {kind.noun}s there are" if among else f"the catalog has no {kind.noun}s"
+            )
+        raise NotFound(f'no {kind.noun} "{name}"', hint=hint)
+    return found
+
+
+def _place(problem: Problem) -> tuple[str, int, str, str]:
+    return (problem.file, problem.line, problem.path, problem.message)
+
+
+def _invalid(problems: Sequence[Problem]) -> InvalidInput:
+    many = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
+    return InvalidInput(
+        f"the catalog has {many}",
+        hint="correct the files; nothing has been created",
+        problems=sorted(dict.fromkeys(problems), key=_place),
+    )

@@ -1,0 +1,106 @@
+"""From a finding to the file, path and line a person has to look at.
+
+A finding names list elements by their value (``("compatibility", "imagetypes", "ubuntu16")``), because a merged
+template's lists are not those of any one file. It is placed in the entity's own file, or, where that does not have the
+path, in the file of the nearest template it inherits from that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coopr_core.catalog.documents import Document
+from coopr_core.catalog.entities import ClusterTemplate, Entity, PartialTemplate
+from coopr_core.catalog.kinds import KINDS, Kind
+from coopr_core.catalog.naming import path_text
+from coopr_core.errors import Problem
+
+Step = str | int | tuple[str, ...]
+"""A key, a list position, or the value of a list's element (text, or the group itself)."""
+
+
+class Finding(NamedTuple):
+    """Something about an entity: at which path, what."""
+
+    entity: Entity
+    path: tuple[Step, ...]
+    message: str
+
+
+class Origin(NamedTuple):
+    """Where an entity comes from; ``path`` is None when it was not read from a file."""
+
+    document: Document
+    path: Path | None = None
+
+
+class Places:
+    """Turns findings into problems with their places."""
+
+    def __init__(
+        self,
+        origins: Mapping[tuple[Kind, str], Origin],
+        lines: Mapping[str, Sequence[ClusterTemplate]],
+    ) -> None:
+        self._origins = origins
+        self._lines = lines
+
+    def problem(self, finding: Finding, severity: str) -> Problem:
+        """The finding as a problem of a file; without a file its kind and name stand in its place."""
+        for entity in self._homes(finding.entity):
+            document = self._document(entity)
+            path = _positions(document.value, finding.path)
+            if path is not None:
+                return _placed(finding.message, document, path, severity)
+        document = self._document(finding.entity)
+        path = tuple(str(step) if isinstance(step, tuple) else step for step in finding.path)
+        return _placed(finding.message, document, path, severity)
+
+    def _homes(self, entity: Entity) -> list[Entity]:
+        if not isinstance(entity, ClusterTemplate) or isinstance(entity, PartialTemplate):
+            return [entity]
+        return [entity, *reversed(self._lines.get(entity.name, ())[:-1])]
+
+    def _document(self, entity: Entity) -> Document:
+        kind = kind_of(entity)
+        origin = self._origins.get((kind, entity.name))
+        if origin is not None:
+            return origin.document
+        return Document(f"{kind.noun} {entity.name}", "", entity.model_dump(mode="json", exclude_unset=True))
+
+
+def kind_of(entity: Entity) -> Kind:
+    """The kind of an entity."""
+    return next(kind for kind in KINDS if type(entity) is kind.model)
+
+
+def _placed(message: str, document: Document, path: tuple[str | int, ...], severity: str) -> Problem:
+    return Problem(message, document.file, path_text(path), document.line(path) if document.text else 0, severity)
+
+
+def _positions(value: Any, path: Sequence[Step]) -> tuple[str | int, ...] | None:
+    """The path with list elements by position, or None when the value does not have it."""
+    found: list[str | int] = []
+    for step in path:
+        if isinstance(value, Mapping) and isinstance(step, str) and step in value:
+            found.append(step)
+            value = value[step]
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            index = step if isinstance(step, int) else _index(value, step)
+            if index is None or index >= len(value):
+                return None
+            found.append(index)
+            value = value[index]
+        else:
+            return None
+    return tuple(found)
+
+
+def _index(elements: Sequence[Any], wanted: str | tuple[str, ...]) -> int | None:
+    for index, element in enumerate(elements):
+        plain = element.get("name") if isinstance(element, Mapping) else element
+        if (tuple(plain) if isinstance(plain, list | tuple) else plain) == wanted:
+            return index
+    return None

@@ -1,0 +1,142 @@
+"""pydantic's findings in words a person understands: which key, what is wrong with it, what was perhaps meant.
+
+Used for catalog files and for requests; a finding becomes a ``Problem`` with the path of the key. Values are shown only
+where a key of ours has the wrong kind of value, never for keys we do not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from coopr_core.catalog.documents import Document
+from coopr_core.catalog.naming import did_you_mean, path_text
+from coopr_core.errors import InvalidInput, Problem
+
+Model = TypeVar("Model", bound=BaseModel)
+Path = tuple[str | int, ...]
+
+_WANTED = {
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a map",
+    "mapping_type": "a map",
+    "model_type": "a map",
+    "model_attributes_type": "a map",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+
+
+def entity_from(model: type[Model], document: Document) -> Model:
+    """The entity a document describes. Raises ``InvalidInput`` with every problem, its path and its line."""
+    try:
+        return model.model_validate(document.value)
+    except ValidationError as error:
+        problems = [
+            Problem(message, document.file, path_text(path), document.line(path))
+            for path, message in explain(error, model, document.value)
+        ]
+    raise InvalidInput(f"{document.file} cannot be used", problems=problems)
+
+
+def explain(error: ValidationError, model: type[BaseModel], value: Any) -> list[tuple[Path, str]]:
+    """Each finding as the path of its key and a sentence, in the order of the paths, none twice."""
+    found: dict[Path, str] = {}
+    for detail in error.errors(include_url=False):
+        path = _path_in(detail, value)
+        message = _message(detail, path, model)
+        if path in found and found[path] != message:
+            message = _both(found[path], message)
+        found[path] = message
+    return list(found.items())
+
+
+def _path_in(detail: ErrorDetails, value: Any) -> Path:
+    """The path without the parts pydantic adds for the members of a union, which the value does not have."""
+    path: list[str | int] = []
+    for part in detail["loc"]:
+        if isinstance(value, Mapping) and (part in value or detail["type"] == "missing"):
+            value = value.get(str(part))
+        elif isinstance(value, Sequence) and not isinstance(value, str) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            break
+        path.append(part)
+    return tuple(path)
+
+
+def _message(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
+    kind, given = detail["type"], detail["input"]
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        key = str(path[-1]) if path else ""
+        known = _known_keys(model, path[:-1])
+        meant = did_you_mean(key, known)
+        return f'unknown key "{key}"' + (f": {meant}" if meant else f"; known are {', '.join(sorted(known))}")
+    if kind in _WANTED:
+        return f"must be {_WANTED[kind]}, not {_described(given)}{_advice(kind, given)}"
+    if kind == "greater_than_equal":
+        return f"must be at least {detail['ctx']['ge']}, not {given}"
+    if kind == "string_too_short":
+        return "must not be empty"
+    if kind == "literal_error":
+        return f"must be one of {str(detail['ctx']['expected']).replace(chr(39), chr(34))}, not {_described(given)}"
+    if kind in {"value_error", "assertion_error"}:
+        return str(detail["ctx"]["error"])
+    return detail["msg"][:1].lower() + detail["msg"][1:]
+
+
+def _both(one: str, other: str) -> str:
+    """Two findings at one place, from the two members of a union, as one sentence."""
+    start, _, rest = other.partition(", not ")
+    if one.startswith("must be ") and one.endswith(rest) and start.startswith("must be "):
+        return f"{one.partition(', not ')[0]} or {start.removeprefix('must be ')}, not {rest}"
+    return one
+
+
+def _described(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'the text "{value}"' if len(value) <= 40 else "a long text"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, Mapping):
+        return "a map"
+    return "a list" if isinstance(value, Sequence) else type(value).__name__
+
+
+def _advice(kind: str, given: Any) -> str:
+    if kind == "string_type" and isinstance(given, bool | int | float):
+        return f'; put it in quotes if text is meant: "{str(given).lower()}"'
+    if kind in {"tuple_type", "list_type"} and isinstance(given, str):
+        return f": write [{given}]"
+    return ""
+
+
+def _known_keys(model: type[BaseModel], path: Path) -> list[str]:
+    """The keys the model knows at a path."""
+    here: Any = model
+    for part in path:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            field = here.model_fields.get(str(part))
+            here = _bare(field.annotation) if field else None
+        else:
+            arguments = get_args(here)
+            here = _bare(arguments[1 if get_origin(here) is dict else 0]) if arguments else None
+    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+
+
+def _bare(annotation: Any) -> Any:
+    return _bare(get_args(annotation)[0]) if get_origin(annotation) is Annotated else annotation

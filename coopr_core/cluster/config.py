@@ -1,0 +1,44 @@
+"""Config trees laid over one another: a map over a map merges key by key, anything else replaces (rule D12).
+
+Neither input is changed and the result shares no container with them, so a merged config may be edited freely. Cost:
+linear in the size of both trees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+
+def merge_config(base: Mapping[str, Any] | None, over: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``over`` laid over ``base``: maps merge deeply, lists and scalars (null too) of ``over`` take the place."""
+    merged = {key: _copy(value) for key, value in (base or {}).items()}
+    for key, value in (over or {}).items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge_config(below, value)
+        else:
+            merged[key] = _copy(value)
+    return merged
+
+
+def requested_config(
+    template: Mapping[str, Any] | None,
+    request: Mapping[str, Any] | None,
+    mode: Literal["merge", "replace"] = "merge",
+) -> dict[str, Any]:
+    """A cluster's config: the request's over the template's, or in its place when ``mode`` is ``"replace"``.
+
+    Without a request's config the template's is used in either mode.
+    """
+    if request is not None and mode == "replace":
+        return merge_config(None, request)
+    return merge_config(template, request)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copy(item) for item in value]
+    return value

@@ -1,0 +1,67 @@
+"""Names of clusters, host names of nodes and DNS suffixes (section 7 of the original's semantics).
+
+``demo_1``, cluster 15, node 1000 becomes ``demo-115-1000.local``. The first label is at most 63 characters, so two
+nodes of one cluster never share a host name, and neither do two clusters with the same name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from coopr_core.cluster.ids import parse_cluster_id
+
+if TYPE_CHECKING:
+    from coopr_core.cluster.layout import ClusterLayout
+
+DEFAULT_SUFFIX = "local"
+"""The DNS suffix when neither the request nor the template has one."""
+
+LONGEST_SUFFIX = 191
+LONGEST_LABEL = 63
+
+_CLUSTER_NAME = re.compile(r"[\w.-]{1,255}")
+_LABEL = re.compile(r"[A-Za-z0-9-]{1,63}")
+
+
+def cluster_name_problem(name: str) -> str:
+    """What is wrong with a cluster name, or "" when nothing is."""
+    if _CLUSTER_NAME.fullmatch(name):
+        return ""
+    return f'"{name}" is no cluster name: it takes 1 to 255 letters, digits, "_", "." or "-"'
+
+
+def dns_suffix_problem(suffix: str) -> str:
+    """What is wrong with a DNS suffix, or "" when nothing is. A leading dot is not part of a suffix."""
+    if len(suffix) > LONGEST_SUFFIX:
+        return f"a DNS suffix has at most {LONGEST_SUFFIX} characters, not {len(suffix)}"
+    for label in suffix.split("."):
+        if not _LABEL.fullmatch(label):
+            what = f'"{label}" in it is none' if label else "one of them is empty"
+            return f'"{suffix}" is no DNS suffix: its labels take 1 to 63 letters, digits or "-", {what}'
+    return ""
+
+
+def host_name(cluster_name: str, cluster_id: str, node_number: int, suffix: str | None = None) -> str:
+    """The host name of a node: ``<cluster name><cluster number>-<node number>.<suffix>``.
+
+    Leading digits of the cluster name are stripped, ``_`` and ``.`` become ``-``, letters lower case, and the name is
+    cut so that the first label fits 63 characters. The suffix is kept as it is written.
+    """
+    tail = f"{parse_cluster_id(cluster_id)}-{node_number}"
+    first = 0
+    while first < len(cluster_name) and cluster_name[first].isdecimal():
+        first += 1
+    stem = cluster_name[first:].lower().replace("_", "-").replace(".", "-")
+    return f"{stem[: LONGEST_LABEL - len(tail)]}{tail}.{suffix or DEFAULT_SUFFIX}"
+
+
+def name_nodes(layout: ClusterLayout, cluster_name: str, cluster_id: str, suffix: str | None = None) -> ClusterLayout:
+    """The layout with every node's host name set."""
+    return replace(
+        layout,
+        nodes=tuple(
+            replace(node, host_name=host_name(cluster_name, cluster_id, node.number, suffix)) for node in layout.nodes
+        ),
+    )
