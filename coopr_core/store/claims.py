@@ -14,8 +14,6 @@ import socket
 from functools import lru_cache
 from pathlib import Path
 
-import psutil
-
 HEARTBEAT_SECONDS = 10
 """How often a worker should show itself."""
 
@@ -65,7 +63,7 @@ def _start(pid: int) -> str | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]
     except OSError:
-        pass
+        import psutil
     try:
         process = psutil.Process(pid)
         return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"

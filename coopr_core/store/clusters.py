@@ -1,27 +1,33 @@
-"""The store's clusters: made with their nodes in one transaction, found by name or id, kept as history when deleted."""
+"""The store's clusters: made with their nodes in one transaction, found by name or id, kept as history when deleted.
+
+Promise: a cluster's layout, template and request are given back as they were when it was made, whatever the catalog
+says today. Listing reads none of those, and imports no pydantic model.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from coopr_core.catalog.entities import ClusterTemplate, Link, Service
 from coopr_core.cluster import ids
-from coopr_core.cluster.layout import ClusterLayout, Node
 from coopr_core.cluster.names import name_nodes
 from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.request import ClusterRequest
 from coopr_core.cluster.states import ClusterState, NodeState
 from coopr_core.errors import InvalidInput, NotFound, Refused
 from coopr_core.store.database import Database
 from coopr_core.store.rows import Row, cluster_key, cluster_record
 from coopr_core.store.schema import clusters, nodes
+
+if TYPE_CHECKING:
+    from coopr_core.catalog.entities import ClusterTemplate
+    from coopr_core.cluster.layout import ClusterLayout, Node
+    from coopr_core.cluster.request import ClusterRequest
 
 _LIVING = clusters.c.state != ClusterState.TERMINATED
 _LISTED = [c for c in clusters.c if c.name not in ("request", "template", "config", "services", "links")]
@@ -143,6 +149,9 @@ class Clusters:
 
     def layout(self, cluster_id: str) -> ClusterLayout:
         """The cluster's layout, with its services as they were when it was made."""
+        from coopr_core.catalog.entities import Link, Service
+        from coopr_core.cluster.layout import ClusterLayout
+
         columns = [clusters.c[name] for name in ("template_name", "provider", "config", "services", "links")]
         query = select(nodes).where(nodes.c.cluster == cluster_key(cluster_id)).order_by(nodes.c.number)
         with self._database.read() as connection:
@@ -159,11 +168,15 @@ class Clusters:
 
     def template(self, cluster_id: str) -> ClusterTemplate:
         """The cluster's template as it was when the cluster was made."""
+        from coopr_core.catalog.entities import ClusterTemplate
+
         with self._database.read() as connection:
             return ClusterTemplate.model_validate(find_cluster(connection, cluster_id, clusters.c.template)["template"])
 
     def request(self, cluster_id: str) -> ClusterRequest:
         """What was asked for when the cluster was made."""
+        from coopr_core.cluster.request import ClusterRequest
+
         with self._database.read() as connection:
             return ClusterRequest.model_validate(find_cluster(connection, cluster_id, clusters.c.request)["request"])
 
@@ -202,6 +215,8 @@ class Clusters:
 
 
 def _node(row: Mapping[Any, Any]) -> Node:
+    from coopr_core.cluster.layout import Node
+
     return Node(
         number=row["number"],
         host_name=row["host_name"],

@@ -115,8 +115,8 @@ class Database:
             try:
                 with self._failures(keep=OperationalError), self._engine.connect() as connection:
                     raw = connection.connection
-                    if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":  # type: ignore[attr-defined]  # sqlite3's own connection
-                        raw.execute("PRAGMA journal_mode=WAL")  # type: ignore[attr-defined]  # sqlite3's own connection
+                    if raw.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                        raw.execute("PRAGMA journal_mode=WAL")
                 return
             except OperationalError as error:
                 if "locked" not in str(error.orig) or time.monotonic() > deadline:

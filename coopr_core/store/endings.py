@@ -80,7 +80,7 @@ def end_job(connection: Connection, job: Row, state: JobState, message: str) -> 
     connection.execute(update(clusters).where(clusters.c.id == key[0]).values(state=after, updated=time))
     if after is ClusterState.TERMINATED:
         connection.execute(update(nodes).where(*with_machine).values(state=NodeState.DELETED))
-        emptied = {"machine": None, "token": "", "properties": {}}
+        emptied: dict[str, Any] = {"machine": None, "token": "", "properties": {}}
         connection.execute(update(nodes).where(nodes.c.cluster == key[0]).values(emptied))
 
 

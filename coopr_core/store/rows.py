@@ -17,7 +17,7 @@ from coopr_core.errors import NotFound
 _LARGEST = 2**31 - 1
 """The largest number the columns hold."""
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 """One row by column name."""
 
 

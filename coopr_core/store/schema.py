@@ -1,8 +1,8 @@
 """The tables of the store.
 
-Promise: what must never happen is forbidden by the database itself: two living clusters of one name in a tenant, two
-jobs holding one cluster. Keys are numbers counted per owner (job per cluster, task per job: rule D17), so that the ids
-users see are the keys, formatted. ``SCHEMA_VERSION`` is the newest file in ``migrations/versions``.
+Promise: keys are numbers counted per owner (job per cluster, task per job: rule D17), so that the ids users see are the
+keys, formatted. The indexes, and with them what the database itself forbids, are in ``indexes``. ``SCHEMA_VERSION`` is
+the newest file in ``migrations/versions``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     ForeignKeyConstraint,
-    Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
     TypeDecorator,
-    text,
 )
 
 SCHEMA_VERSION = "0001"
@@ -84,15 +82,6 @@ clusters = Table(
     Column("links", JSON, nullable=False),
     sqlite_autoincrement=True,
 )
-Index(
-    "uq_clusters_living_name",
-    clusters.c.tenant,
-    clusters.c.name,
-    unique=True,
-    sqlite_where=text("state <> 'TERMINATED'"),
-    postgresql_where=text("state <> 'TERMINATED'"),
-)
-
 nodes = Table(
     "nodes",
     metadata,
@@ -130,14 +119,6 @@ jobs = Table(
     Column("stages", Integer, nullable=False),
     Column("parameters", JSON, nullable=False),
 )
-Index(
-    "uq_jobs_holding_cluster",
-    jobs.c.cluster,
-    unique=True,
-    sqlite_where=text("state IN ('RUNNING', 'PAUSED')"),
-    postgresql_where=text("state IN ('RUNNING', 'PAUSED')"),
-)
-
 tasks = Table(
     "tasks",
     metadata,
@@ -158,8 +139,6 @@ tasks = Table(
     Column("log", Text, nullable=False),
     ForeignKeyConstraint(["cluster", "job"], [jobs.c.cluster, jobs.c.number], ondelete="CASCADE"),
 )
-Index("ix_tasks_progress", tasks.c.cluster, tasks.c.job, tasks.c.state, tasks.c.stage)
-
 attempts = Table(
     "attempts",
     metadata,

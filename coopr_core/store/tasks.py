@@ -6,6 +6,8 @@ cannot change its task afterwards. Each call is one short transaction over rows 
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
@@ -121,7 +123,7 @@ class Tasks:
             return task_record(_find(connection, key))
 
 
-def _is(key: tuple[int, int, int]) -> tuple[object, object, object]:
+def _is(key: tuple[int, int, int]) -> tuple[Any, Any, Any]:
     return tasks.c.cluster == key[0], tasks.c.job == key[1], tasks.c.number == key[2]
 
 

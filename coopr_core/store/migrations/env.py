@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from coopr_core.store import indexes  # noqa: F401  # part of the metadata
 from coopr_core.store.schema import metadata
 
 context.configure(
