@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""node-tools: puts what the other builtin services' scripts share on the node."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from shlex import quote
+
+sys.path.insert(0, os.getcwd())
+
+from coopr_node.task import DATA, Failed, remove_data, run_action, say, write
+
+OLDEST_PYTHON = (3, 9)
+
+COMMAND = """\
+#!/bin/sh
+# coopr-wheel-install FOLDER NAME==VERSION...: installs packages into FOLDER, once per machine.
+PYTHONPATH={lib} exec {python} -c '
+import sys
+from pathlib import Path
+from coopr_node.packages import install
+from coopr_node.task import Failed
+if len(sys.argv) < 3:
+    sys.exit("usage: coopr-wheel-install FOLDER NAME==VERSION...")
+try:
+    install(sys.argv[2:], Path(sys.argv[1]))
+except Failed as failure:
+    sys.exit(f"coopr-wheel-install: {{failure}}")
+' "$@"
+"""
+
+
+def install() -> None:
+    """Check Python and pip, copy the modules, and make the command ``coopr-wheel-install``."""
+    if sys.version_info < OLDEST_PYTHON:
+        raise Failed(f"python3 on the node is {sys.version.split()[0]}; 3.9 or newer is needed")
+    pip = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=False)
+    if pip.returncode:
+        raise Failed("python3 on the node has no pip: install it (Debian: apt-get install python3-pip)")
+    lib = DATA / "lib"
+    new = DATA / "lib.new"
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree("coopr_node", new / "coopr_node", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(lib, ignore_errors=True)
+    new.rename(lib)
+    write(
+        DATA / "bin" / "coopr-wheel-install", COMMAND.format(lib=quote(str(lib)), python=quote(sys.executable)), 0o755
+    )
+    say(f"python {sys.version.split()[0]}, {' '.join(pip.stdout.split()[:2])}; tools in {lib}")
+
+
+run_action({"install": install, "remove": remove_data})
