@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from store_samples import TEMPLATE, layout, new_cluster, stages
+
+from coopr_core.cluster.request import ClusterRequest
+from coopr_core.cluster.states import ClusterState, JobState, NodeState
+from coopr_core.errors import InvalidInput, NotFound, Refused
+from coopr_core.store import Store
+
+
+def _terminate(store: Store, cluster_id: str) -> None:
+    store.finish_job(store.start_job(cluster_id, "CLUSTER_DELETE", stages()).id, JobState.SUCCEEDED)
+
+
+def test_a_new_cluster_gets_the_next_id_and_is_incomplete_until_its_first_job(store: Store) -> None:
+    first, second = new_cluster(store), new_cluster(store, "other", size=3)
+    assert (first.id, second.id) == ("00000001", "00000002")
+    assert first.state is ClusterState.INCOMPLETE
+    assert (first.owner, first.tenant, first.template, first.provider, first.size) == (
+        "ada",
+        "default",
+        "site",
+        "local",
+        2,
+    )
+    assert first.last_job is None
+    assert first.created.tzinfo == UTC
+    assert abs(datetime.now(UTC) - first.created) < timedelta(minutes=1)
+
+
+def test_its_nodes_are_named_by_cluster_and_suffix_of_request_or_template(store: Store) -> None:
+    cluster = new_cluster(store)
+    assert [node.host_name for node in store.nodes(cluster.id)] == ["demo1-1000.example.org", "demo1-1001.example.org"]
+    request = ClusterRequest(name="own", template="site", dns_suffix="lab")
+    own = store.create_cluster(request, TEMPLATE, layout(1), owner="ada")
+    assert store.nodes(own.id)[0].host_name == "own2-1000.lab"
+
+
+def test_layout_template_and_request_come_back_as_they_were(store: Store) -> None:
+    request = ClusterRequest(name="demo", template="site", size=2, config={"web": {"port": 81}}, lease="2h")
+    given = layout(2)
+    cluster = store.create_cluster(request, TEMPLATE, given, owner="ada")
+    kept = store.layout(cluster.id)
+    assert replace(kept, nodes=tuple(replace(node, host_name="") for node in kept.nodes)) == given
+    assert store.template(cluster.id) == TEMPLATE
+    assert store.request(cluster.id) == request
+
+
+def test_a_taken_name_is_refused_with_a_hint(store: Store) -> None:
+    new_cluster(store)
+    with pytest.raises(InvalidInput, match="'demo' is taken") as caught:
+        new_cluster(store)
+    assert "coopr delete demo" in caught.value.hint
+    assert len(store.clusters()) == 1
+
+
+def test_a_name_is_free_again_after_deletion_and_in_other_tenants(store: Store) -> None:
+    first = new_cluster(store)
+    other = new_cluster(store, tenant="lab")
+    _terminate(store, first.id)
+    again = new_cluster(store)
+    assert store.cluster("demo").id == again.id
+    assert store.cluster("demo", tenant="lab").id == other.id
+
+
+def test_a_cluster_is_found_by_name_or_id_within_its_tenant(store: Store) -> None:
+    cluster = new_cluster(store)
+    assert store.cluster("demo") == store.cluster(cluster.id) == cluster
+    with pytest.raises(NotFound):
+        store.cluster(cluster.id, tenant="lab")
+
+
+def test_a_name_made_of_digits_is_found_before_an_id(store: Store) -> None:
+    new_cluster(store)
+    named = new_cluster(store, "00000001")
+    assert store.cluster("00000001").id == named.id == "00000002"
+
+
+def test_an_unknown_cluster_is_not_found_and_near_names_are_offered(store: Store) -> None:
+    new_cluster(store, "webshop")
+    with pytest.raises(NotFound, match="no cluster 'webshpo'") as caught:
+        store.cluster("webshpo")
+    assert "webshop" in caught.value.hint
+    for nothing in ("", "zzz", "00000099", "99999999999999999999", "٣"):
+        with pytest.raises(NotFound):
+            store.cluster(nothing)
+
+
+def test_a_deleted_cluster_is_history_found_only_when_asked_for(store: Store) -> None:
+    cluster = new_cluster(store)
+    store.record_machine(cluster.id, 1000, {"provider_id": "i-1"}, NodeState.CONFIRMED)
+    store.record_properties(cluster.id, 1000, {"secret": "x"})
+    _terminate(store, cluster.id)
+    with pytest.raises(NotFound):
+        store.cluster("demo")
+    assert store.clusters() == []
+    assert store.cluster("demo", terminated=True).state is ClusterState.TERMINATED
+    assert [kept.id for kept in store.clusters(terminated=True)] == [cluster.id]
+    node = store.nodes(cluster.id)[0]
+    assert (node.state, node.machine, node.token, node.properties) == (NodeState.DELETED, None, "", {})
+    assert store.nodes(cluster.id)[1].state is NodeState.PLANNED
+
+
+def test_of_a_living_and_deleted_clusters_of_one_name_the_living_is_meant(store: Store) -> None:
+    first = new_cluster(store)
+    _terminate(store, first.id)
+    second = new_cluster(store)
+    _terminate(store, second.id)
+    assert store.cluster("demo", terminated=True).id == second.id
+    third = new_cluster(store)
+    assert store.cluster("demo", terminated=True).id == third.id
+
+
+def test_clusters_are_listed_by_tenant_owner_and_lease(store: Store) -> None:
+    time = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    a = new_cluster(store, "a", expires_at=time)
+    b = new_cluster(store, "b", owner="bob")
+    c = new_cluster(store, "c", tenant="lab")
+    assert a.expires_at == time
+    assert [cluster.id for cluster in store.clusters()] == [a.id, b.id]
+    assert [cluster.id for cluster in store.clusters(tenant=None)] == [a.id, b.id, c.id]
+    assert [cluster.id for cluster in store.clusters(owner="bob")] == [b.id]
+    assert store.clusters(expired_at=time - timedelta(seconds=1)) == []
+    assert [cluster.id for cluster in store.clusters(expired_at=time)] == [a.id]
+
+
+def test_times_keep_their_instant_whatever_zone_they_are_given_in(store: Store) -> None:
+    from zoneinfo import ZoneInfo
+
+    there = datetime(2030, 1, 1, 12, tzinfo=ZoneInfo("Asia/Tokyo"))
+    cluster = new_cluster(store, expires_at=there)
+    assert cluster.expires_at == there
+    assert str(cluster.expires_at) == "2030-01-01 03:00:00+00:00"
+
+
+def test_lease_and_protection_can_be_changed(store: Store) -> None:
+    cluster = new_cluster(store)
+    time = datetime(2031, 5, 5, tzinfo=UTC)
+    assert store.set_expiry(cluster.id, time).expires_at == time
+    assert store.set_expiry(cluster.id, None).expires_at is None
+    assert store.set_protected(cluster.id, True).protected
+    with pytest.raises(NotFound):
+        store.set_protected("00000099", True)
+
+
+def test_only_a_deleted_cluster_can_be_forgotten_and_its_id_is_never_used_again(store: Store) -> None:
+    cluster = new_cluster(store)
+    with pytest.raises(Refused, match="only a deleted cluster"):
+        store.delete_cluster_record(cluster.id)
+    _terminate(store, cluster.id)
+    store.delete_cluster_record(cluster.id)
+    assert store.clusters(terminated=True) == []
+    with pytest.raises(NotFound):
+        store.job("00000001-001")
+    assert new_cluster(store).id == "00000002"
+
+
+def test_purging_forgets_clusters_deleted_before_a_time(store: Store) -> None:
+    first, second = new_cluster(store, "a"), new_cluster(store, "b")
+    _terminate(store, first.id)
+    middle = datetime.now(UTC)
+    _terminate(store, second.id)
+    living = new_cluster(store, "c")
+    assert store.purge(middle) == 1
+    assert [cluster.id for cluster in store.clusters(terminated=True)] == [second.id, living.id]
+
+
+def test_what_is_no_id_is_invalid_and_an_impossible_one_is_not_found(store: Store) -> None:
+    with pytest.raises(InvalidInput):
+        store.layout("demo")
+    with pytest.raises(NotFound):
+        store.layout("99999999999")
+
+
+def test_text_in_any_script_is_kept(store: Store) -> None:
+    cluster = new_cluster(store, "größe-集群")
+    assert store.cluster("größe-集群").id == cluster.id

@@ -1,0 +1,92 @@
+"""Small clusters and plans for tests that need a store with something in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coopr_core.catalog.entities import ClusterTemplate, Link, Service
+from coopr_core.cluster.layout import ClusterLayout, Node
+from coopr_core.cluster.records import ClusterRecord
+from coopr_core.cluster.request import ClusterRequest
+from coopr_core.store import Store
+
+WEB = Service.model_validate(
+    {
+        "name": "web",
+        "dependencies": {"runtime": {"requires": ["db"]}},
+        "provisioner": {"actions": {"start": {"type": "shell", "fields": {"script": "start.sh"}}}},
+        "files": {"start.sh": "echo started\n"},
+    }
+)
+DB = Service(name="db")
+TEMPLATE = ClusterTemplate.model_validate(
+    {"name": "site", "defaults": {"services": ["web", "db"], "dnsSuffix": "example.org"}, "constraints": {"size": {"min": 1}}}
+)
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    node: int
+    action: str
+    service: str = ""
+
+
+@dataclass(frozen=True)
+class PlannedStages:
+    stages: tuple[tuple[PlannedTask, ...], ...]
+
+
+def layout(size: int = 2) -> ClusterLayout:
+    """Nodes that each have both services."""
+    return ClusterLayout(
+        nodes=tuple(
+            Node(
+                number=1000 + index,
+                hardware_type="small",
+                image_type="linux",
+                flavor="s-1",
+                image="ami-1",
+                services=("db", "web"),
+                ssh_user="admin",
+                zone="a",
+                price=0.25,
+            )
+            for index in range(size)
+        ),
+        services={"web": WEB, "db": DB},
+        template="site",
+        provider="local",
+        config={"web": {"port": 80, "peers": "%host.service.web%"}},
+        links=(Link(label="site", url="http://%ip.access_v4.service.web[0]%/"),),
+    )
+
+
+def new_cluster(store: Store, name: str = "demo", size: int = 2, **options: Any) -> ClusterRecord:
+    """A recorded cluster that no job has worked on."""
+    request = ClusterRequest(name=name, template="site", size=size)
+    return store.create_cluster(request, TEMPLATE, layout(size), **{"owner": "ada", **options})
+
+
+def stages(size: int = 2, actions: tuple[str, ...] = ("CREATE", "CONFIRM")) -> PlannedStages:
+    """A plan of one stage per action, with one task per node."""
+    return PlannedStages(tuple(tuple(PlannedTask(1000 + n, action) for n in range(size)) for action in actions))
+
+
+def engine_url(url: str) -> str:
+    """The URL as SQLAlchemy wants it."""
+    return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+def python(code: str, *arguments: str) -> subprocess.Popen[str]:
+    """Another process that runs ``code`` with this project's packages and these samples."""
+    path = str(Path(__file__).parent)
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r})\n{code}", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
