@@ -1,0 +1,93 @@
+"""Our client key and the nodes' pinned host keys, as values.
+
+``ensure_client_key`` may be called by many processes at once: all get the same key, and no file is ever half written
+or readable by others.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coopr_core.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    import paramiko
+
+
+def ensure_client_key(path: Path) -> str:
+    """Make an ed25519 key at ``path`` (0600) and ``path.pub`` unless they are there; the public key in OpenSSH form."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        private = Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
+        _write_once(path, private)
+    path.chmod(0o600)
+    public = public_key(load_key(path))
+    public_path = path.with_name(path.name + ".pub")
+    if not public_path.exists():
+        _write_once(public_path, f"{public}\n".encode(), mode=0o644)
+    return public
+
+
+def _write_once(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a whole file or nothing; when another process was faster its file stays."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+    finally:
+        os.unlink(temporary)
+
+
+def load_key(path: Path) -> paramiko.PKey:
+    """The private key in a file: ed25519, RSA or ECDSA, in OpenSSH or PEM form, without a passphrase."""
+    import paramiko
+
+    try:
+        return paramiko.PKey.from_path(path)
+    except FileNotFoundError as error:
+        raise NotFound(f"SSH key {path} does not exist", hint="Name an existing private key.") from error
+    except PermissionError as error:
+        raise InvalidInput(f"SSH key {path} may not be read by this user") from error
+    except (paramiko.PasswordRequiredException, TypeError) as error:
+        hint = f"Remove the passphrase of a copy of it: ssh-keygen -p -f {path}"
+        raise InvalidInput(f"SSH key {path} has a passphrase", hint=hint) from error
+    except (paramiko.SSHException, ValueError, IndexError, OSError) as error:
+        hint = "Give an ed25519, RSA or ECDSA private key in OpenSSH form (ssh-keygen -t ed25519)."
+        raise InvalidInput(f"SSH key {path} cannot be used: {type(error).__name__}", hint=hint) from error
+
+
+def public_key(key: paramiko.PKey) -> str:
+    """The public half, ``"<type> <base64>"``."""
+    return f"{key.get_name()} {key.get_base64()}"
+
+
+def parse_host_key(text: str) -> paramiko.PKey:
+    """A pinned host key from ``"<type> <base64>"`` (a comment after it is welcome)."""
+    import paramiko
+
+    parts = text.split()
+    if len(parts) < 2:
+        raise InvalidInput(f"host key {text[:40]!r} is not '<type> <base64>'")
+    try:
+        return paramiko.PKey.from_type_string(parts[0], base64.b64decode(parts[1], validate=True))
+    except (binascii.Error, paramiko.SSHException, ValueError, IndexError) as error:
+        raise InvalidInput(f"host key {text[:40]!r} cannot be read: {type(error).__name__}") from error
+    except paramiko.pkey.UnknownKeyType as error:
+        raise InvalidInput(f"host key type {parts[0]!r} is not known") from error

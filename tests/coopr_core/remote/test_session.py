@@ -1,0 +1,231 @@
+"""What a session promises, on real SSH servers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from ssh_servers import gone, wait_until
+
+from coopr_core.errors import NotFound
+from coopr_core.remote.command import CommandStopped, CommandTimedOut, RemoteFailure
+from coopr_core.remote.environment import export_lines
+from coopr_core.remote.session import TAIL_CHARACTERS, Session
+
+
+def test_a_command_gives_its_exit_status_and_both_streams_apart(session: Session) -> None:
+    result = session.run("echo out; echo err >&2; exit 3")
+    assert (result.exit_status, result.stdout, result.stderr) == (3, "out\n", "err\n")
+    assert sorted(result.tail) == ["err", "out"]
+
+
+def test_output_without_a_last_line_end_is_kept_as_it_is(session: Session) -> None:
+    assert session.run("printf 'a\\n\\nb'").stdout == "a\n\nb"
+    assert session.run("printf '\\n'").stdout == "\n"
+    assert session.run("true").stdout == ""
+
+
+def test_lines_come_one_by_one_while_the_command_runs_and_in_the_callers_thread(session: Session) -> None:
+    seen: list[tuple[str, str, float, int]] = []
+    session.run(
+        "echo first; sleep 0.5; echo last >&2",
+        on_line=lambda stream, line: seen.append((stream, line, time.monotonic(), threading.get_ident())),
+    )
+    assert [(stream, line) for stream, line, *_ in seen] == [("stdout", "first"), ("stderr", "last")]
+    assert seen[1][2] - seen[0][2] > 0.3
+    assert {ident for *_, ident in seen} == {threading.get_ident()}
+
+
+def test_a_session_with_a_default_sink_sends_every_line_there(session: Session) -> None:
+    seen: list[str] = []
+    session.with_output(lambda _, line: seen.append(line)).run("echo one; echo two")
+    assert seen == ["one", "two"]
+
+
+def test_characters_cut_by_chunks_come_whole(session: Session) -> None:
+    text = "žluťoučký 🐎 " * 20000
+    seen: list[str] = []
+    session.run(
+        f"awk 'BEGIN {{ for (i = 0; i < 20000; i++) printf \"žluťoučký 🐎 \" }}'", on_line=lambda _, s: seen.append(s)
+    )
+    assert "".join(seen) == text
+
+
+def test_a_signal_is_an_exit_status_and_not_a_lost_connection(session: Session) -> None:
+    assert session.run("kill -9 $$").exit_status == 137
+
+
+def test_ten_megabytes_of_output_take_seconds_and_little_memory(session: Session) -> None:
+    count = 0
+
+    def on_line(_: str, line: str) -> None:
+        nonlocal count
+        count += len(line) + 1
+
+    began = time.monotonic()
+    result = session.run("yes 0123456789abcdef0123456789abcdef | head -c 10000000", on_line=on_line)
+    assert time.monotonic() - began < 3
+    assert count in (10_000_000, 10_000_001)
+    assert result.truncated
+    assert len(result.stdout) <= TAIL_CHARACTERS + 1100
+    assert result.stdout.endswith("0123456789abcdef\n0") or "0123456789abcdef" in result.stdout[-40:]
+
+
+def test_twenty_commands_on_one_connection_do_not_wait_for_delayed_acknowledgements(session: Session) -> None:
+    session.run("true")
+    began = time.monotonic()
+    for _ in range(20):
+        session.run("true")
+    assert time.monotonic() - began < 20 * 0.04
+
+
+def test_a_command_has_an_empty_standard_input(session: Session) -> None:
+    assert session.run("cat; echo end", timeout=5).stdout == "end\n"
+
+
+def test_a_command_keeps_the_default_interrupt_signal(session: Session) -> None:
+    ignored = session.run("grep SigIgn /proc/self/status").stdout.split()[1]
+    assert int(ignored, 16) & 0b110 == 0
+
+
+def test_a_daemon_that_holds_the_output_open_does_not_hold_the_command(session: Session) -> None:
+    began = time.monotonic()
+    result = session.run("sleep 20 & echo $!")
+    assert result.exit_status == 0
+    assert time.monotonic() - began < 6
+    session.run(f"kill {result.stdout}")
+
+
+def test_a_command_out_of_time_is_ended_on_the_node_with_all_its_children(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(CommandTimedOut, match=r"node 1000 .* did not end within 0.5 s") as caught:
+        session.run(f"echo working; (sleep 60; true) & echo $! > {tmp_path}/pid; sleep 60", timeout=0.5)
+    assert caught.value.tail == ("working",)
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: gone(pid))
+
+
+def test_a_command_that_ignores_the_order_to_end_is_killed(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(CommandTimedOut):
+        session.run(f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.1; done", timeout=0.5)
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: gone(pid), 8)
+
+
+def test_stopping_ends_running_commands_and_refuses_new_ones(session: Session, tmp_path: Path) -> None:
+    threading.Timer(0.4, session.stop).start()
+    with pytest.raises(CommandStopped) as caught:
+        session.run(f"echo begun; echo $$ > {tmp_path}/pid; exec sleep 60")
+    assert caught.value.tail == ("begun",)
+    wait_until(lambda: gone(int((tmp_path / "pid").read_text())))
+    with pytest.raises(CommandStopped):
+        session.run("true")
+
+
+def test_a_failing_sink_ends_the_command_and_comes_through(session: Session, tmp_path: Path) -> None:
+    def on_line(stream: str, line: str) -> None:
+        raise RuntimeError("the sink is full")
+
+    with pytest.raises(RuntimeError, match="the sink is full"):
+        session.run(f"echo $$ > {tmp_path}/pid; echo x; exec sleep 60", on_line=on_line)
+    wait_until(lambda: gone(int((tmp_path / "pid").read_text())))
+
+
+@pytest.mark.parametrize("size", [0, 1, 300, 3_000_000])
+def test_files_go_there_and_back_unchanged(session: Session, tmp_path: Path, size: int) -> None:
+    content = bytes(range(256)) * (size // 256) + b"\n" * (size % 256)
+    began = time.monotonic()
+    session.put(content, f"{tmp_path}/a 'strange' name", mode=0o600)
+    assert session.get(f"{tmp_path}/a 'strange' name") == content
+    assert time.monotonic() - began < 2
+    assert (tmp_path / "a 'strange' name").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["a 'strange' name"]
+
+
+def test_a_local_file_is_streamed_to_the_node(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(b"x" * 2_500_000)
+    session.put(tmp_path / "here", f"{tmp_path}/there", mode=0o755)
+    assert (tmp_path / "there").read_bytes() == b"x" * 2_500_000
+    assert (tmp_path / "there").stat().st_mode & 0o777 == 0o755
+
+
+def test_putting_where_nothing_can_be_put_says_why(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(RemoteFailure, match=r"cannot put .*/missing/x on node 1000 .*[Dd]irectory"):
+        session.put(b"x" * 100_000, f"{tmp_path}/missing/x")
+    with pytest.raises(RemoteFailure, match="it is a folder"):
+        session.put(b"x", str(tmp_path))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_reported_and_leaves_nothing_behind(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(RemoteFailure):
+        session.put_files({"x": (b"x" * 100, 0o644)}, "/dev/full/x")
+
+
+def test_getting_what_is_not_there_is_not_found(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="nothing is not on node 1000"):
+        session.get(f"{tmp_path}/nothing")
+    with pytest.raises(RemoteFailure):
+        session.get(str(tmp_path))
+
+
+def test_many_files_arrive_with_one_command(session: Session, tmp_path: Path) -> None:
+    files = {f"a/b {n}": (f"text {n}".encode(), 0o755 if n % 2 else 0o600) for n in range(50)}
+    session.put_files(files, f"{tmp_path}/new folder")
+    for path, (content, mode) in files.items():
+        assert (tmp_path / "new folder" / path).read_bytes() == content
+        assert (tmp_path / "new folder" / path).stat().st_mode & 0o777 == mode
+
+
+HOSTILE = [
+    "",
+    "a b'c",
+    'quo"te',
+    "$HOME `id` $(id)",
+    "back\\slash\\n",
+    "two\nlines\n",
+    "percent %s %%",
+    "čau 🐎",
+    "-n",
+    "!x;&|",
+]
+
+
+def test_environment_values_arrive_exactly_whatever_is_in_them(session: Session, tmp_path: Path) -> None:
+    variables = {f"V{n}": value for n, value in enumerate(HOSTILE)}
+    session.put(export_lines(variables).encode(), f"{tmp_path}/env", mode=0o600)
+    session.run(f". {tmp_path}/env; env -0 > {tmp_path}/out")
+    seen = dict(line.split("=", 1) for line in (tmp_path / "out").read_text().split("\0") if "=" in line)
+    assert {name: seen[name] for name in variables} == variables
+
+
+def test_secrets_are_redacted_in_lines_tails_and_errors(session: Session) -> None:
+    session.redactor.add("hunter2-secret")
+    seen: list[str] = []
+    result = session.run("echo my hunter2-secret; echo hunter2-secret >&2", on_line=lambda _, line: seen.append(line))
+    assert sorted(seen) == ["***", "my ***"]
+    assert "hunter2" not in result.stdout + result.stderr + "".join(result.tail)
+    with pytest.raises(CommandTimedOut) as caught:
+        session.run("echo hunter2-secret; sleep 9", timeout=0.3)
+    assert caught.value.tail == ("***",)
+
+
+def test_twenty_threads_share_one_connection(session: Session) -> None:
+    answers: list[str] = []
+    threads = [
+        threading.Thread(target=lambda n=n: answers.append(session.run(f"sleep 0.1; echo {n}").stdout))
+        for n in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(int, answers)) == list(range(20))
+
+
+def test_the_library_says_nothing_of_its_own(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        session.run("true")
+    assert [record for record in caplog.records if "paramiko" in record.name or "wire" in record.name] == []
