@@ -1,0 +1,262 @@
+"""The local provider: machines that are folders of this one, each with an address and an SSH server.
+
+Promise: the four calls of the contract, each safe to repeat from any thread or process and after any crash; a deleted
+node leaves no process and no file. A create costs a key and some files (about 10 ms) once image and server are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from coopr_core.errors import CooprError, InvalidInput, Unreachable
+from coopr_core.providers.contract import Machine, MachineRequest
+from coopr_core.providers.local import processes
+from coopr_core.providers.local.accounts import NodeUser, node_user
+from coopr_core.providers.local.addresses import AddressInUse, allocate, own_slice
+from coopr_core.providers.local.control import ServerControl
+from coopr_core.providers.local.environment import populate
+from coopr_core.providers.local.image import downloads, ensure_image, image_cache
+from coopr_core.providers.local.records import NodeFolders, NodeRecord, node_id
+from coopr_core.providers.local.settings import LocalSettings
+
+logger = logging.getLogger(__name__)
+
+ELSEWHERE = Path("/var/lib/coopr-nodes")
+"""Where root's nodes live when their user cannot reach the state folder (below ``/root``, say)."""
+
+_PORT_ATTEMPTS = 5
+_HANDSHAKE_TIMEOUT = 20.0
+
+
+class LocalProvider:
+    """Makes nodes on this machine; a ``coopr.providers`` plug-in."""
+
+    settings_type: ClassVar[type[LocalSettings]] = LocalSettings
+
+    def __init__(self, settings: Mapping[str, Any] | None = None, *, state_dir: Path | None = None) -> None:
+        self._settings = LocalSettings.checked(settings, "local")
+        if state_dir is None:
+            from coopr_core.settings import load_settings
+
+            state_dir = load_settings().state_dir
+        self._folders = NodeFolders(state_dir)
+        self._control = ServerControl(self._folders)
+        self._user = node_user(self._settings.user)
+        self._place: Path | None = None
+        self._place_lock = threading.Lock()
+
+    def create(self, request: MachineRequest) -> Machine:
+        """Record the node and start serving it; a second call with the same token finds the first one's node."""
+        self._folders.prepare()
+        name = node_id(request.cluster_id, request.node, request.token)
+        if self._folders.is_deleting(name):
+            self._delete(name)
+        record = self._folders.record(name)
+        if record is None:
+            cache = image_cache(self._folders.state_dir)
+            image = ensure_image(request.image, cache, self._user)
+            record = self._add(name, request, image, downloads(cache, self._user))
+        return _machine(self._serve(record))
+
+    def confirm(self, machine: Machine) -> Machine:
+        """See that the node answers with its own host key; bring its server back when it does not run."""
+        record = self._folders.record(machine.provider_id)
+        if record is None or self._folders.is_deleting(machine.provider_id):
+            raise Unreachable(
+                f"local node {machine.provider_id} of cluster {machine.cluster_id} is gone from {self._folders.nodes}",
+                hint="Create the machine again.",
+            )
+        self._folders.prepare()
+        ensure_image(record.image, image_cache(self._folders.state_dir), record.account)
+        try:
+            self._control.serve(record.node_id)
+            found = _host_key(record.address, record.port)
+        except Unreachable:
+            raise
+        except CooprError as error:
+            raise Unreachable(f"node {record.host_name}: {error.message}", hint=error.hint) from error
+        if found != record.host_key:
+            raise Unreachable(
+                f"{record.address} port {record.port} answers with another host key than node {record.host_name} has",
+                hint="Something else listens there; end it, then try again.",
+            )
+        return _machine(record)
+
+    def delete(self, machine: Machine) -> None:
+        """End every process of the node and remove its folder; the last one takes the server with it."""
+        self._delete(machine.provider_id)
+
+    def find(self, cluster_id: str) -> list[Machine]:
+        """The cluster's nodes, by their records; those half deleted too."""
+        return [_machine(record) for record in self._folders.records() if record.cluster_id == cluster_id]
+
+    def _add(self, name: str, request: MachineRequest, image: Path, cache: Path) -> NodeRecord:
+        private_key, public_key = _new_host_key()
+        root = self._nodes_place() / name
+        with self._folders.lock("allocate"):
+            known = self._folders.record(name)
+            if known is not None:
+                return known
+            self._folders.sweep()
+            taken = [(record.address, record.port) for record in self._folders.records()]
+            address, port = allocate(self._settings, own_slice(self._folders.state_dir), taken)
+            record = NodeRecord(
+                node_id=name,
+                token=request.token,
+                cluster_id=request.cluster_id,
+                cluster_name=request.cluster_name,
+                number=request.node,
+                host_name=request.host_name,
+                address=address,
+                port=port,
+                ssh_user=request.ssh_user or self._user.name,
+                authorized_key=request.authorized_key,
+                host_key=public_key,
+                image=request.image,
+                image_folder=str(image),
+                cache=str(cache),
+                root=str(root / "root" if root.parent == self._folders.nodes else root),
+                user=self._user.name,
+                uid=self._user.uid,
+                gid=self._user.gid,
+                switch=self._user.switch,
+                mark=processes.new_limit(secrets.randbits(62)),
+                secret=secrets.token_hex(12),
+            )
+            self._folders.add(record, private_key, populate)
+        logger.info("local node %s: %s port %d, %s", name, address, port, record.root)
+        return record
+
+    def _serve(self, record: NodeRecord) -> NodeRecord:
+        """Have the node served; when another process took its port meanwhile and any will do, on another."""
+        for _ in range(_PORT_ATTEMPTS):
+            try:
+                self._control.serve(record.node_id)
+                return record
+            except AddressInUse:
+                if self._settings.port is not None:
+                    raise
+                record = self._move(record)
+        self._control.serve(record.node_id)
+        return record
+
+    def _move(self, record: NodeRecord) -> NodeRecord:
+        with self._folders.lock("allocate"):
+            others = [(r.address, r.port) for r in self._folders.records() if r.node_id != record.node_id]
+            address, port = allocate(self._settings, own_slice(self._folders.state_dir), others)
+            moved = replace(record, address=address, port=port)
+            self._folders.replace(moved)
+        return moved
+
+    def _nodes_place(self) -> Path:
+        """The folder the nodes' own folders are in: one their user can reach."""
+        with self._place_lock:
+            if self._place is None:
+                self._place = self._folders.nodes
+                if not self._user.reaches(self._folders.nodes):
+                    self._place = _place_elsewhere(self._folders.state_dir, self._user)
+            return self._place
+
+    def _delete(self, name: str) -> None:
+        record = self._folders.record(name)
+        if record is not None:
+            self._folders.start_deleting(name)
+            self._control.release(name)
+            marks = processes.Marks(record.mark, record.secret, record.root)
+            processes.end(lambda: processes.of_node(marks), f"local node {record.host_name}")
+            self._folders.remove(record)
+            logger.info("local node %s is gone", name)
+        if self._folders.server.exists():
+            with self._folders.lock("allocate"):
+                self._folders.sweep()
+            if not self._folders.records():
+                self._control.retire()
+                _remove_if_empty(ELSEWHERE / _digest(self._folders.state_dir))
+
+
+def _machine(record: NodeRecord) -> Machine:
+    return Machine(
+        token=record.token,
+        provider_id=record.node_id,
+        cluster_id=record.cluster_id,
+        node=record.number,
+        addresses={"access_v4": record.address, "bind_v4": record.address},
+        port=record.port,
+        ssh_user=record.ssh_user,
+        host_keys=(record.host_key,),
+        root=record.root,
+    )
+
+
+def _new_host_key() -> tuple[bytes, str]:
+    """A node's private key in OpenSSH form, and its public key as ``"<type> <base64>"``."""
+    import asyncssh
+
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    kind, blob = key.export_public_key().decode().split()[:2]
+    return key.export_private_key(), f"{kind} {blob}"
+
+
+def _host_key(address: str, port: int) -> str:
+    """The key that answers there, by a real key exchange."""
+    import paramiko
+
+    deadline = time.monotonic() + _HANDSHAKE_TIMEOUT
+    try:
+        with socket.create_connection((address, port), timeout=_HANDSHAKE_TIMEOUT) as connection:
+            transport = paramiko.Transport(connection)
+            try:
+                transport.start_client(timeout=max(1.0, deadline - time.monotonic()))
+                key = transport.get_remote_server_key()
+            finally:
+                transport.close()
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(
+            f"no SSH server answers on {address} port {port}: {error}",
+            hint="Try again; the server of the local nodes is started when it does not run.",
+        ) from error
+    return f"{key.get_name()} {key.get_base64()}"
+
+
+def _place_elsewhere(state_dir: Path, user: NodeUser) -> Path:
+    place = ELSEWHERE / _digest(state_dir)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for folder in (ELSEWHERE, place):
+            if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+                raise PermissionError(f"{folder} belongs to somebody else")
+            folder.chmod(0o711)
+    except OSError as error:
+        raise _out_of_reach(state_dir, user, str(error)) from error
+    if not user.reaches(place):
+        raise _out_of_reach(state_dir, user, f"nor can it enter {place}")
+    return place
+
+
+def _out_of_reach(state_dir: Path, user: NodeUser, reason: str) -> InvalidInput:
+    return InvalidInput(
+        f"user {user.name!r}, whom the nodes' commands run as, cannot enter the state folder {state_dir}: {reason}",
+        hint="Name a folder that others may pass through in COOPR_STATE_DIR, such as /var/lib/coopr.",
+    )
+
+
+def _digest(state_dir: Path) -> str:
+    return hashlib.sha256(str(state_dir.resolve()).encode()).hexdigest()[:10]
+
+
+def _remove_if_empty(folder: Path) -> None:
+    for place in (folder, folder.parent):
+        try:
+            place.rmdir()
+        except OSError:
+            return

@@ -1,0 +1,223 @@
+"""The nodes of a state folder, as files: found again by any process, after any crash.
+
+Promise: a node's record appears whole or not at all, before anything of the node starts, and goes last. Layout, below
+``<state>/local``: ``nodes/<id>/node.json`` and ``host_key`` (only ours to read), ``nodes/<id>/root`` (the node's own
+folder), ``nodes/<id>/running`` (commands under way), ``server/`` (locks and control socket), ``server.log``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from coopr_core.errors import CooprError
+from coopr_core.providers.local.accounts import NodeUser
+
+_DELETING = "deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """One local node. ``mark`` and ``secret`` are what its processes are known by (see ``processes``)."""
+
+    node_id: str
+    token: str
+    cluster_id: str
+    cluster_name: str
+    number: int
+    host_name: str
+    address: str
+    port: int
+    ssh_user: str
+    authorized_key: str
+    host_key: str
+    image: str
+    image_folder: str
+    cache: str
+    root: str
+    user: str
+    uid: int
+    gid: int
+    switch: bool
+    mark: int
+    secret: str
+
+    @property
+    def account(self) -> NodeUser:
+        """The user its commands run as."""
+        return NodeUser(self.user, self.uid, self.gid, self.switch)
+
+    @property
+    def home(self) -> str:
+        """The folder commands start in."""
+        return f"{self.root}/home"
+
+
+def node_id(cluster_id: str, number: int, token: str) -> str:
+    """A node's name in the file system: readable, short (sockets live below it), and the same for the same token."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{cluster_id}-{number}")[:40].strip("-")
+    return f"{readable}-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file's lock against other processes and against other threads of this one; a crash releases it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class NodeFolders:
+    """The files of the local nodes of one state folder."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir.expanduser().absolute()
+        self.local = self.state_dir / "local"
+        self.nodes = self.local / "nodes"
+        self.server = self.local / "server"
+        self.log = self.local / "server.log"
+
+    def prepare(self) -> None:
+        """Make the folders: as root others may pass through to the nodes, but read nothing of ours."""
+        passable = 0o711 if os.geteuid() == 0 else 0o700
+        try:
+            if not self.state_dir.exists():
+                self.state_dir.mkdir(parents=True, exist_ok=True)
+                self.state_dir.chmod(passable)
+            for folder, mode in ((self.local, passable), (self.nodes, passable), (self.server, 0o700)):
+                folder.mkdir(exist_ok=True)
+                if stat.S_IMODE(folder.stat().st_mode) != mode:
+                    folder.chmod(mode)
+        except OSError as error:
+            raise CooprError(
+                f"the local provider's folder {self.local} cannot be made: {error.strerror}",
+                hint="Name a folder you may write to in COOPR_STATE_DIR.",
+            ) from error
+
+    def lock(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """One of the locks of this state folder."""
+        return locked(self.server / f"{name}.lock")
+
+    def folder(self, node: str) -> Path:
+        """A node's folder."""
+        return self.nodes / node
+
+    def running(self, node: str) -> Path:
+        """The folder with one file per command under way, named by its process id."""
+        return self.folder(node) / "running"
+
+    def record(self, node: str) -> NodeRecord | None:
+        """The record of a node; None when there is no such node."""
+        try:
+            return NodeRecord(**json.loads((self.folder(node) / "node.json").read_text()))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, TypeError) as error:
+            raise CooprError(
+                f"the record of local node {node} in {self.folder(node)} cannot be read: {error}",
+                hint="If nothing of it is needed, end its processes and remove that folder.",
+            ) from error
+
+    def records(self) -> list[NodeRecord]:
+        """All nodes, in the order of their names, those half deleted too."""
+        try:
+            names = sorted(os.listdir(self.nodes))
+        except FileNotFoundError:
+            return []
+        found = (self.record(name) for name in names if not name.startswith("."))
+        return [record for record in found if record is not None]
+
+    def add(self, record: NodeRecord, private_key: bytes, populate: Callable[[Path, NodeRecord], None]) -> None:
+        """Record a node; call with the ``allocate`` lock held.
+
+        The node's folder, its root filled by ``populate``, appears whole or not at all.
+        """
+        fresh = self.nodes / f".new-{record.node_id}"
+        remove_tree(fresh)
+        fresh.mkdir(mode=0o700)
+        (fresh / "running").mkdir(mode=0o700)
+        _write_private(fresh / "host_key", private_key)
+        _write_private(fresh / "node.json", json.dumps(asdict(record), indent=1).encode())
+        inside = Path(record.root).parent == self.folder(record.node_id)
+        root = fresh / "root" if inside else Path(record.root)
+        remove_tree(root)
+        root.mkdir(mode=0o755, parents=True)
+        root.chmod(0o755)
+        populate(root, record)
+        fresh.chmod(0o711 if record.switch else 0o700)
+        fresh.rename(self.folder(record.node_id))
+
+    def replace(self, record: NodeRecord) -> None:
+        """Write a node's record anew."""
+        _write_private(self.folder(record.node_id) / "node.json", json.dumps(asdict(record), indent=1).encode())
+
+    def start_deleting(self, node: str) -> None:
+        """Note that the node is going: nothing serves it from now on."""
+        with contextlib.suppress(FileNotFoundError):
+            _write_private(self.folder(node) / _DELETING, b"")
+
+    def is_deleting(self, node: str) -> bool:
+        """Whether a delete of the node has begun."""
+        return (self.folder(node) / _DELETING).exists()
+
+    def remove(self, record: NodeRecord) -> None:
+        """Remove a node's files, its record last."""
+        folder = self.folder(record.node_id)
+        remove_tree(Path(record.root))
+        gone = self.nodes / f".gone-{record.node_id}"
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(gone)
+        remove_tree(gone)
+
+    def sweep(self) -> None:
+        """Remove what interrupted adds and removes left; call with the ``allocate`` lock held."""
+        for leftover in (*self.nodes.glob(".new-*"), *self.nodes.glob(".gone-*")):
+            remove_tree(leftover)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder with all in it, also where commands took away our right to look inside; gone is fine."""
+
+    def allow_and_retry(function: Callable[..., Any], name: str, _error: object) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if not os.path.islink(name):
+                os.chmod(name, 0o700)
+            os.chmod(os.path.dirname(name), 0o700)
+            if function in (os.open, os.scandir, os.listdir):
+                shutil.rmtree(name, ignore_errors=True)
+            else:
+                function(name)
+
+    if path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    for _ in range(3):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(path, onerror=allow_and_retry)
+        if not path.exists():
+            return
+    raise CooprError(f"the folder {path} cannot be removed", hint="See what holds it (a mount?) and delete again.")
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a file only its owner can read, whole or not at all."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
