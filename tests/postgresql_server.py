@@ -100,7 +100,19 @@ def postgresql() -> Iterator[PostgresqlServer]:
             (folder / "password").chmod(0o644)
             port = _free_port()
             data = str(folder / "data")
-            run("initdb", "-D", data, "-U", "coopr", "-A", "scram-sha-256", "--pwfile=password", "-E", "UTF8", "--no-sync")
+            run(
+                "initdb",
+                "-D",
+                data,
+                "-U",
+                "coopr",
+                "-A",
+                "scram-sha-256",
+                "--pwfile=password",
+                "-E",
+                "UTF8",
+                "--no-sync",
+            )
             options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
             run("pg_ctl", "-D", data, "-w", "-t", "60", "-o", options, "start")
             try:

@@ -24,7 +24,11 @@ WEB = Service.model_validate(
 )
 DB = Service(name="db")
 TEMPLATE = ClusterTemplate.model_validate(
-    {"name": "site", "defaults": {"services": ["web", "db"], "dnsSuffix": "example.org"}, "constraints": {"size": {"min": 1}}}
+    {
+        "name": "site",
+        "defaults": {"services": ["web", "db"], "dnsSuffix": "example.org"},
+        "constraints": {"size": {"min": 1}},
+    }
 )
 
 

@@ -183,12 +183,15 @@ def check_allowed(state: ClusterState, operation: Operation, *, cluster: str = "
     )
 
 
-def state_after(operation: Operation, succeeded: bool, *, any_machine: bool) -> ClusterState:
-    """What the cluster becomes when a job of ``operation`` ends; ``any_machine``: some node may have a machine."""
+def state_after(operation: Operation, end: JobState, *, any_machine: bool) -> ClusterState:
+    """What the cluster becomes when a job of ``operation`` ends so; ``any_machine``: some node may have a machine.
+
+    An interrupted job counts as failed, but leaves a cluster without machines in place, to be resumed.
+    """
     rule = RULES[operation]
-    if succeeded:
+    if end is JobState.SUCCEEDED:
         return rule.success
-    if rule.failure_without_machines is not None and not any_machine:
+    if end is JobState.FAILED and rule.failure_without_machines is not None and not any_machine:
         return rule.failure_without_machines
     return rule.failure
 

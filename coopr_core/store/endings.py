@@ -1,6 +1,7 @@
 """How jobs begin and end inside a transaction that holds the cluster's row: who may start, what is left behind.
 
-Promise: wherever a job ends, by its own word or because its worker is gone, the same rows change in the same way.
+Promise: wherever a job ends, by its own word or because its worker is gone, the same rows change in the same way. Rows
+are locked in one order everywhere (cluster, job, attempts, tasks), so that no two transactions wait for each other.
 """
 
 from __future__ import annotations
@@ -68,15 +69,14 @@ def end_job(connection: Connection, job: Row, state: JobState, message: str) -> 
     """Write a job's end and what follows from it for its tasks, its cluster and, when that is gone, its nodes."""
     time = now()
     key = (job["cluster"], job["number"])
+    ended: dict[str, Any] = {"state": state, "ended": time, "message": message}
+    connection.execute(update(jobs).where(jobs.c.cluster == key[0], jobs.c.number == key[1]).values(ended))
     _interrupt_attempts(connection, key)
     ongoing = (*_of(key), tasks.c.state.in_(_ONGOING))
     connection.execute(update(tasks).where(*ongoing).values(state=TaskState.INTERRUPTED, ended=time))
-    ended: dict[str, Any] = {"state": state, "ended": time, "message": message}
-    connection.execute(update(jobs).where(jobs.c.cluster == key[0], jobs.c.number == key[1]).values(ended))
     with_machine = (nodes.c.cluster == key[0], nodes.c.state.not_in(WITHOUT_MACHINE))
     machines = connection.execute(select(func.count()).select_from(nodes).where(*with_machine)).scalar_one()
-    succeeded = state is JobState.SUCCEEDED
-    after = state_after(Operation(job["operation"]), succeeded, any_machine=machines > 0)
+    after = state_after(Operation(job["operation"]), state, any_machine=machines > 0)
     connection.execute(update(clusters).where(clusters.c.id == key[0]).values(state=after, updated=time))
     if after is ClusterState.TERMINATED:
         connection.execute(update(nodes).where(*with_machine).values(state=NodeState.DELETED))

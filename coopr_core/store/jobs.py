@@ -125,7 +125,6 @@ class Jobs:
             if cluster["state"] == ClusterState.TERMINATED:
                 raise Refused(f"{label} cannot be resumed: the cluster is gone", hint="Create a new cluster.")
             time = now()
-            reset_tasks(connection, key)
             values = {
                 "state": JobState.RUNNING,
                 "ended": None,
@@ -134,6 +133,7 @@ class Jobs:
                 "message": "",
             }
             connection.execute(update(jobs).where(*_is(key)).values(values))
+            reset_tasks(connection, key)
             connection.execute(
                 update(clusters).where(clusters.c.id == key[0]).values(state=ClusterState.PENDING, updated=time)
             )
@@ -225,9 +225,10 @@ class Jobs:
             raise Busy(f"Cluster {cluster_id} is busy: another job just started", hint="See `coopr status`.") from None
 
 
-def find_job(connection: Connection, key: tuple[int, int]) -> Row:
-    """The row of a job. Raises ``NotFound``."""
-    row = connection.execute(select(jobs).where(*_is(key))).mappings().one_or_none()
+def find_job(connection: Connection, key: tuple[int, int], *, keep: bool = False) -> Row:
+    """The row of a job; ``keep``: nobody may change it until the transaction ends. Raises ``NotFound``."""
+    query = select(jobs).where(*_is(key))
+    row = connection.execute(query.with_for_update(read=True) if keep else query).mappings().one_or_none()
     if row is None:
         raise NotFound(f"There is no job {key[0]:08d}-{key[1]:03d}", hint="`coopr show` lists a cluster's jobs.")
     return dict(row)

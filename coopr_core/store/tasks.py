@@ -68,7 +68,7 @@ class Tasks:
         """
         cluster, job, task = key = task_key(task_id)
         with self._database.write() as connection:
-            job_state = find_job(connection, (cluster, job))["state"]
+            job_state = find_job(connection, (cluster, job), keep=True)["state"]
             if job_state != JobState.RUNNING:
                 raise Refused(
                     f"Task {task_id} may not start: its job is {job_state}", hint="`coopr retry` resumes an ended job."
