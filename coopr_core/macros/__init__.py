@@ -1,0 +1,11 @@
+"""Macros: ``%host.service.x%`` and its kin in config and links, expanded for each node.
+
+``syntax`` parses, ``context`` holds the values, ``expander`` replaces, ``checks`` finds beforehand what cannot be.
+Beside the original's forms there is ``%secret.NAME%``, which has a value only on the way to a node.
+"""
+
+from coopr_core.macros.checks import Use, check_macros, unresolvable, uses
+from coopr_core.macros.context import MacroContext, MacroNode
+from coopr_core.macros.expander import UnresolvedMacro, expand
+
+__all__ = ["MacroContext", "MacroNode", "UnresolvedMacro", "Use", "check_macros", "expand", "unresolvable", "uses"]

@@ -1,0 +1,65 @@
+"""What macros are expanded with: the cluster's owner and nodes, the node itself, and where secrets come from.
+
+The nodes are sorted by service once for a whole cluster; ``MacroContext.at`` gives the context of another node of it
+at no cost, and what does not depend on the node is expanded once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True)
+class MacroNode:
+    """A node as macros see it; ``addresses`` has ``bind_v4`` and ``access_v4`` once the machine is confirmed."""
+
+    number: int
+    host_name: str = ""
+    services: Sequence[str] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+
+class ClusterIndex:
+    """The nodes of a cluster by number and by service, in number order, and the texts expanded already."""
+
+    def __init__(self, nodes: Sequence[MacroNode]) -> None:
+        self.by_number: dict[int, MacroNode] = {}
+        self.by_service: dict[str, list[MacroNode]] = {}
+        self.instance: dict[tuple[str, int], int] = {}
+        self.expanded: dict[str, str] = {}
+        for node in sorted(nodes, key=lambda node: node.number):
+            self.by_number[node.number] = node
+            for service in dict.fromkeys(node.services):
+                holders = self.by_service.setdefault(service, [])
+                holders.append(node)
+                self.instance[service, node.number] = len(holders)
+
+
+@dataclass(frozen=True)
+class MacroContext:
+    """The values macros stand for.
+
+    ``self_number`` is the node expanded for; None when there is none (a cluster's links): then ``self`` cannot be
+    resolved. ``secret`` gives a secret by name; None where secrets must not be: then they cannot be resolved.
+    """
+
+    owner: str
+    nodes: Sequence[MacroNode]
+    self_number: int | None = None
+    secret: Callable[[str], str] | None = field(default=None, repr=False)
+    index: ClusterIndex | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.index is None:
+            object.__setattr__(self, "index", ClusterIndex(self.nodes))
+
+    def at(self, number: int | None) -> MacroContext:
+        """The same cluster seen from another node."""
+        return replace(self, self_number=number)
+
+    @property
+    def cluster(self) -> ClusterIndex:
+        """The cluster's nodes by number and service."""
+        assert self.index is not None
+        return self.index

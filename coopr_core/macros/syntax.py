@@ -1,0 +1,226 @@
+"""The grammar of macros: text is cut at its ``%`` and what lies between two becomes a small tree, once per text.
+
+::
+
+    text      = (literal | "%" macro "%")*          "%%" is literal and stays, a lone "%" is literal
+    macro     = join | list
+    join      = "join(" list "," string ")"
+    list      = map | name
+    map       = "map(" name "," string ")"          in the string "$" is the element, "$$" a "$"
+    name      = cluster.owner | host.self | ip.self | ip.TYPE.self | host.service.S | ip.service.S
+              | ip.TYPE.service.S | num.service.S | instance.self.service.S | secret.NAME, each with an optional "[i]"
+    string    = "'" ... "'" | '"' ... '"'
+
+There are no blanks between the parts. Cost: linear in the text; what was parsed is remembered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+DEFAULT_ADDRESS = "bind_v4"
+"""The address ``ip.self`` and ``ip.service.S`` mean."""
+
+DEFAULT_SEPARATOR = ","
+"""What stands between the elements of a list without ``join``."""
+
+Form = Literal["owner", "host", "ip", "num", "instance", "secret"]
+
+
+class BadMacro(ValueError):
+    """A macro that does not follow the grammar; the message says what and where in the macro ``source``."""
+
+    source = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A value of the cluster.
+
+    ``service`` is the service whose nodes are meant, "" for the node itself (or the cluster); ``address`` is the type
+    of address of ``ip``; ``secret`` the secret's name; ``index`` picks one element.
+    """
+
+    form: Form
+    service: str = ""
+    address: str = ""
+    secret: str = ""
+    index: int | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the value depends on the node the macro is expanded for."""
+        return self.form == "instance" or (self.form in {"host", "ip"} and not self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    """One macro as it is written, its name, and how the elements are written and put together.
+
+    ``pattern`` are the pieces between the places of the element, None without ``map``.
+    """
+
+    source: str
+    name: Name
+    pattern: tuple[str, ...] | None = None
+    separator: str = DEFAULT_SEPARATOR
+
+
+@lru_cache(maxsize=8192)
+def parse(text: str) -> tuple[str | Macro, ...]:
+    """The text as literal pieces and macros. Raises ``BadMacro``."""
+    pieces: list[str | Macro] = []
+    for is_macro, part in cut(text):
+        if is_macro:
+            try:
+                pieces.append(_Parser(part).macro())
+            except BadMacro as error:
+                error.source = f"%{part}%"
+                raise
+        elif part:
+            pieces.append(part)
+    return tuple(pieces)
+
+
+def cut(text: str) -> Iterator[tuple[bool, str]]:
+    """The text's pieces in order: False and a literal, or True and what lies between two ``%``."""
+    start = 0
+    while (opening := _lone_percent(text, start)) >= 0 and (closing := _lone_percent(text, opening + 1)) >= 0:
+        yield False, text[start:opening]
+        yield True, text[opening + 1 : closing]
+        start = closing + 1
+    yield False, text[start:]
+
+
+def _lone_percent(text: str, start: int) -> int:
+    """The next ``%`` that is not one of a pair, or -1."""
+    position = text.find("%", start)
+    while position >= 0 and text.startswith("%%", position):
+        position = text.find("%", position + 2)
+    return position
+
+
+_NAME = re.compile(r"[\w.-]*")
+_INDEX = re.compile(r"\[([0-9]{1,9})\]")
+
+
+class _Parser:
+    """Reads one macro from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def macro(self) -> Macro:
+        pattern, separator = None, DEFAULT_SEPARATOR
+        joined = self._take("join(")
+        mapped = self._take("map(")
+        name = self._name()
+        if mapped:
+            pattern = _pieces(self._argument())
+        if joined:
+            separator = self._argument()
+        if self._at < len(self._text):
+            raise self._bad("nothing more can follow")
+        return Macro(f"%{self._text}%", name, pattern, separator)
+
+    def _take(self, word: str) -> bool:
+        found = self._text.startswith(word, self._at)
+        self._at += len(word) if found else 0
+        return found
+
+    def _expect(self, word: str) -> None:
+        if not self._take(word):
+            raise self._bad(f"{word} is expected")
+
+    def _argument(self) -> str:
+        """``,'...')``: the text in the quotes."""
+        self._expect(",")
+        quote = self._text[self._at : self._at + 1]
+        if quote not in {"'", '"'}:
+            raise self._bad("a text in quotes is expected")
+        end = self._text.find(quote, self._at + 1)
+        if end < 0:
+            raise self._bad(f"the text in quotes has no closing {quote}")
+        text = self._text[self._at + 1 : end]
+        self._at = end + 1
+        self._expect(")")
+        return text
+
+    def _name(self) -> Name:
+        match = _NAME.match(self._text, self._at)
+        dotted = match.group() if match else ""
+        if not dotted:
+            raise self._bad("a macro's name is expected")
+        name = _name_from(dotted)
+        self._at += len(dotted)
+        index = _INDEX.match(self._text, self._at)
+        if index is None:
+            return name
+        self._at = index.end()
+        return Name(name.form, name.service, name.address, name.secret, int(index.group(1)))
+
+    def _bad(self, what: str) -> BadMacro:
+        return BadMacro(f"{what} at character {self._at + 1}")
+
+
+def _name_from(dotted: str) -> Name:
+    if dotted == "cluster.owner":
+        return Name("owner")
+    first, _, rest = dotted.partition(".")
+    service = _after(rest, "service")
+    if first == "host":
+        if rest == "self":
+            return Name("host")
+        if service is not None:
+            return Name("host", service)
+    elif first == "ip":
+        if rest == "self":
+            return Name("ip", address=DEFAULT_ADDRESS)
+        if service is not None:
+            return Name("ip", service, DEFAULT_ADDRESS)
+        address, _, whose = rest.partition(".")
+        if address and whose == "self":
+            return Name("ip", address=address)
+        if address and (service := _after(whose, "service")) is not None:
+            return Name("ip", service, address)
+    elif first == "num" and service is not None:
+        return Name("num", service)
+    elif first == "instance" and (service := _after(rest, "self.service")) is not None:
+        return Name("instance", service)
+    elif first == "secret" and rest:
+        return Name("secret", secret=rest)
+    raise BadMacro(f'"{dotted}" is no macro')
+
+
+def _after(dotted: str, words: str) -> str | None:
+    """What follows the words and a dot; None when the text does not start with them."""
+    if not dotted.startswith(f"{words}."):
+        return None
+    rest = dotted[len(words) + 1 :]
+    if not rest:
+        raise BadMacro(f'a service\'s name is missing after "{words}."')
+    return rest
+
+
+def _pieces(pattern: str) -> tuple[str, ...]:
+    """The pattern cut at each ``$`` that stands for the element; ``$$`` is a literal ``$``."""
+    pieces = [""]
+    position = 0
+    while position < len(pattern):
+        if pattern.startswith("$$", position):
+            pieces[-1] += "$"
+            position += 2
+        elif pattern[position] == "$":
+            pieces.append("")
+            position += 1
+        else:
+            end = pattern.find("$", position)
+            end = len(pattern) if end < 0 else end
+            pieces[-1] += pattern[position:end]
+            position = end
+    return tuple(pieces)

@@ -1,0 +1,183 @@
+"""Macros in config: what each form gives, what is an error, and that texts are expanded wholly or not at all."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coopr_core.errors import InvalidInput
+from coopr_core.macros import MacroContext, MacroNode, UnresolvedMacro, check_macros, expand, uses
+from coopr_core.macros.syntax import cut
+
+NODES = (
+    MacroNode(1002, "web-1-1002.local", ("app",), {"bind_v4": "10.0.0.3", "access_v4": "9.0.0.3"}),
+    MacroNode(1000, "web-1-1000.local", ("db",), {"bind_v4": "10.0.0.1", "access_v4": "9.0.0.1"}),
+    MacroNode(1001, "web-1-1001.local", ("app", "a.b"), {"bind_v4": "10.0.0.2", "access_v4": "9.0.0.2"}),
+)
+CONTEXT = MacroContext("alice", NODES, 1001, secret=lambda name: f"<{name}>")
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("%cluster.owner%", "alice"),
+        ("%host.self%", "web-1-1001.local"),
+        ("%ip.self%", "10.0.0.2"),
+        ("%ip.access_v4.self%", "9.0.0.2"),
+        ("%host.service.app%", "web-1-1001.local,web-1-1002.local"),
+        ("%ip.service.app%", "10.0.0.2,10.0.0.3"),
+        ("%ip.access_v4.service.app[1]%", "9.0.0.3"),
+        ("%ip.service.a.b%", "10.0.0.2"),
+        ("%num.service.app%", "2"),
+        ("%num.service.nobody%", "0"),
+        ("%instance.self.service.app%", "1"),
+        ("%map(ip.service.app,'$:80')%", "10.0.0.2:80,10.0.0.3:80"),
+        ("%join(host.service.app,' ')%", "web-1-1001.local web-1-1002.local"),
+        ("%join(map(ip.service.app,'$$$-$'),\";\")%", "$10.0.0.2-10.0.0.2;$10.0.0.3-10.0.0.3"),
+        ("%join(map(ip.service.app[0],'[$]'),'')%", "[10.0.0.2]"),
+        ("a %ip.self%, b %num.service.db%%", "a 10.0.0.2, b %num.service.db%%"),
+        ("5% off", "5% off"),
+        ("100%% sure", "100%% sure"),
+        ("key=%secret.db-password%", "key=<db-password>"),
+    ],
+)
+def test_each_form_has_its_value(text: str, expanded: str) -> None:
+    assert expand(text, CONTEXT) == expanded
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("x %host.self% %host.service.nobody%", "no node of the cluster has the service nobody"),
+        ("%ip.access_v6.self%", "node 1001 has no address access_v6"),
+        ("%host.service.app[2]%", "fewer than 3 nodes"),
+        ("%instance.self.service.nobody%", "no node of the cluster has the service nobody"),
+        ("50% of 100%", "a macro's name is expected at character 1"),
+        ("%host.service.%", "a service's name is missing"),
+        ("%hots.self%", '"hots.self" is no macro'),
+        ("%host.self%%ip.self%", "nothing more can follow at character 10"),
+        ("%join(host.service.app)%", ", is expected at character 22"),
+        ("%map(host.service.app,'$)%", "no closing '"),
+        ("%map(host.service.app,$)%", "a text in quotes is expected"),
+        ("%%%%%host.self x%", "nothing more can follow"),
+    ],
+)
+def test_what_cannot_be_resolved_names_macro_path_and_node(text: str, why: str) -> None:
+    with pytest.raises(UnresolvedMacro) as error:
+        expand({"a": [{"b.c": text}]}, CONTEXT)
+    assert isinstance(error.value, InvalidInput)
+    assert error.value.exit_code == 3
+    (problem,) = error.value.problems
+    assert problem.path == "config.a[0].b.c"
+    assert why in problem.message
+    assert "on node 1001" in problem.message
+    assert problem.message in str(error.value)
+
+
+def test_everything_that_cannot_be_resolved_is_reported_at_once() -> None:
+    with pytest.raises(UnresolvedMacro, match="2 macros cannot be resolved on node 1001") as error:
+        expand({"a": "%host.service.x%", "b": "fine %host.self%", "c": "%nonsense%"}, CONTEXT)
+    assert [problem.path for problem in error.value.problems] == ["config.a", "config.c"]
+
+
+def test_the_instance_of_a_service_the_node_does_not_have_leaves_the_whole_text_alone() -> None:
+    text = "%host.self%:%instance.self.service.db%"
+    assert expand(text, CONTEXT) == text
+    assert expand(text, CONTEXT.at(1000)) == "web-1-1000.local:1"
+
+
+def test_links_have_no_node_that_self_could_mean() -> None:
+    links = MacroContext("alice", NODES)
+    assert expand("http://%ip.access_v4.service.db%", links, "links[0].url") == "http://9.0.0.1"
+    with pytest.raises(UnresolvedMacro, match="no node that is meant by self"):
+        expand("http://%ip.self%", links, "links[0].url")
+
+
+def test_a_secret_is_asked_for_each_time_and_never_shown() -> None:
+    asked: list[str] = []
+    context = MacroContext("alice", NODES, 1000, secret=lambda name: asked.append(name) or "s3cret")  # type: ignore[func-returns-value]
+    assert expand(["%secret.a%", "%secret.a%"], context) == ["s3cret", "s3cret"]
+    assert asked == ["a", "a"]
+    assert "s3cret" not in repr(context)
+    with pytest.raises(UnresolvedMacro) as error:
+        expand("%secret.a% %host.service.x%", context)
+    assert "s3cret" not in str(error.value)
+    with pytest.raises(UnresolvedMacro, match="only on the way to a node"):
+        expand("%secret.a%", MacroContext("alice", NODES, 1000))
+
+
+def test_what_is_known_beforehand_is_found_beforehand() -> None:
+    tree = {"ok": "%host.service.app% %num.service.x%", "bad": ["%ip.service.ap%", "%oops%"], "v6": "%ip.v6.self%"}
+    problems = check_macros(tree, {"app", "db"})
+    assert [(problem.path, problem.severity) for problem in problems] == [
+        ("config.bad[0]", "error"),
+        ("config.bad[1]", "error"),
+        ("config.v6", "error"),
+    ]
+    assert 'did you mean "app"?' in problems[0].message
+    assert check_macros({"url": "http://%ip.self%"}, {"app"}, "links", has_self=False)[0].path == "links.url"
+    assert check_macros("%ip.v6.self%", {"app"}, addresses=("v6",)) == []
+
+
+def test_the_uses_of_macros_are_listed_with_their_paths() -> None:
+    found = list(uses({"a": ["%host.self% %ip.service.db%"], "b": 1}))
+    assert [(use.path, use.source) for use in found] == [(("a", 0), "%host.self%"), (("a", 0), "%ip.service.db%")]
+    assert [use.needs for use in found] == ["", "db"]
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_characters="%"))
+)
+trees = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4))
+
+
+@given(trees)
+def test_a_tree_without_macros_is_expanded_to_itself(tree: Any) -> None:
+    assert expand(tree, CONTEXT) == tree
+
+
+@given(st.text("%ab.", max_size=30))
+def test_the_pieces_of_a_text_put_together_are_the_text(text: str) -> None:
+    assert "".join(f"%{piece}%" if is_macro else piece for is_macro, piece in cut(text)) == text
+
+
+forms = st.sampled_from(
+    ["%host.self%", "%ip.service.app%", "%num.service.x%", "%host.service.x%", "%oops%", "%%", "% ", "%", " ", "text"]
+)
+
+
+@given(st.lists(forms, max_size=6).map("".join))
+def test_a_text_is_expanded_wholly_or_refused(text: str) -> None:
+    try:
+        expanded = expand(text, CONTEXT)
+    except UnresolvedMacro:
+        assert check_macros(text, {"app", "db"})
+    else:
+        assert check_macros(text, {"app", "db"}) == []
+        assert not any(known in expanded for known in ("%host.self%", "%ip.service.app%")) or "%%" in expanded
+        assert expanded.count("%") == sum(piece.count("%") for is_macro, piece in cut(text) if not is_macro)
+
+
+def test_lists_are_in_the_order_of_the_nodes_numbers_whatever_order_they_are_given_in() -> None:
+    assert expand("%host.service.app%", MacroContext("a", NODES[::-1])) == expand(
+        "%host.service.app%", MacroContext("a", NODES)
+    )
+
+
+def test_the_config_of_a_thousand_nodes_is_expanded_in_a_second() -> None:
+    nodes = [MacroNode(n, f"host-{n}.local", ("s",), {"bind_v4": f"10.0.{n // 256}.{n % 256}"}) for n in range(1000)]
+    config = {f"key{n}": "%join(map(ip.service.s,'$:80'),',')%" for n in range(10)} | {"me": "%host.self%"}
+    context = MacroContext("a", nodes)
+    start = time.process_time()
+    for node in nodes:
+        assert json.dumps(expand(config, context.at(node.number))["me"]) == f'"{node.host_name}"'
+    assert time.process_time() - start < 1
