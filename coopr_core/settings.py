@@ -39,7 +39,7 @@ def user_settings_file() -> Path:
 
 def without_password(url: str) -> str:
     """A database URL as it may be shown: the password, wherever it stands, is ``***``."""
-    url = re.sub(r"^([^:/?#]+://[^:@/?#]*):.*@", r"\1:***@", url, flags=re.DOTALL)
+    url = re.sub(r"^((?:[^:/?#]+://)?[^:@/?#]*):(?!//).*@", r"\1:***@", url, flags=re.DOTALL)
     return re.sub(r"([?&](?:password|sslpassword|passfile)=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from store_samples import TEMPLATE, layout, new_cluster, stages
@@ -129,8 +130,6 @@ def test_clusters_are_listed_by_tenant_owner_and_lease(store: Store) -> None:
 
 
 def test_times_keep_their_instant_whatever_zone_they_are_given_in(store: Store) -> None:
-    from zoneinfo import ZoneInfo
-
     there = datetime(2030, 1, 1, 12, tzinfo=ZoneInfo("Asia/Tokyo"))
     cluster = new_cluster(store, expires_at=there)
     assert cluster.expires_at == there
