@@ -1,0 +1,112 @@
+"""Runs a service's scripts on a node over its SSH session.
+
+BOOTSTRAP brings the services' files, only those that changed; each action then brings its task's files and runs. As an
+ordinary user on a real machine (root folder ``/``) everything is done through ``sudo -n``. Cost of an action: two
+commands on the open connection beside the script itself.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from coopr_core.automators.contract import NodeInputs, Result
+from coopr_core.automators.shell.action import FIELDS, REQUIRED_SETS, check_action, read_action
+from coopr_core.automators.shell.bundle import Places, digest, folder_name, read_manifest, units, write_manifest
+from coopr_core.automators.shell.task_files import PRIVATE, task_files
+from coopr_core.catalog.entities import Service
+from coopr_core.errors import InvalidInput, Problem
+from coopr_core.providers.settings import SettingField
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from coopr_core.remote.session import Session
+
+_BOOTSTRAP_SECONDS = 120
+
+
+class ShellAutomator:
+    """The automator of actions of type ``shell``."""
+
+    fields: ClassVar[tuple[SettingField, ...]] = FIELDS
+    required_sets: ClassVar[tuple[tuple[str, ...], ...]] = REQUIRED_SETS
+
+    def check(self, action: str, service: Service) -> list[Problem]:
+        """Everything wrong with an action of a service, found without connecting to anything."""
+        return check_action(action, service)
+
+    def bootstrap(self, node: NodeInputs, session: Session) -> Result:
+        """Make the folders, and send what is not on the node yet. Idempotent; a second time costs one command."""
+        places = Places(node.root)
+        session = _acting(session, node)
+        wanted = units(node.services)
+        digests = {name: digest(unit) for name, unit in wanted.items()}
+        folders = [f"{places.own}/services", *(places.data(service.name) for service in node.services)]
+        own, tasks = shlex.quote(places.own), shlex.quote(places.tasks)
+        prepared = session.run(
+            f"umask 022; mkdir -p {shlex.join(folders)} {tasks} && chmod 700 {tasks} "
+            f"&& {{ cat {own}/manifest 2>/dev/null || :; }}",
+            timeout=_BOOTSTRAP_SECONDS,
+            on_line=_silent,
+        )
+        if prepared.exit_status:
+            return Result(prepared.exit_status, prepared.tail)
+        record = json.dumps(node.task_json, indent=1).encode()
+        session.put_files({f"{node.task_id}.json": (record, PRIVATE)}, places.tasks)
+        there = read_manifest(prepared.stdout)
+        changed = [name for name in sorted(wanted) if there.get(name) != digests[name]]
+        if not changed:
+            return Result(tail=("the services' files are on the node already",))
+        incoming = {f"{name}/{path}": entry for name in changed for path, entry in wanted[name].items()}
+        incoming["manifest"] = (write_manifest({**there, **digests}), 0o644)
+        emptied = session.run(f"rm -rf {own}/incoming", timeout=_BOOTSTRAP_SECONDS)
+        if emptied.exit_status:
+            return Result(emptied.exit_status, emptied.tail)
+        session.put_files(incoming, f"{places.own}/incoming")
+        moves = " && ".join(
+            f"mkdir -p {source} && rm -rf {target} && mv {source} {target}"
+            for source, target in ((shlex.quote(f"incoming/{name}"), shlex.quote(name)) for name in changed)
+        )
+        moved = session.run(
+            f"cd {own} && {moves} && mv -f incoming/manifest manifest && rm -rf incoming", timeout=_BOOTSTRAP_SECONDS
+        )
+        if moved.exit_status:
+            return Result(moved.exit_status, moved.tail)
+        sent = [service.name for service in node.services if f"services/{folder_name(service.name)}" in changed]
+        return Result(tail=(f"sent the files of {', '.join(sent)}" if sent else "sent the commands scripts use",))
+
+    def run(self, action: str, service: Service, node: NodeInputs, session: Session) -> Result:
+        """Run an action's script, and wait for its end, at most for the action's ``timeout``.
+
+        Raises ``InvalidInput``, before anything is connected to, for an action that cannot be run.
+        """
+        action = action.lower()
+        if action not in service.actions:
+            defined = ", ".join(service.actions) or "none"
+            raise InvalidInput(f"service {service.name!r} has no action {action!r}; it defines: {defined}")
+        task = read_action(action, service, _fields(action, service, node))
+        files = task_files(task, action, service, node)
+        places = Places(node.root)
+        session = _acting(session, node)
+        session.put_files(files, places.tasks)
+        done = session.run(f"exec sh {shlex.quote(f'{places.tasks}/{node.task_id}.sh')}", timeout=task.timeout)
+        return Result(done.exit_status, done.tail)
+
+
+def _silent(stream: str, line: str) -> None:
+    """Our own bookkeeping is nothing for the task's log."""
+
+
+def _acting(session: Session, node: NodeInputs) -> Session:
+    """On a real machine services are root's business; a local node belongs to the user we log in as."""
+    return session.as_root() if node.root == "/" else session
+
+
+def _fields(action: str, service: Service, node: NodeInputs) -> Mapping[str, Any]:
+    """The action's fields, from the task's JSON where they are: macros in them are expanded there."""
+    config = node.task_json.get("config") or {}
+    described = (config.get("service") or {}).get("action") or {}
+    fields: Mapping[str, Any] | None = described.get("fields")
+    return service.actions[action].fields if fields is None else fields
