@@ -1,0 +1,12 @@
+"""Prefect blocks: the settings and secrets of providers and the keys to log in to nodes.
+
+``prefect block register -m blocks`` publishes them; a server on a machine where coopr is installed does so by itself
+(entry point ``prefect.collections``). Importing this imports Prefect.
+"""
+
+from __future__ import annotations
+
+from blocks.provider_settings import LocalProviderSettings
+from blocks.ssh_key import SshKey
+
+__all__ = ["LocalProviderSettings", "SshKey"]

@@ -1,0 +1,31 @@
+"""Prefect flows: one per cluster operation, and the one engine that maps a plan's tasks to task runs.
+
+``from flows import create_cluster, delete_cluster`` gives the flows; call them like functions. Importing this package
+does not import Prefect until one of them is touched, and then without telemetry. A flow that is called where no Prefect
+server is named finds or starts coopr's own.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flows.creation import create_cluster
+    from flows.deletion import delete_cluster
+
+__all__ = ["create_cluster", "delete_cluster"]
+
+_HOMES = {"create_cluster": "flows.creation", "delete_cluster": "flows.deletion"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from flows.server import quieten
+
+    quieten()
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value

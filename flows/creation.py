@@ -1,0 +1,122 @@
+"""The flow ``create-cluster``: a template becomes a running cluster, every step of it a task run.
+
+Everything that can be wrong with the request is found before anything is recorded; from then on the store knows the
+cluster, and a failure leaves it in a state that ``delete-cluster`` clears up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from prefect.blocks.core import Block
+from pydantic import Field
+
+from blocks import LocalProviderSettings, SshKey
+from coopr_core.cluster.states import Operation
+from coopr_core.errors import InvalidInput
+from coopr_core.settings import load_settings
+from coopr_core.store import Store
+from flows.operation import cluster_flow, run_job
+from flows.preparation import prepare_create
+from flows.report import publish_cluster, summarize
+from flows.runtime import job_parameters, make_provider
+
+
+@cluster_flow("create-cluster", "create-cluster {name}")
+def create_cluster(
+    name: str,
+    template: str,
+    size: Annotated[int, Field(ge=1)] | None = None,
+    services: list[str] | None = None,
+    provider: str | None = None,
+    hardware_type: str | None = None,
+    image_type: str | None = None,
+    config: dict[str, Any] | None = None,
+    config_mode: Literal["merge", "replace"] = "merge",
+    dns_suffix: str | None = None,
+    lease: int | str | None = None,
+    optimize: Literal["preference", "cost"] = "preference",
+    catalog: list[str] | None = None,
+    provider_settings: LocalProviderSettings | None = None,
+    ssh_key: SshKey | None = None,
+    max_concurrency: Annotated[int, Field(ge=1, le=256)] = 16,
+    schedule: Literal["stages", "dataflow"] = "stages",
+    owner: str | None = None,
+) -> dict[str, Any]:
+    """Create a cluster from a template and wait until its services run.
+
+    Args:
+        name: What the cluster is called: letters, digits, '_', '.' or '-'; no other living cluster may have it.
+        template: The cluster template to make it from, such as nats, webapp or spark.
+        size: How many nodes; the template's least when left out.
+        services: The services to run, instead of the template's own choice.
+        provider: Where machines come from, instead of the template's default.
+        hardware_type: One hardware type for all nodes, instead of the solver's choice.
+        image_type: One image type for all nodes, instead of the solver's choice.
+        config: Settings laid over the template's config. Never put a secret here: write %secret.NAME% instead.
+        config_mode: merge lays config over the template's, replace puts it in its place.
+        dns_suffix: The domain of the host names, instead of the template's.
+        lease: How long the cluster may live, such as 2h or 7d; the template's initial lease when left out.
+        optimize: preference keeps the template's order of layouts, cost takes the cheapest that satisfies everything.
+        catalog: Folders with templates and services, laid over the builtin catalog.
+        provider_settings: The block with the provider's settings and secrets.
+        ssh_key: The block with the key that logs in to the nodes; coopr's own key when left out.
+        max_concurrency: How many tasks may run at once.
+        schedule: stages waits for a whole stage before the next, dataflow starts a task as soon as it can.
+        owner: Who the cluster belongs to; the user who runs the flow when left out.
+
+    Returns:
+        The cluster's id, name, state, job, links and nodes.
+    """
+    settings = load_settings()
+    values = {
+        "name": name,
+        "template": template,
+        "size": size,
+        "services": services,
+        "provider": provider,
+        "hardware_type": hardware_type,
+        "image_type": image_type,
+        "config": config,
+        "config_mode": config_mode,
+        "dns_suffix": dns_suffix,
+        "lease": lease,
+        "optimize": optimize,
+    }
+    paths: list[str | Path] = [*settings.catalog, *(catalog or [])]
+    with Store.open() as store:
+        prepared = prepare_create(values, catalog=paths, store=store, tenant=settings.tenant)
+        settings_block = _saved(provider_settings, "provider_settings")
+        key_block = _saved(ssh_key, "ssh_key")
+        make_provider(prepared.provider, settings_block)
+        cluster = store.create_cluster(
+            prepared.request,
+            prepared.template,
+            prepared.layout,
+            owner=owner or settings.owner,
+            tenant=settings.tenant,
+            expires_at=prepared.expires_at,
+            provider_settings=settings_block,
+        )
+        parameters = job_parameters(
+            prepared.provider, key_block, catalog=[str(path) for path in paths], schedule=schedule
+        )
+        job = store.start_job(cluster.id, Operation.CLUSTER_CREATE, prepared.plan, parameters=parameters)
+        url = run_job(store, cluster, job, prepared.plan, schedule=schedule, max_concurrency=max_concurrency)
+        summary = summarize(store, cluster, job.id, url)
+    publish_cluster(summary)
+    return summary
+
+
+def _saved(block: Block | None, parameter: str) -> str:
+    """The name a block is saved under, ``<type>/<name>``: the cluster will need it again when it is deleted."""
+    if block is None:
+        return ""
+    name = block._block_document_name
+    if not name:
+        raise InvalidInput(
+            f"the block given as {parameter} is not saved, so the cluster could not be deleted later",
+            hint=f'save it first: block.save("a-name"), then {parameter}=type(block).load("a-name")',
+        )
+    return f"{block.get_block_type_slug()}/{name}"

@@ -1,0 +1,268 @@
+"""What a task does: create, confirm, bootstrap and delete machines, and run the actions of services on them.
+
+Every action may be run again after a crash: the intended machine is written down before it is asked for, a machine is
+found again by its tag, and a node whose connection was lost is confirmed anew before the next command. Never imports
+Prefect. What the store knows of the nodes is kept in memory, because the one running job is the only one to change it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from coopr_core.automators.contract import Automator, NodeInputs, Result
+from coopr_core.catalog.entities import ACTIONS, Service
+from coopr_core.cluster.records import ClusterRecord, NodeRecord, TaskRecord
+from coopr_core.cluster.states import NodeState
+from coopr_core.errors import CooprError, InvalidInput, Unreachable
+from coopr_core.macros import MacroContext, expand
+from coopr_core.providers.contract import Machine, MachineRequest, Provider
+from flows.links import macro_nodes
+
+if TYPE_CHECKING:
+    from coopr_core.cluster.layout import ClusterLayout
+    from coopr_core.remote.pool import Sessions
+    from coopr_core.store import Store
+    from flows.engine.task_log import TaskLog
+
+
+class Actions:
+    """The work of one job's tasks, for the nodes of one cluster. Safe to use from many threads, one per node."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cluster: ClusterRecord,
+        layout: ClusterLayout,
+        provider: Provider,
+        automators: Mapping[str, Automator],
+        sessions: Sessions,
+        authorized_key: str,
+        secret: Callable[[str], str] | None = None,
+    ) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._layout = layout
+        self._provider = provider
+        self._automators = automators
+        self._sessions = sessions
+        self._authorized_key = authorized_key
+        self._secret = secret
+        self._lock = threading.Lock()
+        self._nodes = {node.number: node for node in store.nodes(cluster.id)}
+        self._suspect: set[int] = set()
+        self._context: MacroContext | None = None
+        self._found: dict[int, list[Machine]] | None = None
+
+    def perform(self, task: TaskRecord, attempt: int, log: TaskLog) -> Result:
+        """Do the task; ``attempt`` counts from 1. What it did not manage is an exit status or a ``CooprError``."""
+        number = task.node
+        try:
+            match task.action:
+                case "CREATE":
+                    return self._create(number, log)
+                case "CONFIRM":
+                    return self._confirm(number, attempt, log)
+                case "DELETE":
+                    return self._delete(number, log)
+                case "BOOTSTRAP":
+                    return self._bootstrap(task, log)
+                case action if action.lower() in ACTIONS:
+                    return self._service_action(task, log)
+        except Unreachable:
+            self._suspect.add(number)
+            raise
+        raise InvalidInput(f"there is no task action {task.action!r}")
+
+    def delete_strays(self) -> list[Machine]:
+        """Delete every machine that still carries the cluster's tag, whichever node it was for; those there were."""
+        strays = self._provider.find(self._cluster.id)
+        for machine in strays:
+            self._sessions.drop(machine)
+            self._provider.delete(machine)
+        return strays
+
+    def _create(self, number: int, log: TaskLog) -> Result:
+        node = self._nodes[number]
+        token = self._store.intend_machine(self._cluster.id, number)
+        log.write(f"asking provider {self._cluster.provider} for a machine {node.flavor} with image {node.image}")
+        machine = self._provider.create(
+            MachineRequest(
+                token=token,
+                cluster_id=self._cluster.id,
+                cluster_name=self._cluster.name,
+                node=number,
+                host_name=node.host_name,
+                flavor=node.flavor,
+                image=node.image,
+                ssh_user=node.ssh_user,
+                authorized_key=self._authorized_key,
+                zone=node.zone,
+            )
+        )
+        self._record(number, machine, NodeState.CREATED)
+        log.write(f"machine {machine.provider_id} is accepted")
+        return Result()
+
+    def _confirm(self, number: int, attempt: int, log: TaskLog) -> Result:
+        """Wait for the machine; one that did not come up is replaced, so that none leaks (section 6)."""
+        if attempt > 1 and self._nodes[number].machine is not None:
+            log.write("the machine did not come up; replacing it")
+            machine = self._machine(number)
+            self._sessions.drop(machine)
+            self._provider.delete(machine)
+            self._record(number, None, NodeState.PLANNED)
+        if self._nodes[number].machine is None:
+            self._create(number, log)
+        machine = self._provider.confirm(self._machine(number))
+        self._record(number, machine, NodeState.CONFIRMED)
+        log.write(f"machine {machine.provider_id} answers at {machine.addresses.get('access_v4')}:{machine.port}")
+        return Result(properties={"ipaddresses": dict(machine.addresses)})
+
+    def _delete(self, number: int, log: TaskLog) -> Result:
+        """Delete the node's machine, and any other that carries its tag: one the store lost sight of."""
+        node = self._nodes[number]
+        known = [Machine.from_json(node.machine)] if node.machine else []
+        tokens = {machine.token for machine in known}
+        for machine in [*known, *(found for found in self._tagged(number) if found.token not in tokens)]:
+            self._sessions.drop(machine)
+            self._provider.delete(machine)
+            log.write(f"machine {machine.provider_id} is deleted")
+        self._record(number, None, NodeState.DELETED)
+        return Result()
+
+    def _tagged(self, number: int) -> list[Machine]:
+        """The machines that carry the node's tag; the provider is asked once per job, for all nodes."""
+        with self._lock:
+            if self._found is None:
+                found: dict[int, list[Machine]] = {}
+                for machine in self._provider.find(self._cluster.id):
+                    found.setdefault(machine.node, []).append(machine)
+                self._found = found
+            return self._found.get(number, [])
+
+    def _bootstrap(self, task: TaskRecord, log: TaskLog) -> Result:
+        """Prepare the node for every automator its services use."""
+        services = self._services(task.node)
+        inputs = self._inputs(task, None)
+        used = sorted({action.type for service in services for action in service.actions.values()})
+        result = Result()
+        for name in used:
+            log.write(f"preparing for automator {name}: {', '.join(service.name for service in services)}")
+            session = self._sessions.session(self._usable(task.node, log)).with_output(log)
+            result = self._automators[name].bootstrap(inputs, session)
+            if result.exit_status:
+                break
+        return result
+
+    def _service_action(self, task: TaskRecord, log: TaskLog) -> Result:
+        service = self._layout.services[task.service]
+        action = task.action.lower()
+        automator = self._automators[service.actions[action].type]
+        machine = self._usable(task.node, log)
+        result = automator.run(
+            action, service, self._inputs(task, service), self._sessions.session(machine).with_output(log)
+        )
+        if result.properties and not result.exit_status:
+            self._store.record_properties(self._cluster.id, task.node, result.properties)
+            with self._lock:
+                node = self._nodes[task.node]
+                self._nodes[task.node] = replace(node, properties={**node.properties, **result.properties})
+        return result
+
+    def _usable(self, number: int, log: TaskLog) -> Machine:
+        """The node's machine; confirmed again first when its connection was lost."""
+        machine = self._machine(number)
+        if number not in self._suspect:
+            return machine
+        log.write("the connection to the node was lost; looking whether it is there")
+        self._sessions.drop(machine)
+        machine = self._provider.confirm(machine)
+        self._record(number, machine, NodeState.CONFIRMED)
+        self._suspect.discard(number)
+        return machine
+
+    def _machine(self, number: int) -> Machine:
+        machine = self._nodes[number].machine
+        if machine is None:
+            raise CooprError(f"node {number} has no machine", hint=f"`coopr delete {self._cluster.name}`, create again")
+        return Machine.from_json(machine)
+
+    def _record(self, number: int, machine: Machine | None, state: NodeState) -> None:
+        json = machine.to_json() if machine is not None else None
+        record = self._store.record_machine(self._cluster.id, number, json, state)
+        with self._lock:
+            self._nodes[number] = record
+            self._context = None
+
+    def _macros(self) -> MacroContext:
+        """What macros stand for, worked out once for all nodes until a machine changes."""
+        with self._lock:
+            if self._context is None:
+                nodes = macro_nodes(self._nodes.values())
+                self._context = MacroContext(owner=self._cluster.owner, nodes=nodes, secret=self._secret)
+            return self._context
+
+    def _services(self, number: int) -> list[Service]:
+        return [self._layout.services[name] for name in sorted(self._nodes[number].services)]
+
+    def _inputs(self, task: TaskRecord, service: Service | None) -> NodeInputs:
+        node = self._nodes[task.node]
+        machine = self._machine(task.node)
+        return NodeInputs(
+            task_id=task.id,
+            host_name=node.host_name,
+            number=node.number,
+            root=machine.root,
+            services=self._services(task.node),
+            task_json=self._task_json(task, node, machine, service),
+        )
+
+    def _task_json(
+        self, task: TaskRecord, node: NodeRecord, machine: Machine, service: Service | None
+    ) -> dict[str, Any]:
+        """The task as it is written to the node (section 12). BOOTSTRAP, which may run early, gets no config."""
+        with self._lock:
+            nodes = list(self._nodes.values())
+        config: Any = {}
+        described: dict[str, Any] = {}
+        if service is not None:
+            config = expand(dict(self._layout.config), self._macros().at(node.number), path="config")
+            action = service.actions[task.action.lower()]
+            described = {"name": service.name, "action": {"type": action.type, "fields": dict(action.fields)}}
+        return {
+            "taskId": task.id,
+            "jobId": task.job_id,
+            "clusterId": task.cluster_id,
+            "clusterName": self._cluster.name,
+            "taskName": task.action,
+            "nodeId": str(node.number),
+            "config": {
+                "cluster": config,
+                "service": described,
+                "hostname": node.host_name,
+                "ipaddresses": dict(machine.addresses),
+                "nodenum": node.number,
+                "sshuser": machine.ssh_user,
+                "hardwaretype": node.hardware_type,
+                "imagetype": node.image_type,
+                "flavor": node.flavor,
+                "image": node.image,
+                "automators": sorted({a.type for s in self._services(node.number) for a in s.actions.values()}),
+                "services": list(node.services),
+                "nodes": {str(other.number): _properties(other) for other in nodes},
+            },
+        }
+
+
+def _properties(node: NodeRecord) -> dict[str, Any]:
+    return {
+        "hostname": node.host_name,
+        "nodenum": node.number,
+        "ipaddresses": dict((node.machine or {}).get("addresses", {})),
+        "services": list(node.services),
+        **node.properties,
+    }

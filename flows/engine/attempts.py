@@ -1,0 +1,150 @@
+"""One attempt at a task, from its first line in the log to its outcome in the store; never imports Prefect.
+
+Whatever happens inside, the attempt is recorded as ended before its outcome is reported, and what is reported holds no
+secret. An error of the plug-in's own making is a failed attempt like any other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coopr_core.cluster.records import TaskRecord
+from coopr_core.cluster.states import AttemptState
+from coopr_core.errors import (
+    CooprError,
+    Interrupted,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    OverQuota,
+    Refused,
+)
+from flows.engine.task_log import TaskLog
+
+if TYPE_CHECKING:
+    from coopr_core.remote.redaction import Redactor
+    from coopr_core.store import Store
+    from flows.engine.actions import Actions
+
+FINAL = (InvalidInput, NotFound, OverQuota, Refused, Interrupted)
+"""Errors that another attempt would only meet again."""
+
+LAST_LINES = 10
+"""How many of a failed task's last lines are shown."""
+
+
+class TaskFailed(CooprError):
+    """An attempt at a task failed; ``again`` says whether another one makes sense."""
+
+    code = "task-failed"
+
+    def __init__(self, message: str, *, again: bool, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.again = again
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task failed for good."""
+
+    task: TaskRecord
+    title: str
+    reason: str
+    hint: str
+    attempts: int
+    tail: tuple[str, ...]
+    log: Path
+
+    def __str__(self) -> str:
+        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        lines = [f"{self.title} failed (task {self.task.id}, {tries}): {self.reason}"]
+        if self.tail:
+            lines += ["  its last lines:", *(f"    {line}" for line in self.tail[-LAST_LINES:])]
+        return "\n".join([*lines, f"  its whole log: {self.log}"])
+
+
+@dataclass
+class Attempts:
+    """Runs the attempts at a job's tasks, each in the thread that calls ``run``."""
+
+    store: Store
+    actions: Actions
+    redactor: Redactor
+    logs: Path
+    titles: dict[str, str]
+    stop: threading.Event
+    failures: list[Failure] = field(default_factory=list)
+    _open: set[TaskLog] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, task: TaskRecord, *, run_id: str, may_retry: bool, emit: Callable[[int, str], None]) -> None:
+        """Try the task once. Raises ``TaskFailed`` when that did not succeed, ``Interrupted`` when the job is stopping.
+
+        ``may_retry``: another attempt follows if it makes sense; else a failure is final and kept in ``failures``.
+        """
+        title = self.titles[task.id]
+        if self.halted:
+            raise Interrupted(f"{title} was not started: the job is stopping")
+        path = self.logs / f"{task.id}.log"
+        attempt = self.store.start_attempt(task.id, task_run_id=run_id, log=str(path))
+        heading = f"{title} (task {task.id}, attempt {attempt.number})"
+        with TaskLog(path, task.id, heading, self.redactor.redact, emit) as log:
+            self._watch(log)
+            try:
+                error, status = self._perform(task, attempt.number, log)
+            finally:
+                self._unwatch(log)
+            if error is None:
+                self.store.finish_attempt(attempt, AttemptState.SUCCEEDED, exit_status=status)
+                return
+            reason = self.redactor.redact(str(error))
+            if self.stop.is_set():
+                self.store.finish_attempt(attempt, AttemptState.INTERRUPTED, message=f"interrupted: {reason}")
+                raise Interrupted(f"{title} was interrupted: {reason}")
+            again = may_retry and not self.failures and not isinstance(error, FINAL)
+            log.write(f"failed: {reason}", logging.WARNING if again else logging.ERROR)
+            state = AttemptState.UNKNOWN if isinstance(error, OutcomeUnknown) else AttemptState.FAILED
+            self.store.finish_attempt(attempt, state, exit_status=status, message=reason, retry=again)
+            if not again:
+                tail = tuple(log.tail)[:-1]
+                hint = self.redactor.redact(error.hint)
+                with self._lock:
+                    self.failures.append(Failure(task, title, reason, hint, attempt.number, tail, path))
+            raise TaskFailed(f"{title}: {reason}", again=again)
+
+    @property
+    def halted(self) -> bool:
+        """Whether nothing new may start: a task has failed for good, or the job is being stopped."""
+        return bool(self.failures) or self.stop.is_set()
+
+    def flush(self) -> None:
+        """Send what chatty tasks have gathered; to be called about once a second."""
+        with self._lock:
+            logs = list(self._open)
+        for log in logs:
+            log.flush()
+
+    def _perform(self, task: TaskRecord, number: int, log: TaskLog) -> tuple[CooprError | None, int | None]:
+        """What went wrong, if anything, and the command's exit status, if it came to one."""
+        try:
+            result = self.actions.perform(task, number, log)
+        except CooprError as error:
+            return error, None
+        except Exception as error:  # noqa: BLE001 - the outermost edge of a plug-in, whose bug must end in the store
+            return CooprError(f"{type(error).__name__}: {error}"), None
+        if result.exit_status:
+            return CooprError(f"exit status {result.exit_status}"), result.exit_status
+        return None, result.exit_status
+
+    def _watch(self, log: TaskLog) -> None:
+        with self._lock:
+            self._open.add(log)
+
+    def _unwatch(self, log: TaskLog) -> None:
+        with self._lock:
+            self._open.discard(log)

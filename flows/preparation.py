@@ -1,0 +1,194 @@
+"""All that can be checked before a cluster is touched: a request becomes a layout and a plan, or one clear error.
+
+Pure but for reading the catalog and asking the store whether a name is free; never imports Prefect, so the command runs
+the very same checks before it asks, and the flow before it records anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from coopr_core.automators import automator_types, load_automator
+from coopr_core.cluster.leases import Lease, expiry, grant
+from coopr_core.cluster.names import dns_suffix_problem
+from coopr_core.cluster.request import ClusterRequest
+from coopr_core.errors import InvalidInput, NotFound, Problem
+from coopr_core.providers import provider_types
+
+if TYPE_CHECKING:
+    from coopr_core.catalog import Catalog
+    from coopr_core.catalog.entities import ClusterTemplate, Provider
+    from coopr_core.cluster.layout import ClusterLayout
+    from coopr_core.planner import Plan
+    from coopr_core.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """A create that may start: what was asked for, the layout and the plan; ``problems`` are warnings."""
+
+    request: ClusterRequest
+    template: ClusterTemplate
+    provider: Provider
+    layout: ClusterLayout
+    plan: Plan
+    lease: int
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When a cluster created now would expire."""
+        return expiry(datetime.now(UTC), self.lease)
+
+    def to_json(self) -> dict[str, Any]:
+        """The layout, the stages and the warnings, as ``coopr plan -o json`` prints them."""
+        host_names = {node.number: node.host_name for node in self.layout.nodes}
+        return {
+            "version": 1,
+            "name": self.request.name,
+            "template": self.layout.template,
+            "provider": self.layout.provider,
+            "operation": self.plan.operation,
+            "nodes": [
+                {
+                    "number": node.number,
+                    "host_name": node.host_name,
+                    "hardware_type": node.hardware_type,
+                    "image_type": node.image_type,
+                    "flavor": node.flavor,
+                    "image": node.image,
+                    "zone": node.zone,
+                    "price": node.price,
+                    "services": list(node.services),
+                }
+                for node in self.layout.nodes
+            ],
+            "stages": [
+                [
+                    {
+                        "node": task.node,
+                        "host_name": host_names[task.node],
+                        "action": task.action,
+                        "service": task.service,
+                    }
+                    for task in stage
+                ]
+                for stage in self.plan.stages
+            ],
+            "tasks": len(self.plan.tasks),
+            "problems": [str(problem) for problem in self.problems],
+        }
+
+
+def prepare_create(
+    values: Mapping[str, Any],
+    *,
+    catalog: Sequence[str | Path] = (),
+    store: Store | None = None,
+    tenant: str = "default",
+    strict: bool = True,
+) -> Preparation:
+    """Check a request, find its layout and plan it; the fields of ``values`` are those of ``ClusterRequest``.
+
+    ``strict`` also refuses what only running would need: a macro that cannot be resolved, a plug-in that is not
+    installed; otherwise those are warnings. Raises ``InvalidInput``, ``NotFound`` or the solver's ``Unsatisfiable``.
+    """
+    from coopr_core.catalog import Catalog
+    from coopr_core.planner import plan
+    from coopr_core.solver import solve
+
+    request = parse_request(values)
+    if store is not None:
+        _refuse_taken_name(store, request.name, tenant)
+    known = Catalog.load([Path(path) for path in catalog])
+    template = known.template(request.template)
+    lease = grant(Lease.of(template.administration.leaseduration), request.lease)
+    layout = solve(known, request)
+    provider = known.provider(layout.provider)
+    problems = [*macro_problems(layout), *_plugin_problems(known, layout, provider)]
+    if problems and strict:
+        raise InvalidInput(
+            f"cluster {request.name!r} from template {template.name!r} could not be run as it is",
+            hint="correct the config (or the catalog) at the places named; nothing was created",
+            problems=problems,
+        )
+    warnings = [replace(problem, severity="warning") for problem in problems]
+    return Preparation(
+        request=request,
+        template=template,
+        provider=provider,
+        layout=layout,
+        plan=plan("CLUSTER_CREATE", layout),
+        lease=lease,
+        problems=(*known.problems, *warnings),
+    )
+
+
+def parse_request(values: Mapping[str, Any]) -> ClusterRequest:
+    """The request made of these values (None: not given). Raises ``InvalidInput`` with every field that is wrong."""
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        request = ClusterRequest.model_validate(given)
+    except ValidationError as error:
+        problems = [
+            Problem(detail["msg"].removeprefix("Value error, "), path=".".join(str(part) for part in detail["loc"]))
+            for detail in error.errors(include_url=False, include_input=False)
+        ]
+        raise InvalidInput(
+            f"cluster {given.get('name', '')!r} cannot be requested like this", problems=problems
+        ) from None
+    if request.dns_suffix and (problem := dns_suffix_problem(request.dns_suffix)):
+        raise InvalidInput(problem)
+    return request
+
+
+def macro_problems(layout: ClusterLayout) -> list[Problem]:
+    """The macros of config and links that cannot be resolved on this layout, whatever addresses its nodes will get."""
+    from coopr_core.macros import check_macros
+
+    services = sorted({service for node in layout.nodes for service in node.services})
+    problems = list(check_macros(dict(layout.config), services, "config"))
+    for position, link in enumerate(layout.links):
+        problems += check_macros(link.url, services, f"links[{position}].url")
+    for name in services:
+        for position, link in enumerate(layout.services[name].links):
+            problems += check_macros(link.url, services, f"services.{name}.links[{position}].url")
+    return problems
+
+
+def _plugin_problems(catalog: Catalog, layout: ClusterLayout, provider: Provider) -> list[Problem]:
+    """What the plug-ins say against the catalog's settings and actions; they may be missing altogether."""
+    problems = []
+    if provider.providertype not in (installed := provider_types()):
+        message = f"needs the provider plug-in {provider.providertype!r}; installed are: {', '.join(installed)}"
+        problems.append(Problem(message, file=str(catalog.source(provider) or ""), path=f"provider {provider.name}"))
+    installed = automator_types()
+    for service in layout.services.values():
+        file = str(catalog.source(service) or "")
+        for name, action in service.actions.items():
+            if action.type not in installed:
+                message = f"needs the automator {action.type!r}; installed are: {', '.join(installed)}"
+                path = f"service {service.name}: provisioner.actions.{name}.type"
+                problems.append(Problem(message, file=file, path=path))
+            elif check := getattr(load_automator(action.type), "check", None):
+                found = [problem for problem in check(name, service) if problem.severity == "error"]
+                problems += [replace(problem, file=problem.file or file) for problem in found]
+    return problems
+
+
+def _refuse_taken_name(store: Store, name: str, tenant: str) -> None:
+    try:
+        taken = store.cluster(name, tenant=tenant)
+    except NotFound:
+        return
+    if taken.name == name:
+        raise InvalidInput(
+            f"the cluster name {name!r} is taken (by {taken.id}, {taken.state})",
+            hint=f"choose another, or `coopr delete {name}` first",
+        )

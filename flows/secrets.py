@@ -1,0 +1,68 @@
+"""Passwords made for a cluster: ``%secret.NAME%`` in its config.
+
+Each is derived (HMAC-SHA256) from the name and one random key per cluster, which only Prefect keeps, encrypted, in the
+Secret block ``coopr-cluster-<cluster id>``; so a password is the same in every task and job of the cluster, and gone
+with it. The store, parameters and logs never hold one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def block_name(cluster_id: str) -> str:
+    """The name of the Secret block that keeps the cluster's key."""
+    return f"coopr-cluster-{cluster_id}"
+
+
+def uses_secrets(config: Mapping[str, Any]) -> bool:
+    """Whether a config asks for a password."""
+    return "%secret." in json.dumps(config, ensure_ascii=False) or "(secret." in json.dumps(config)
+
+
+def derive(key: str, name: str) -> str:
+    """The password called ``name``: 32 hexadecimal digits, 128 bits."""
+    return hmac.new(key.encode(), name.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def open_secrets(cluster_id: str, redact: Callable[[str], None]) -> Callable[[str], str]:
+    """The cluster's passwords by name; its key is made on first use. ``redact`` hears of each before anybody else."""
+    name = block_name(cluster_id)
+    key = _load(name)
+    if key is None:
+        _secret()(value=f"key-{secrets.token_hex(32)}").save(name, _sync=True)
+        key = str(_load(name))
+    redact(key)
+
+    def secret(wanted: str) -> str:
+        value = derive(key, wanted)
+        redact(value)
+        return value
+
+    return secret
+
+
+def forget_secrets(cluster_id: str) -> None:
+    """Delete the cluster's key, if it has one."""
+    name = block_name(cluster_id)
+    if _load(name) is not None:
+        _secret().delete(name, _sync=True)
+
+
+def _load(name: str) -> str | None:
+    try:
+        return str(_secret().load(name, _sync=True).get())
+    except ValueError:
+        return None
+
+
+def _secret() -> Any:
+    """Prefect's Secret block, untyped: its calls take ``_sync``, which their signatures do not say."""
+    from prefect.blocks.system import Secret
+
+    return Secret
