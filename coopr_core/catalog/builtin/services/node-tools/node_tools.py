@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-from pathlib import Path
+from importlib.util import find_spec
 from shlex import quote
 
 sys.path.insert(0, os.getcwd())
@@ -21,7 +20,7 @@ COMMAND = """\
 # coopr-wheel-install FOLDER NAME==VERSION...: installs packages into FOLDER, once per machine.
 PYTHONPATH={lib} exec {python} -c '
 import sys
-from pathlib import Path
+from importlib.util import find_spec
 from coopr_node.packages import install
 from coopr_node.task import Failed
 if len(sys.argv) < 3:
@@ -38,8 +37,7 @@ def install() -> None:
     """Check Python and pip, copy the modules, and make the command ``coopr-wheel-install``."""
     if sys.version_info < OLDEST_PYTHON:
         raise Failed(f"python3 on the node is {sys.version.split()[0]}; 3.9 or newer is needed")
-    pip = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=False)
-    if pip.returncode:
+    if find_spec("pip") is None:
         raise Failed("python3 on the node has no pip: install it (Debian: apt-get install python3-pip)")
     lib = DATA / "lib"
     new = DATA / "lib.new"
@@ -50,7 +48,7 @@ def install() -> None:
     write(
         DATA / "bin" / "coopr-wheel-install", COMMAND.format(lib=quote(str(lib)), python=quote(sys.executable)), 0o755
     )
-    say(f"python {sys.version.split()[0]}, {' '.join(pip.stdout.split()[:2])}; tools in {lib}")
+    say(f"python {sys.version.split()[0]} at {sys.executable}; tools in {lib}")
 
 
 run_action({"install": install, "remove": remove_data})

@@ -6,18 +6,30 @@ run as may read; nothing is written outside the service's folder.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
+from shlex import quote
+from typing import Any
 
 from coopr_node.account import hand_over
 from coopr_node.network import Member, get_json, members
-from coopr_node.task import DATA, bind_address, config, number, write
+from coopr_node.task import DATA, Failed, bind_address, config, number, say, write
 
 SOFTWARE = DATA.parent / "spark-software"
 SPARK_HOME = SOFTWARE / "spark" / "pyspark"
 JAVA_HOME = SOFTWARE / "java"
 CONF = DATA / "conf"
 TMP = DATA / "tmp"
+
+
+def check_software() -> None:
+    """Fail when Java does not run on this node."""
+    java = JAVA_HOME / "bin" / "java"
+    version = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)
+    if version.returncode:
+        raise Failed(f"{java} does not run on this node: {version.stderr.strip()}")
+    say(version.stderr.splitlines()[0])
 
 
 def master() -> Member:
@@ -30,7 +42,7 @@ def master_url() -> str:
     return f"spark://{master().address}:{number('spark.master_port')}"
 
 
-def master_state() -> dict:
+def master_state() -> dict[str, Any]:
     """What the master's page says of itself and its workers; empty while it does not answer."""
     return get_json(f"http://{master().address}:{number('spark.master_ui_port')}/json/") or {}
 
@@ -76,6 +88,7 @@ def jvm(main_class: str, *arguments: object) -> list[str]:
         str(JAVA_HOME / "bin" / "java"),
         f"-Xmx{config('spark.daemon_memory')}",
         "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
         "-XX:-UsePerfData",
         "--enable-native-access=ALL-UNNAMED",
         f"-Djava.io.tmpdir={TMP}",
@@ -88,11 +101,11 @@ def jvm(main_class: str, *arguments: object) -> list[str]:
 
 def write_commands() -> Path:
     """Make ``bin/spark-submit`` and ``bin/spark-pi``, which need no setting; returns their folder."""
-    from shlex import quote
-
     folder = DATA / "bin"
     variables = "\n".join(f"export {name}={quote(value)}" for name, value in environment().items())
-    write(folder / "spark-submit", f'#!/bin/sh\n{variables}\nexec {quote(f"{SPARK_HOME}/bin/spark-submit")} "$@"\n', 0o755)
+    write(
+        folder / "spark-submit", f'#!/bin/sh\n{variables}\nexec {quote(f"{SPARK_HOME}/bin/spark-submit")} "$@"\n', 0o755
+    )
     example = quote(f"{SPARK_HOME}/examples/src/main/python/pi.py")
     submit = quote(str(folder / "spark-submit"))
     write(folder / "spark-pi", f'#!/bin/sh\n# spark-pi [PARTITIONS]\nexec {submit} {example} "${{1:-4}}"\n', 0o755)

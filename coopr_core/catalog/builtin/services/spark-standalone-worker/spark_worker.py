@@ -6,14 +6,14 @@ from __future__ import annotations
 import os
 import sys
 
-for service in ("node-tools", "spark-software"):
-    sys.path.insert(0, os.path.join(os.environ["COOPR_DATA"], "..", service, "lib"))
+sys.path.insert(0, os.path.join(os.environ["COOPR_DATA"], "..", "node-tools", "lib"))
+sys.path.insert(0, os.path.join(os.environ["COOPR_DATA"], "..", "spark-software", "lib"))
 
 from coopr_node.account import hand_over
 from coopr_node.daemon import Daemon
 from coopr_node.network import Endpoint, Member, get_json, members, this_member
 from coopr_node.task import DATA, bind_address, config, number, remove_data, run_action, say
-from spark_node import environment, jvm, master_state, master_url, write_settings
+from spark_node import check_software, environment, jvm, master_state, master_url, write_settings
 
 MAIN = "org.apache.spark.deploy.worker.Worker"
 WORK = DATA / "work"
@@ -21,12 +21,19 @@ WORK = DATA / "work"
 daemon = Daemon("spark-worker")
 
 
+def install() -> None:
+    """The software is spark-software's; here it is only made sure that it runs."""
+    check_software()
+
+
 def configure() -> None:
+    """Write the settings."""
     write_settings()
     say(f"worker of {master_url()}: {config('spark.worker_cores')} cores, {config('spark.worker_memory')}")
 
 
 def start() -> None:
+    """Start the worker and wait until the master counts it."""
     hand_over(WORK)
     me = this_member(members("spark.worker_hosts", "spark.workers"))
     here, port, page = bind_address(), me.port(number("spark.worker_port")), me.port(number("spark.worker_ui_port"))
@@ -52,4 +59,4 @@ def _missing(me: Member) -> str:
     return f"{identity} is not registered with {master_url()}: {known.get(identity, 'the master does not know it')}"
 
 
-run_action({"configure": configure, "start": start, "stop": daemon.stop, "remove": remove_data})
+run_action({"install": install, "configure": configure, "start": start, "stop": daemon.stop, "remove": remove_data})

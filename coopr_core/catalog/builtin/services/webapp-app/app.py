@@ -18,7 +18,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -141,10 +141,8 @@ class Application(ThreadingHTTPServer):
 
 
 def _close(connection: Any) -> None:
-    try:
+    with suppress(pg8000.dbapi.Error, OSError):
         connection.close()
-    except (pg8000.dbapi.Error, OSError):
-        pass
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ daemon = Daemon("app")
 
 
 def install() -> None:
+    """Fetch the database driver and what it needs."""
     install_packages(values("webapp.app.packages"), DATA / "software")
 
 
@@ -50,6 +51,7 @@ def configure() -> None:
 
 
 def start() -> None:
+    """Start the server and wait until it reaches its database."""
     me = this_member(members("webapp.app.hosts", "webapp.app.servers"))
     port = me.port(number("webapp.app.port"))
     daemon.start(

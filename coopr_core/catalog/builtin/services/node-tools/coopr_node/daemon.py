@@ -1,8 +1,8 @@
 """Daemons: started once, known by more than their pid, waited for, stopped for good.
 
 Promise: ``start`` leaves exactly one process, ready to serve, whatever was there before (nothing, a stale record, a
-reused pid, the daemon itself), or fails saying what it waited for, with the last lines of the log. ``stop`` returns when
-the process and its group are gone. Polls every tenth of a second; every wait has its bound.
+reused pid, the daemon itself), or fails saying what it waited for, with the last lines of the log. ``stop`` returns
+when the process and its group are gone. Polls every tenth of a second; every wait has its bound.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from coopr_node.account import hand_over, identity
@@ -53,7 +54,7 @@ class Daemon:
             return None
         if self._child is not None and self._child.pid == pid:
             self._child.poll()
-        return pid if _born(pid) == born else None
+        return pid if born and _born(pid) == born else None
 
     def running(self) -> bool:
         """Whether the process runs."""
@@ -109,7 +110,7 @@ class Daemon:
                     cwd=folder,
                     env={**_inherited(), **environment},
                     start_new_session=True,
-                    **identity(),  # type: ignore[call-overload]  # a mapping of keyword arguments
+                    **identity(),
                 )
             except OSError as error:
                 raise Failed(f"{self.name} cannot be started: {error}") from None
@@ -122,10 +123,8 @@ class Daemon:
             wait_until(lambda: f"{self.name} (pid {pid}) has not ended" if self.running() else "", timeout)
         except Failed as failure:
             say(f"{failure}; it is killed now")
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
         wait_until(lambda: f"{self.name} (pid {pid}) does not even end when killed" if self.running() else "", 10)
 
     def _tail(self, begins: int) -> str:
@@ -136,8 +135,8 @@ class Daemon:
 
 
 def _inherited() -> dict[str, str]:
-    """Our environment without the task's values: a daemon gets its secrets by file, or not at all."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COOPR_")}
+    """Our environment without the config: a daemon gets its secrets by file, or not at all."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COOPR_CONFIG_")}
 
 
 def _born(pid: int) -> str:

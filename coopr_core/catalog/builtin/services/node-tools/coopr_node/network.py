@@ -52,7 +52,9 @@ def members(hosts_path: str, addresses_path: str) -> list[Member]:
     hosts = values(hosts_path)
     if len(hosts) != len(addresses):
         raise Failed(f"config '{hosts_path}' names {len(hosts)} nodes but '{addresses_path}' {len(addresses)}")
-    return [Member(host, ip, addresses[:place].count(ip)) for place, (host, ip) in enumerate(zip(hosts, addresses))]
+    return [
+        Member(host, addresses[place], addresses[:place].count(addresses[place])) for place, host in enumerate(hosts)
+    ]
 
 
 def this_member(of: list[Member]) -> Member:

@@ -24,11 +24,12 @@ from pathlib import Path
 
 from coopr_node.task import Failed, say
 
-INSTALL_LIMIT_S = 1800
+INSTALL_LIMIT_S = 1500
 _MARK = ".coopr-packages"
 _UNREACHABLE = re.compile(
     r"NewConnectionError|ConnectTimeout|ReadTimeout|Max retries|Name or service not known|name resolution"
-    r"|nodename nor servname|SSLError|ProxyError|ConnectionError|Connection refused|Connection broken|Network is unreachable",
+    r"|nodename nor servname|SSLError|ProxyError|ConnectionError|Connection refused|Connection broken"
+    r"|Network is unreachable",
     re.IGNORECASE,
 )
 
@@ -117,8 +118,8 @@ def _fetch(requirements: Sequence[str], folder: Path) -> None:
     say(f"fetching {', '.join(requirements)}")
     options = ["--no-deps", "--no-compile", "--no-input", "--disable-pip-version-check", "--prefer-binary", "--quiet"]
     defaults = {"PIP_DEFAULT_TIMEOUT": "30", "PIP_RETRIES": "3"}
-    if "PIP_CACHE_DIR" not in os.environ:
-        options.append("--no-cache-dir")
+    if os.environ.get("COOPR_CACHE"):
+        options.append("--no-cache-dir")  # what is fetched is kept by us, installed
     command = [sys.executable, "-m", "pip", "install", *options, "--target", str(folder), *requirements]
     try:
         done = subprocess.run(

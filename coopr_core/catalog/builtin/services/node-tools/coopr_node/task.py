@@ -31,7 +31,7 @@ def say(text: str) -> None:
 
 
 def config(path: str, default: object = _REQUIRED) -> str:
-    """The scalar at ``path`` of the cluster's config (``nats.client_port``); ``Failed`` when absent without a default."""
+    """The scalar at ``path`` of the cluster's config (``nats.client_port``); ``Failed`` when there is none."""
     value = os.environ.get("COOPR_CONFIG_" + re.sub(r"[^A-Za-z0-9]", "_", path).upper())
     if value is not None:
         return value
