@@ -1,0 +1,96 @@
+"""From counted batches to a cluster layout: numbered nodes with what the provider calls their types, prices, names.
+
+Cost: linear in the nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from coopr_core.cluster.config import requested_config
+from coopr_core.cluster.ids import cluster_id
+from coopr_core.cluster.layout import FIRST_NODE_NUMBER, ClusterLayout, Node
+from coopr_core.cluster.names import host_name
+from coopr_core.cluster.request import ClusterRequest
+from coopr_core.solver.choice import Choice
+from coopr_core.solver.search.cost import price_per_hour
+from coopr_core.solver.search.counting import Batch
+from coopr_core.solver.search.problem import LayoutProblem
+from coopr_core.solver.unsatisfiable import Clash, Unsatisfiable
+from coopr_core.solver.zones import spread_nodes, zones_of
+
+DEFAULT_SSH_USER = "root"
+"""Who may log in when the image type does not say."""
+
+PREVIEW = 1
+"""The cluster number in host names until the cluster has its own."""
+
+
+def nodes_of(
+    choice: Choice,
+    problem: LayoutProblem,
+    batches: Sequence[Batch],
+    request: ClusterRequest,
+    present: Sequence[Node] = (),
+) -> list[Node]:
+    """New nodes, batch by batch, numbered after those ``present`` and spread over the zones."""
+    number = max((node.number for node in present), default=FIRST_NODE_NUMBER - 1)
+    nodes: list[Node] = []
+    for batch in batches:
+        pattern = Node(
+            number=0,
+            hardware_type=problem.hardware[batch.hardware],
+            image_type=problem.images[batch.image],
+            services=problem.services(batch.blocks),
+        )
+        nodes += [replace(pattern, number=number + len(nodes) + step + 1) for step in range(batch.count)]
+    suffix = request.dns_suffix or choice.template.defaults.dnsSuffix
+    named = [
+        replace(offered(choice, node), host_name=host_name(request.name, cluster_id(PREVIEW), node.number, suffix))
+        for node in nodes
+    ]
+    return _zoned(choice, named, present)
+
+
+def offered(choice: Choice, node: Node) -> Node:
+    """``node`` with what the provider calls its types today, who may log in, and its price."""
+    hardware, image = choice.hardware.get(node.hardware_type), choice.images.get(node.image_type)
+    price = price_per_hour(hardware) if hardware else None
+    return replace(
+        node,
+        flavor=hardware.flavor if hardware else node.flavor,
+        image=image.image if image else node.image,
+        ssh_user=(image.sshuser if image else node.ssh_user) or DEFAULT_SSH_USER,
+        price=None if price is None else float(price),
+    )
+
+
+def layout_of(choice: Choice, request: ClusterRequest, nodes: Sequence[Node]) -> ClusterLayout:
+    """The layout of these nodes with services, config and links (the template's first, then the services')."""
+    links = [*choice.template.links, *(link for service in choice.services.values() for link in service.links)]
+    return ClusterLayout(
+        nodes=tuple(nodes),
+        services=choice.services,
+        template=choice.template.name,
+        provider=choice.provider.name,
+        config=requested_config(choice.template.defaults.config, request.config, request.config_mode),
+        links=tuple(links),
+    )
+
+
+def _zoned(choice: Choice, nodes: list[Node], present: Sequence[Node]) -> list[Node]:
+    own = choice.template.constraints.services
+    spread = [name for name in choice.services if name in own and own[name].spread]
+    zones = zones_of(choice.provider)
+    if not spread or len(zones) < 2:
+        return nodes
+    dealt = spread_nodes(nodes, spread, zones, present)
+    if dealt is None:
+        raise Unsatisfiable(
+            f"the layout of template {choice.template.name} on {len(nodes)} nodes cannot be spread evenly "
+            f"over the zones {', '.join(zones)}",
+            clash=[Clash(f"template {choice.template.name}", f"services.{name}.spread", True) for name in spread],
+            reason="these services share nodes in such a way that no choice of zones is even for all of them",
+        )
+    return dealt

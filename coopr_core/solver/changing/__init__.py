@@ -1,0 +1,1 @@
+"""Changes of a running cluster: services added, nodes added, leaving or made anew."""

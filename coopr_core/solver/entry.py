@@ -1,0 +1,53 @@
+"""``solve``: a catalog and a request in, a cluster layout out, or the reasons why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from coopr_core.cluster.layout import ClusterLayout
+from coopr_core.cluster.request import ClusterRequest
+from coopr_core.errors import InvalidInput
+from coopr_core.solver.assembly import layout_of, nodes_of
+from coopr_core.solver.changing.change import change
+from coopr_core.solver.choice import Entities, choose
+from coopr_core.solver.question import ask, refusal
+from coopr_core.solver.search.counting import count_nodes
+
+
+def solve(
+    catalog: Entities,
+    request: ClusterRequest,
+    current: ClusterLayout | None = None,
+    *,
+    replace: Collection[int] = (),
+) -> ClusterLayout:
+    """The layout of the cluster that ``request`` asks for.
+
+    The answer is the first layout in the order of preference (or the cheapest, with ``request.optimize = "cost"``), and
+    always the same. With ``current`` the cluster is changed instead, and no node that stays moves: services of the
+    request that are not on it yet are added, more or fewer nodes (``request.size``) are added or leave, and the nodes
+    whose numbers are in ``replace`` are made anew from today's catalog.
+
+    Raises:
+        NotFound: something named does not exist.
+        InvalidInput: the request cannot be meant (sizes out of bounds, incompatible choices, missing dependencies).
+        Unsatisfiable: no layout exists; carries the clashing constraints and the ways out.
+    """
+    if current is not None:
+        return change(catalog, request, current, replace)
+    if replace:
+        raise InvalidInput(
+            "a new cluster has no nodes to replace", hint="name the cluster whose nodes shall be replaced"
+        )
+    choice = choose(catalog, request)
+    question = ask(choice, by_cost=request.optimize == "cost")
+    problem = question.problem()
+    if request.optimize == "cost":
+        from coopr_core.solver.search.cost import count_cheapest
+
+        batches = count_cheapest(problem, choice.size)
+    else:
+        batches = count_nodes(problem, choice.size)
+    if batches is None:
+        raise refusal(question)
+    return layout_of(choice, request, nodes_of(choice, problem, batches, request))

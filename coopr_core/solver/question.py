@@ -1,0 +1,145 @@
+"""A request as a question that can be asked again with other constraints or another size.
+
+An explanation asks many times: would it work without this constraint, with that one changed, with one node more? Each
+time the constraints are counted anew (``pose``), so a service whose last constraint is gone becomes unconstrained
+just as if its line had never been written. Cost: one problem a question; a search for a size adds the logarithm of
+the sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from coopr_core.solver.choice import Choice
+from coopr_core.solver.constraints import Constraint, Kind, constraints_of
+from coopr_core.solver.explanation import explain
+from coopr_core.solver.search.cost import whole_prices
+from coopr_core.solver.search.counting import PackingJudge, Remainder
+from coopr_core.solver.search.problem import LayoutProblem, pose
+from coopr_core.solver.unsatisfiable import Unsatisfiable
+
+SIZES_TRIED = 400
+"""How many sizes are tried where ratios leave no better way than trying."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whether and how ``choice`` can be laid out on new nodes.
+
+    ``used`` says on how many nodes that are already there each service is, ``present`` how many nodes that are; both
+    are empty for a new cluster. ``prices`` are integers by hardware type name when the cheapest layout is wanted.
+    """
+
+    choice: Choice
+    constraints: tuple[Constraint, ...]
+    present: int = 0
+    used: Mapping[str, int] = field(default_factory=dict)
+    prices: Mapping[str, int] = field(default_factory=dict)
+
+    def problem(self, constraints: Iterable[Constraint] | None = None, size: int | None = None) -> LayoutProblem:
+        """The problem these constraints (all by default) pose for a cluster of ``size`` nodes in all."""
+        hardware = sorted(self.choice.hardware, key=lambda name: (self.prices.get(name, 0), name))
+        return pose(
+            self.constraints if constraints is None else constraints,
+            self.choice.services,
+            self.choice.template.constraints.services,
+            hardware,
+            sorted(self.choice.images),
+            self.choice.size if size is None else size,
+            self.used,
+            self.prices,
+        )
+
+    def works(self, constraints: Sequence[Constraint] | None = None, size: int | None = None) -> bool:
+        """Whether a layout of ``size`` nodes in all exists."""
+        size = self.choice.size if size is None else size
+        problem = self.problem(constraints, size)
+        if size < self.present or not problem.hardware or not problem.images:
+            return False
+        return PackingJudge(problem).solvable(Remainder(problem.low, problem.high, size - self.present))
+
+    def possible(self, constraints: Sequence[Constraint]) -> bool:
+        """Whether a layout exists under ``constraints``, of any size when they do not set one."""
+        fixed = next((c.number for c in constraints if c.kind is Kind.SIZE), None)
+        if fixed is not None:
+            return self.works(constraints, fixed)
+        return self.least_size(constraints, *_bounds(constraints)) is not None
+
+    def least_size(self, constraints: Sequence[Constraint], least: int, most: int | None) -> int | None:
+        """The least size from ``least`` to ``most`` that works; None when none does."""
+        least = max(least, self.present)
+        if any(c.kind is Kind.RATIO for c in constraints):
+            last = least + SIZES_TRIED if most is None else min(most, least + SIZES_TRIED)
+            return next((size for size in range(least, last + 1) if self.works(constraints, size)), None)
+        problem = self.problem(constraints)
+        if not problem.hardware or not problem.images:
+            return None
+        judge = PackingJudge(problem)
+        top = max(least, self.present + sum(problem.low))
+        top = top if most is None else min(top, most)
+        if top < least or not judge.fits(Remainder(problem.low, problem.high, top - self.present)):
+            return None
+        low = least - 1
+        while top - low > 1:
+            middle = (low + top) // 2
+            if judge.fits(Remainder(problem.low, problem.high, middle - self.present)):
+                top = middle
+            else:
+                low = middle
+        return top if judge.solvable(Remainder(problem.low, problem.high, top - self.present)) else None
+
+    def sizes(self) -> tuple[int, ...]:
+        """The nearest smaller and the nearest larger size that works, within the template's bounds."""
+        asked, constraints = self.choice.size, self.constraints
+        least, most = _bounds(constraints)
+        least = max(least, self.present + 1 if self.present else 1)
+        below = self._nearest_below(least)
+        above = self.least_size(constraints, asked + 1, most)
+        return tuple(size for size in (below, above) if size is not None)
+
+    def _nearest_below(self, least: int) -> int | None:
+        asked = self.choice.size
+        if any(c.kind is Kind.RATIO for c in self.constraints):
+            tried = range(asked - 1, max(least, asked - SIZES_TRIED) - 1, -1)
+            return next((size for size in tried if self.works(size=size)), None)
+        low = self.least_size(self.constraints, least, asked - 1)
+        if low is None:
+            return None
+        high = asked
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.works(size=middle) else (low, middle)
+        return low
+
+
+def ask(choice: Choice, by_cost: bool = False) -> Question:
+    """The question a request for a new cluster asks."""
+    return Question(choice, constraints_of(choice), prices=whole_prices(choice.hardware) if by_cost else {})
+
+
+def refusal(question: Question) -> Unsatisfiable:
+    """Why ``question`` has no answer, and what would have one."""
+    choice = question.choice
+    nodes = f"{choice.size} node{'' if choice.size == 1 else 's'}"
+    grown = f" (now {question.present})" if question.present else ""
+    return explain(
+        f"no layout of template {choice.template.name} on {nodes}{grown} satisfies all constraints; these clash:",
+        question.constraints,
+        question.possible,
+        sizes=question.sizes(),
+        types=sorted({*choice.hardware, *choice.images}),
+        reason=""
+        if question.problem().everywhere
+        else "every node must have a service, and no service may be on all nodes whatever their number",
+    )
+
+
+def _bounds(constraints: Iterable[Constraint]) -> tuple[int, int | None]:
+    least, most = 1, None
+    for constraint in constraints:
+        if constraint.kind is Kind.LEAST_SIZE:
+            least = constraint.number
+        elif constraint.kind is Kind.MOST_SIZE:
+            most = constraint.number
+    return least, most

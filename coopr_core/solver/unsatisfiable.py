@@ -1,0 +1,114 @@
+"""The refusal of a request no layout can satisfy: which constraints clash, and what would work instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from coopr_core.errors import CooprError
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """One constraint of a minimal clashing set, as the user wrote it.
+
+    ``source`` is ``template NAME`` or ``request``, ``path`` and ``value`` what is written there:
+    ``template hadoop-distributed: services.hadoop-hdfs-datanode.quantities.min = 2``.
+    """
+
+    source: str
+    path: str
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.path} = {written(self.value)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The constraint with its text."""
+        value = list(self.value) if isinstance(self.value, tuple) else self.value
+        return {"source": self.source, "path": self.path, "value": value, "text": str(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """One change that, alone, makes a layout possible: the constraint and what to write in its place.
+
+    ``value`` None means "leave it out".
+    """
+
+    constraint: Clash
+    value: Any = None
+
+    def __str__(self) -> str:
+        where = f"{self.constraint.source}: {self.constraint.path}"
+        if self.value is None:
+            return f"{where} = {written(self.constraint.value)} left out"
+        return f"{where} = {written(self.value)} instead of {written(self.constraint.value)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The change with its text."""
+        value = list(self.value) if isinstance(self.value, tuple) else self.value
+        return {"constraint": self.constraint.to_json(), "value": value, "text": str(self)}
+
+
+class Unsatisfiable(CooprError):
+    """No layout satisfies the request.
+
+    ``clash`` is minimal: without any one of its constraints the others could be satisfied. ``sizes`` are the nearest
+    numbers of nodes that work with everything else kept, ``relaxations`` single changes that work.
+    """
+
+    code: ClassVar[str] = "unsatisfiable"
+    exit_code: ClassVar[int] = 6
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        clash: Sequence[Clash] = (),
+        sizes: Sequence[int] = (),
+        relaxations: Sequence[Relaxation] = (),
+        reason: str = "",
+    ) -> None:
+        self.clash = tuple(clash)
+        self.sizes = tuple(sizes)
+        self.relaxations = tuple(relaxations)
+        self.reason = reason
+        super().__init__(message, hint=self._ways_out())
+
+    def _ways_out(self) -> str:
+        ways = []
+        if self.sizes:
+            ways.append(f"sizes that work: {', '.join(map(str, self.sizes))}")
+        if self.relaxations:
+            ways.append("one change that works: " + "; or ".join(map(str, self.relaxations)))
+        return ". ".join(ways) or "no other size and no single change helps: relax several of these constraints"
+
+    def __str__(self) -> str:
+        lines = [self.message, *(f"  {constraint}" for constraint in self.clash)]
+        if self.reason:
+            lines.append(f"  {self.reason}")
+        if self.sizes:
+            lines.append(f"Sizes that work: {', '.join(map(str, self.sizes))}")
+        if self.relaxations:
+            lines.append("Single changes that work:")
+            lines += [f"  {relaxation}" for relaxation in self.relaxations]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The error with its clashing constraints and the ways out."""
+        return {
+            **super().to_json(),
+            "reason": self.reason,
+            "clash": [constraint.to_json() for constraint in self.clash],
+            "sizes": list(self.sizes),
+            "relaxations": [relaxation.to_json() for relaxation in self.relaxations],
+        }
+
+
+def written(value: Any) -> str:
+    """A value as it stands in a catalog file."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(written, value))}]"
+    return str(value)
