@@ -27,7 +27,7 @@ from coopr_core.catalog.folders import Source, sources
 from coopr_core.catalog.inheritance import merge_templates
 from coopr_core.catalog.kinds import BY_FOLDER, HARDWARE, IMAGE, PARTIAL, PROVIDER, SERVICE, TEMPLATE, Kind
 from coopr_core.catalog.naming import did_you_mean
-from coopr_core.catalog.places import Origin, Places, kind_of
+from coopr_core.catalog.places import Finding, Origin, Places, kind_of
 from coopr_core.catalog.validation import entity_from
 from coopr_core.errors import InvalidInput, NotFound, Problem
 
@@ -171,6 +171,10 @@ class Catalog:
         """The file an entity was read from; None when it was not read from a file."""
         origin = self._origins.get((kind_of(entity), entity.name))
         return origin.path if origin else None
+
+    def problem(self, finding: Finding, severity: str = "warning") -> Problem:
+        """A finding about one of the catalog's entities, placed in the file a person has to look at."""
+        return self._places.problem(finding, severity)
 
     @cached_property
     def problems(self) -> tuple[Problem, ...]:

@@ -18,7 +18,7 @@ from coopr_core.catalog.naming import path_text
 from coopr_core.errors import Problem
 
 Step = str | int | tuple[str, ...]
-"""A key, a list position, or the value of a list's element (text, or the group itself)."""
+"""A key, a list position, or the value of a list's element (text, a link's url, or the group itself)."""
 
 
 class Finding(NamedTuple):
@@ -53,7 +53,9 @@ class Places:
             document = self._document(entity)
             path = _positions(document.value, finding.path)
             if path is not None:
-                return _placed(finding.message, document, path, severity)
+                whose = "" if entity is finding.entity or entity.name == finding.entity.name else finding.entity.name
+                message = f"{whose}: {finding.message}" if whose else finding.message
+                return _placed(message, document, path, severity)
         document = self._document(finding.entity)
         path = tuple(str(step) if isinstance(step, tuple) else step for step in finding.path)
         return _placed(finding.message, document, path, severity)
@@ -100,7 +102,7 @@ def _positions(value: Any, path: Sequence[Step]) -> tuple[str | int, ...] | None
 
 def _index(elements: Sequence[Any], wanted: str | tuple[str, ...]) -> int | None:
     for index, element in enumerate(elements):
-        plain = element.get("name") if isinstance(element, Mapping) else element
+        plain = element.get("name", element.get("url")) if isinstance(element, Mapping) else element
         if (tuple(plain) if isinstance(plain, list | tuple) else plain) == wanted:
             return index
     return None

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-_NAME = re.compile(r"[\w.-]{1,255}")
+from coopr_core.cluster.leases import parse_duration
+from coopr_core.cluster.names import cluster_name_problem, dns_suffix_problem
+from coopr_core.errors import InvalidInput, Problem
+
+Value = TypeVar("Value")
+
+OPTIONS = {"size": "--nodes"}
+"""Fields whose option of the command is not simply called like them."""
 
 
 class ClusterRequest(BaseModel):
     """A request for a cluster; None means "as the template says".
 
     ``size`` is the number of nodes (None: the template's least). ``config`` is deep-merged over the template's, or put
-    in its place with ``config_mode="replace"``. ``lease`` is in milliseconds or text such as ``2h``.
+    in its place with ``config_mode="replace"``. ``lease`` is in milliseconds or text such as ``2h``. Invalid values
+    raise pydantic's ``ValidationError``; ``parse`` raises ``InvalidInput``, for people.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    template: str
+    template: Annotated[str, Field(min_length=1)]
     size: Annotated[int, Field(ge=1)] | None = None
     services: tuple[str, ...] | None = None
     provider: str | None = None
@@ -32,9 +39,54 @@ class ClusterRequest(BaseModel):
     lease: int | str | None = None
     optimize: Literal["preference", "cost"] = "preference"
 
+    @classmethod
+    def parse(cls, **values: Any) -> Self:
+        """The request made of these values. Raises ``InvalidInput`` that names each wrong field as the command does."""
+        from coopr_core.catalog.validation import explain
+
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            found = explain(error, cls, values)
+        problems = [Problem(message, path=_option(path)) for path, message in found]
+        raise InvalidInput(
+            "the request is invalid", hint="coopr create --help shows what each option takes", problems=problems
+        )
+
     @field_validator("name")
     @classmethod
     def _name_is_valid(cls, value: str) -> str:
-        if not _NAME.fullmatch(value):
-            raise ValueError("a cluster name is 1 to 255 letters, digits, '_', '.' or '-'")
+        return _without(cluster_name_problem(value), value)
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _size_is_a_number(cls, value: object) -> object:
+        return _without(f"must be a whole number, not {str(value).lower()}" if isinstance(value, bool) else "", value)
+
+    @field_validator("dns_suffix")
+    @classmethod
+    def _suffix_is_valid(cls, value: str | None) -> str | None:
+        return _without(dns_suffix_problem(value) if value else "", value)
+
+    @field_validator("lease")
+    @classmethod
+    def _lease_is_a_duration(cls, value: int | str | None) -> int | str | None:
+        if value is not None:
+            try:
+                parse_duration(value)
+            except InvalidInput as error:
+                raise ValueError(f"{error.message}: {error.hint}") from None
         return value
+
+
+def _without(problem: str, value: Value) -> Value:
+    """The value, unless there is a problem with it."""
+    if problem:
+        raise ValueError(problem)
+    return value
+
+
+def _option(path: tuple[str | int, ...]) -> str:
+    """A field as the command calls it: ``--hardware-type``; the name is no option but the argument."""
+    field = str(path[0]) if path else "request"
+    return OPTIONS.get(field) or ("name" if field == "name" else f"--{field.replace('_', '-')}")

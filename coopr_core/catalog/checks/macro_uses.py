@@ -1,0 +1,41 @@
+"""Macros in templates that cannot be resolved: never, or not with the services a cluster has by default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from coopr_core.catalog.entities import ClusterTemplate
+from coopr_core.catalog.places import Finding, Step
+from coopr_core.macros.checks import Use, unresolvable, uses
+
+if TYPE_CHECKING:
+    from coopr_core.catalog.catalog import Catalog
+
+
+def in_macros(catalog: Catalog) -> Iterator[Finding]:
+    """The macros of each merged template's default config and of its and its default services' links."""
+    for template in catalog.templates.values():
+        choosable = set(template.compatibility.services or catalog.services) & catalog.services.keys()
+        for use in uses(template.defaults.config, ("defaults", "config")):
+            yield from _judged(template, use, use.path, choosable, has_self=True)
+        for link in template.links:
+            for use in uses(link.url):
+                yield from _judged(template, use, ("links", link.url, "url"), choosable, has_self=False)
+    for service in catalog.services.values():
+        for link in service.links:
+            for use in uses(link.url):
+                why = unresolvable(use, catalog.services.keys(), has_self=False)
+                if why:
+                    yield Finding(service, ("links", link.url, "url"), why)
+
+
+def _judged(
+    template: ClusterTemplate, use: Use, path: tuple[Step, ...], choosable: set[str], *, has_self: bool
+) -> Iterator[Finding]:
+    why = unresolvable(use, choosable, has_self=has_self)
+    if why:
+        yield Finding(template, path, why)
+    elif use.needs and use.needs not in template.defaults.services:
+        message = f"macro {use.source} cannot be resolved with the default services: {use.needs} is not among them"
+        yield Finding(template, path, message)
