@@ -44,6 +44,7 @@ class _Folding:
         self._first: defaultdict[Role, list[int]] = defaultdict(list)
         self._last: defaultdict[Role, list[int]] = defaultdict(list)
         self._prepared: list[int] = []
+        self._restarts = False
         self._join_of: dict[_Key, int] = {}
 
     def add(self, group: int, program: Program) -> None:
@@ -56,6 +57,8 @@ class _Folding:
                 self._members[chain.role is Role.LEAVING, action, chain.service].append(step)
             self._first[chain.role].append(line[0])
             self._last[chain.role].append(line[-1])
+            if chain.role is Role.ADAPTING and not {"START", "STOP"}.isdisjoint(chain.actions):
+                self._restarts = True
             if chain.role is Role.MAIN:
                 prepared = [s for s in line if self.steps[s].action in PREPARING]
                 self._prepared.extend(prepared[-1:] or machine[-1:])
@@ -84,8 +87,7 @@ class _Folding:
         """
         adapting = self._first[Role.ADAPTING]
         if adapting:
-            restarts = any(self.steps[step].action == "STOP" for step in adapting)
-            if restarts:
+            if self._restarts:
                 self._gate("new nodes are prepared", self._prepared, adapting)
             else:
                 self._gate("new services are up", self._last[Role.MAIN], adapting)

@@ -55,6 +55,12 @@ class Plan:
         """The numbers of the nodes that have tasks, in order."""
         return tuple(sorted(node for group in self.graph.groups for node in group))
 
+    def tasks_of(self, node: int) -> tuple[Task, ...]:
+        """The tasks of one node, each after those it depends on."""
+        group = self._group_of.get(node)
+        steps = (self.graph.steps[n] for n in self.graph.order)
+        return tuple(Task(node, step.action, step.service) for step in steps if step.group == group)
+
     def dependencies(self, task: Task) -> tuple[Task, ...]:
         """The tasks that ``task`` directly waits for, sorted. Raises NotFound when it is not in the plan."""
         step = self.graph.steps[self.step(task)]

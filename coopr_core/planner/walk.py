@@ -24,9 +24,9 @@ Schedule = Literal["stages", "dataflow"]
 class Walker(ABC):
     """Hands out the tasks of a plan as they become ready."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, done: Collection[Task]) -> None:
         self._plan = plan
-        self._missing = len(plan)
+        self._done = set(done)
         self._running: set[Task] = set()
 
     @abstractmethod
@@ -38,8 +38,21 @@ class Walker(ABC):
         if task not in self._running:
             raise InvalidInput(f"{task} is not running", hint="complete each task once, after ready() returned it")
         self._running.remove(task)
-        self._missing -= 1
+        self._done.add(task)
         self._free(task)
+
+    def abandon(self, node: int) -> tuple[Task, ...]:
+        """Give up on ``node``: its tasks that are not complete are never handed out and nothing waits for them.
+
+        Returns them in plan order. Call it when the node's running task, if any, has ended.
+        """
+        given_up = tuple(task for task in self._plan.tasks_of(node) if task not in self._done)
+        for task in given_up:
+            self._running.discard(task)
+        self._done.update(given_up)
+        for task in given_up:
+            self._free(task)
+        return given_up
 
     @property
     def running(self) -> frozenset[Task]:
@@ -49,12 +62,12 @@ class Walker(ABC):
     @property
     def remaining(self) -> int:
         """How many tasks are not complete."""
-        return self._missing
+        return len(self._plan) - len(self._done)
 
     @property
     def finished(self) -> bool:
         """Whether every task is complete."""
-        return self._missing == 0
+        return self.remaining == 0
 
     @abstractmethod
     def _free(self, task: Task) -> None:
@@ -65,26 +78,22 @@ class StageWalker(Walker):
     """A task is ready when the stage before its own is complete."""
 
     def __init__(self, plan: Plan, done: Collection[Task]) -> None:
-        super().__init__(plan)
-        self._done = frozenset(done)
-        self._missing -= len(self._done)
+        super().__init__(plan, done)
         self._next = 0
-        self._open = 0
 
     def ready(self) -> list[Task]:
         """The tasks of the next stage that has any left, once the stage before it is complete."""
         stages = self._plan.stages
-        while self._open == 0 and self._next < len(stages):
+        while not self._running and self._next < len(stages):
             tasks = [task for task in stages[self._next] if task not in self._done]
             self._next += 1
             if tasks:
-                self._open = len(tasks)
                 self._running.update(tasks)
                 return tasks
         return []
 
     def _free(self, task: Task) -> None:
-        self._open -= 1
+        """Nothing to count: the stage is complete when none of its tasks runs."""
 
 
 class DataflowWalker(Walker):
@@ -95,7 +104,7 @@ class DataflowWalker(Walker):
     """
 
     def __init__(self, plan: Plan, done: Collection[Task]) -> None:
-        super().__init__(plan)
+        super().__init__(plan, done)
         graph = plan.graph
         self._graph = graph
         self._heights = _heights(plan)
@@ -109,15 +118,12 @@ class DataflowWalker(Walker):
         self._fresh: list[int] = []
         self._unconfirmed = sum(len(graph.groups[s.group]) for s in graph.steps if s.action == "CONFIRM")
         self._held: list[tuple[int, int]] = []
-        self._done = frozenset(done)
         for number, step in enumerate(graph.steps):
             if not step.after and not step.joins:
                 for node in graph.groups[step.group]:
                     self._enable(node, number)
-        for task in plan.tasks if self._done else ():
-            if task in self._done:
-                self._missing -= 1
-                self._free(task)
+        for task in done:
+            self._free(task)
 
     def ready(self) -> list[Task]:
         """The most urgent task of each node that has become free or has got work."""
@@ -125,12 +131,13 @@ class DataflowWalker(Walker):
         fresh, self._fresh = self._fresh, []
         for node in dict.fromkeys(fresh):
             queue = self._queue[node]
-            if node in self._busy or not queue:
-                continue
-            height, number = heappop(queue)
-            self._busy.add(node)
-            step = self._graph.steps[number]
-            found.append((height, number, Task(node, step.action, step.service)))
+            while queue and node not in self._busy:
+                height, number = heappop(queue)
+                step = self._graph.steps[number]
+                task = Task(node, step.action, step.service)
+                if task not in self._done:
+                    self._busy.add(node)
+                    found.append((height, number, task))
         found.sort()
         tasks = [task for _, _, task in found]
         self._running.update(tasks)
@@ -139,9 +146,8 @@ class DataflowWalker(Walker):
     def _free(self, task: Task) -> None:
         graph, node = self._graph, task.node
         number = self._plan.step(task)
-        if task not in self._done:
-            self._busy.discard(node)
-            self._fresh.append(node)
+        self._busy.discard(node)
+        self._fresh.append(node)
         for follower in graph.successors[number]:
             self._unblock(node, follower)
         for join in graph.joined[number]:
@@ -166,8 +172,6 @@ class DataflowWalker(Walker):
 
     def _enable(self, node: int, number: int) -> None:
         step = self._graph.steps[number]
-        if self._done and Task(node, step.action, step.service) in self._done:
-            return
         if self._unconfirmed and step.action not in NODE_ACTIONS:
             self._held.append((node, number))
             return
