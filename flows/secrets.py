@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from coopr_core.macros import uses
 
 
 def block_name(cluster_id: str) -> str:
@@ -22,7 +23,7 @@ def block_name(cluster_id: str) -> str:
 
 def uses_secrets(config: Mapping[str, Any]) -> bool:
     """Whether a config asks for a password."""
-    return "%secret." in json.dumps(config, ensure_ascii=False) or "(secret." in json.dumps(config)
+    return any(use.name is not None and use.name.secret for use in uses(config))
 
 
 def derive(key: str, name: str) -> str:
