@@ -10,7 +10,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ CHUNK = 65536
 _PACKET = 32768
 _TICK = 0.2
 """How soon a stop or a deadline is noticed, in seconds."""
-_DAEMON_SILENCE = 3.0
+_DAEMON_SILENCE = 2.0
 """After the command's end a daemon may hold its output open: this much silence ends the waiting for more."""
 _DAEMON_CHATTER = 30.0
 
@@ -97,7 +97,7 @@ class Execution:
             self._send(channel, content, deadline, timeout, end=end)
             return self._receive(channel, receive, deadline, timeout)
         finally:
-            channel.close()
+            _close(channel)
 
     def _open(self) -> paramiko.Channel:
         import paramiko
@@ -116,6 +116,7 @@ class Execution:
             try:
                 channel.exec_command(command)
             except (paramiko.SSHException, EOFError, OSError) as error:
+                self._check(None, None)
                 if not self.transport.is_active():
                     raise ConnectionLost(f"lost the connection to {self.name} while a command began") from error
                 if late.is_set():
@@ -129,7 +130,7 @@ class Execution:
 
         def give_up() -> None:
             late.set()
-            channel.close()
+            _close(channel)
 
         timer = threading.Timer(self.limits.channel, give_up)
         timer.daemon = True
@@ -216,3 +217,9 @@ class Execution:
             f"lost the connection to {self.name} while a command ran; whether it was done is not known",
             hint="Check the node; repeat the task only if repeating it is safe.",
         )
+
+
+def _close(channel: paramiko.Channel) -> None:
+    """Close the channel; one whose connection is gone is closed already, which the library reports as an error."""
+    with suppress(EOFError, OSError):
+        channel.close()

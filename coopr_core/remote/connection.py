@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from coopr_core.errors import Unreachable
 from coopr_core.remote.keys import parse_host_key
@@ -32,7 +32,8 @@ class Limits:
     """How long each step may take, in seconds."""
 
     connect: float = 10
-    banner: float = 20
+    handshake: float = 20
+    """For the server to say that it speaks SSH, and again to agree on the keys of the connection."""
     authentication: float = 20
     channel: float = 15
     keepalive: int = 10
@@ -71,6 +72,12 @@ def open_connection(machine: Machine, key: paramiko.PKey, limits: Limits) -> par
     if not pins:
         hint = "The provider learns host keys in CREATE or CONFIRM; run CONFIRM again."
         raise WrongHostKey(f"no host key is known for {name}: connecting would trust anybody", hint=hint)
+
+    def transport(sock: socket.socket, **settings: Any) -> paramiko.Transport:
+        made = paramiko.Transport(sock, **settings)
+        made.handshake_timeout = limits.handshake
+        return made
+
     connection = fabric.Connection(
         address,
         user=machine.ssh_user or "root",
@@ -81,7 +88,8 @@ def open_connection(machine: Machine, key: paramiko.PKey, limits: Limits) -> par
             "pkey": key,
             "allow_agent": False,
             "look_for_keys": False,
-            "banner_timeout": limits.banner,
+            "banner_timeout": limits.handshake,
+            "transport_factory": transport,
             "auth_timeout": limits.authentication,
             "channel_timeout": limits.channel,
         },
@@ -108,9 +116,9 @@ def open_connection(machine: Machine, key: paramiko.PKey, limits: Limits) -> par
             raise _wrong_host_key(name, "it has no key of a pinned type") from error
         reason = str(error) or type(error).__name__
         raise Unreachable(f"{name} does not answer as an SSH server: {reason}") from error
-    transport: paramiko.Transport = connection.transport
-    transport.set_keepalive(limits.keepalive)
-    return transport
+    connected: paramiko.Transport = connection.transport
+    connected.set_keepalive(limits.keepalive)
+    return connected
 
 
 def _wrong_host_key(name: str, details: str) -> WrongHostKey:

@@ -20,7 +20,7 @@ import asyncssh
 from coopr_core.providers.contract import Machine
 from coopr_core.remote.connection import Limits
 
-QUICK = Limits(connect=2, banner=2, authentication=3, channel=2, keepalive=1, unacknowledged=3, stalled=3)
+QUICK = Limits(connect=2, handshake=1, authentication=3, channel=1.5, keepalive=1, unacknowledged=3, stalled=1.5)
 
 
 def free_port() -> int:
@@ -139,6 +139,7 @@ class AsyncServer:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
         self._loop.call_soon_threadsafe(self._server.close)
+        time.sleep(0.05)  # the children's ends are noticed
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 

@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from ssh_servers import gone, wait_until
+from ssh_servers import AsyncServer, gone, machine_at, wait_until
 
 from coopr_core.errors import NotFound
 from coopr_core.remote.command import CommandStopped, CommandTimedOut, RemoteFailure
 from coopr_core.remote.environment import export_lines
+from coopr_core.remote.pool import Sessions
 from coopr_core.remote.session import TAIL_CHARACTERS, Session
 
 
@@ -107,7 +108,10 @@ def test_a_command_out_of_time_is_ended_on_the_node_with_all_its_children(sessio
     wait_until(lambda: gone(pid))
 
 
-def test_a_command_that_ignores_the_order_to_end_is_killed(session: Session, tmp_path: Path) -> None:
+def test_a_command_that_ignores_the_order_to_end_is_killed(
+    sessions: Sessions, async_server: AsyncServer, tmp_path: Path
+) -> None:
+    session = sessions.session(machine_at(async_server.port, async_server.host_keys))
     with pytest.raises(CommandTimedOut):
         session.run(f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.1; done", timeout=0.5)
     pid = int((tmp_path / "pid").read_text())
