@@ -1,0 +1,140 @@
+"""The Prefect server: the user's own when one is named, else one of ours, started once and stopped cleanly."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from coopr_core.errors import CooprError
+from flows.server import ServerInfo, ServerUnreachable, ensure_server, server_status, stop_server
+
+ENSURE = """
+import json, sys
+from pathlib import Path
+from flows.server import ensure_server
+info = ensure_server(Path(sys.argv[1]))
+import prefect.settings
+print(json.dumps([info.pid, info.started, info.api_url, prefect.settings.get_current_settings().api.url]))
+"""
+
+
+@pytest.fixture
+def no_server_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_HOME", "PREFECT_PROFILES_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "state"
+
+
+def test_two_commands_at_once_start_one_server_that_logs_no_error_from_start_to_stop(no_server_named: Path) -> None:
+    state = no_server_named
+    command = [sys.executable, "-c", ENSURE, str(state)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd="/", text=True) for _ in range(2)]
+    try:
+        answers = [json.loads(process.communicate(timeout=170)[0]) for process in both]
+        pids, started, urls, used_by_prefect = (list(part) for part in zip(*answers, strict=True))
+        assert pids[0] == pids[1]
+        assert sorted(started) == [False, True]
+        assert urls == used_by_prefect
+
+        before = time.monotonic()
+        found = ensure_server(state)
+        assert (found.pid, found.started, found.managed) == (pids[0], False, True)
+        assert time.monotonic() - before < 2
+        os.environ.pop("PREFECT_API_URL")
+        assert server_status(state).running
+
+        time.sleep(6)
+        assert stop_server(state)
+    finally:
+        stop_server(state)
+    assert not psutil.pid_exists(pids[0])
+    assert not server_status(state).running
+    assert not stop_server(state)
+    log = (state / "logs" / "prefect-server.log").read_text()
+    assert not re.search(r"error|traceback|exception|critical|warning", log, re.IGNORECASE), log
+    assert "Server stopped" in log
+    assert not list((state / "prefect").glob("*.db-wal")), "the database was not closed"
+
+
+def test_an_unreachable_server_named_in_the_environment_is_one_clear_error_and_nothing_is_created(
+    no_server_named: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://user:hidden@127.0.0.1:9/api")
+    with pytest.raises(ServerUnreachable, match=r"127\.0\.0\.1:9/api \(from PREFECT_API_URL\)") as caught:
+        ensure_server(no_server_named)
+    assert "hidden" not in str(caught.value)
+    assert caught.value.exit_code == 4
+    assert not no_server_named.exists()
+    assert not server_status(no_server_named).running
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "where"),
+    [
+        (
+            "../home/.prefect/profiles.toml",
+            'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n',
+            "profile 'mine'",
+        ),
+        ("prefect.toml", '[api]\nurl = "http://127.0.0.1:9/api"\n', r"prefect\.toml"),
+        ("pyproject.toml", '[tool.prefect.api]\nurl = "http://127.0.0.1:9/api"\n', r"pyproject\.toml"),
+        (".env", "PREFECT_API_URL=http://127.0.0.1:9/api\n", r"\.env"),
+    ],
+)
+def test_a_server_is_looked_for_wherever_prefect_looks(no_server_named: Path, file: str, text: str, where: str) -> None:
+    path = Path.cwd() / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    with pytest.raises(ServerUnreachable, match=where):
+        ensure_server(no_server_named)
+
+
+def test_a_broken_prefect_settings_file_is_named(no_server_named: Path) -> None:
+    Path("prefect.toml").write_text("[api\n")
+    with pytest.raises(CooprError, match=r"prefect\.toml is not valid TOML"):
+        ensure_server(no_server_named)
+
+
+def test_something_else_at_the_named_address_is_told_apart(
+    no_server_named: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{other.server_port}/api")
+        with pytest.raises(ServerUnreachable, match="is not the API of a Prefect server"):
+            ensure_server(no_server_named)
+        other.shutdown()
+
+
+def test_a_process_that_got_the_servers_old_id_is_not_mistaken_for_it(no_server_named: Path) -> None:
+    no_server_named.mkdir()
+    record = {"pid": os.getpid(), "created": psutil.Process().create_time() - 60, "port": 4200}
+    (no_server_named / "server.json").write_text(json.dumps(record))
+    assert server_status(no_server_named) == ServerInfo("", "", managed=True, running=False)
+    assert not stop_server(no_server_named)
+    assert psutil.pid_exists(os.getpid())
+
+
+def test_a_state_directory_that_cannot_be_written_is_named(no_server_named: Path) -> None:
+    no_server_named.write_text("a file")
+    with pytest.raises(CooprError, match="cannot write to the state directory"):
+        ensure_server(no_server_named)
+
+
+def test_importing_the_flows_does_not_import_prefect() -> None:
+    program = "import sys, flows, flows.preparation, flows.server, flows.runtime, deployments.server; "
+    program += "sys.exit('prefect' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd="/", check=False).returncode == 0

@@ -1,0 +1,48 @@
+"""A real Prefect server for the tests that need one: coopr's own, started once for the whole run, stopped at its end.
+
+Import the fixture in a folder's conftest: ``from prefect_server import prefect_server``. Prefect itself must only be
+imported inside tests, after the fixture has pointed this process at the server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from flows.server import ServerInfo, ensure_server, stop_server
+
+_SET = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_LOGGING_LEVEL", "PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK")
+
+
+@pytest.fixture(scope="session")
+def prefect_server(own_state: None) -> Iterator[ServerInfo]:
+    """The server, and this process' environment set up for it."""
+    before = {name: os.environ.get(name) for name in _SET}
+    server = ensure_server()
+    yield server
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    if server.started:
+        stop_server()
+
+
+def api(server: ServerInfo, path: str, body: Any = None, *, method: str = "") -> Any:
+    """One call of the server's HTTP API, with nothing of Prefect's: POST when there is a body."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        f"{server.api_url}{path}",
+        data=data,
+        method=method or ("GET" if data is None else "POST"),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
