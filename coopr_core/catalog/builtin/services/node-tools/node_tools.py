@@ -17,19 +17,8 @@ OLDEST_PYTHON = (3, 9)
 
 COMMAND = """\
 #!/bin/sh
-# coopr-wheel-install FOLDER NAME==VERSION...: installs packages into FOLDER, once per machine.
-PYTHONPATH={lib} exec {python} -c '
-import sys
-from importlib.util import find_spec
-from coopr_node.packages import install
-from coopr_node.task import Failed
-if len(sys.argv) < 3:
-    sys.exit("usage: coopr-wheel-install FOLDER NAME==VERSION...")
-try:
-    install(sys.argv[2:], Path(sys.argv[1]))
-except Failed as failure:
-    sys.exit(f"coopr-wheel-install: {{failure}}")
-' "$@"
+# coopr-wheel-install FOLDER NAME==VERSION...: makes FOLDER hold exactly these packages, fetched once per machine.
+PYTHONPATH={lib} exec {python} -m coopr_node.wheel_install "$@"
 """
 
 

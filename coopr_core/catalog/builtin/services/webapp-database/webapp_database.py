@@ -148,7 +148,16 @@ def _make_cluster() -> None:
     new = DATA / "data.new"
     shutil.rmtree(new, ignore_errors=True)
     hand_over(new)
-    command = [_program("initdb"), "-D", new, "-U", _owner(), "--auth=peer", "--encoding=UTF8", "--locale=C"]
+    command: list[str | Path] = [
+        _program("initdb"),
+        "-D",
+        new,
+        "-U",
+        _owner(),
+        "--auth=peer",
+        "--encoding=UTF8",
+        "--locale=C",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=DATA, **identity())
     if done.returncode:
         raise Failed(f"initdb failed:\n{done.stdout}{done.stderr}")

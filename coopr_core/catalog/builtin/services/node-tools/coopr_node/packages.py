@@ -147,6 +147,11 @@ def _reason(requirements: Sequence[str], output: str) -> str:
             f"cannot fetch {wanted}: the package index does not answer. Check the network, the proxy (HTTPS_PROXY), or"
             " name a mirror with PIP_INDEX_URL, then run the job again"
         )
+    elif "(from versions: none)" in output:
+        what = (
+            f"the package index gives no {wanted} for {_platform()}: there is none, or the index does not answer"
+            " (the network, the proxy HTTPS_PROXY, the mirror PIP_INDEX_URL)"
+        )
     elif "No matching distribution" in output:
         what = f"the package index has no {wanted} for {_platform()}: set another version in the cluster's config"
     else:
