@@ -112,7 +112,8 @@ class Catalog:
         for folder, values in data.items():
             kind = BY_FOLDER.get(folder)
             if kind is None:
-                problems.append(Problem(f'"{folder}" is no folder of a catalog {did_you_mean(folder, BY_FOLDER)}'))
+                meant = did_you_mean(folder, BY_FOLDER) or f"those are {', '.join(BY_FOLDER)}"
+                problems.append(Problem(f'"{folder}" is no folder of a catalog: {meant}'))
                 continue
             for index, value in enumerate(values):
                 name = value.get("name", index) if isinstance(value, Mapping) else index

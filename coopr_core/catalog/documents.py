@@ -8,6 +8,7 @@ that is not UTF-8 is a ``Problem`` with its line, never a guess. YAML is read by
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,11 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 LARGEST = 4 * 1024 * 1024
 """No entity or config is this long, in bytes; a larger file is something else."""
+
+DEEPEST = 100
+"""No config is nested deeper."""
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,7 @@ class Document:
         """The line of the key or list element at a path, else of the nearest one above it; 0 when unknown."""
         from coopr_core.catalog.yaml_text import line_of
 
-        text = self.text.replace("\t", " ") if is_json(self.file) else self.text
-        return line_of(text, path)
+        return line_of(_as_yaml(self.text) if is_json(self.file) else self.text, path)
 
 
 def is_json(file: str) -> bool:
@@ -76,9 +81,17 @@ def parse(text: str, file: str) -> Document:
     """Read text as JSON or YAML, by the file's name. Raises ``InvalidInput`` with every problem of its syntax."""
     try:
         value = _from_json(text, file) if is_json(file) else _from_yaml(text, file)
+        _refuse_depth(value)
     except RecursionError:
         raise _invalid(file, "is nested too deeply") from None
     return Document(file, text, value)
+
+
+def _refuse_depth(value: Any, depth: int = 0) -> None:
+    if depth > DEEPEST:
+        raise RecursionError
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_depth(item, depth + 1)
 
 
 def _from_yaml(text: str, file: str) -> Any:
@@ -111,11 +124,16 @@ def _from_json(text: str, file: str) -> Any:
     if duplicates:
         from coopr_core.catalog.yaml_text import duplicate_keys
 
-        problems = duplicate_keys(text.replace("\t", " "), file) or [
+        problems = duplicate_keys(_as_yaml(text), file) or [
             Problem(f'the key "{key}" is given twice', file) for key in duplicates
         ]
         raise InvalidInput(f"{file} has keys that are given twice", problems=problems)
     return value
+
+
+def _as_yaml(text: str) -> str:
+    """JSON text as YAML with the same lines: no tabs, and none of JSON's halves of characters."""
+    return _SURROGATE.sub("?", text.replace("\t", " "))
 
 
 def _line_of_word(text: str, word: str) -> int:

@@ -20,6 +20,8 @@ from coopr_core.errors import InvalidInput, Problem
 MOST_VALUES = 200_000
 """More values in one file, aliases counted each time they are used, are refused."""
 
+_SUSPICIOUS = 500
+
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -47,6 +49,7 @@ _plain_scalar("merge", "<<", "<")
 def load(text: str, file: str) -> Any:
     """The value of YAML text. Raises ``InvalidInput`` with every problem found in it."""
     try:
+        _refuse_depth(text)
         nodes = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
         raise InvalidInput(f"{file} is no YAML", problems=[_syntax_problem(error, text, file)]) from None
@@ -61,6 +64,21 @@ def load(text: str, file: str) -> Any:
     if builder.problems:
         raise InvalidInput(f"{file} cannot be used", problems=builder.problems)
     return value
+
+
+def _refuse_depth(text: str) -> None:
+    """Raise ``RecursionError`` for text nested so deeply that PyYAML's C code would overflow the stack.
+
+    Only text that can be nested so deeply, by its brackets and the length of its lines, is looked at closely.
+    """
+    brackets = text.count("[") + text.count("{")
+    if brackets + max(map(len, text.splitlines()), default=0) < _SUSPICIOUS:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _SUSPICIOUS:
+            raise RecursionError
 
 
 def line_of(text: str, path: Sequence[str | int]) -> int:
