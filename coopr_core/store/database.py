@@ -9,16 +9,18 @@ without its password.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DontWrapMixin, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from coopr_core.errors import CooprError, InvalidInput
@@ -34,6 +36,12 @@ class StoreUnavailable(CooprError):
     """The database cannot be reached or used."""
 
     code = "store-unavailable"
+
+
+class NotRecordable(InvalidInput, DontWrapMixin):
+    """A value that the records cannot hold."""
+
+    code = "not-recordable"
 
 
 def parse_url(url: str) -> URL:
@@ -74,6 +82,7 @@ class Database:
             pool_timeout=BUSY_SECONDS,
             pool_pre_ping=not self.is_sqlite,
             hide_parameters=True,
+            json_serializer=_to_json,
         )
         if self.is_sqlite:
             sa.event.listen(self._engine, "connect", _prepare_sqlite_connection)
@@ -155,6 +164,23 @@ class Database:
             reason = reason.replace(str(self.url.password), "***")
         hint = "Is the path right, and may you write there?" if self.is_sqlite else "Is the server running? " + _HINT
         return StoreUnavailable(f"The database {self.shown} cannot be used: {reason}", hint=hint)
+
+
+def _to_json(value: object) -> str:
+    try:
+        return json.dumps(value, default=_plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        hint = "Config and parameters hold text, numbers, lists and maps."
+        raise NotRecordable(f"This cannot be recorded: {error}", hint=hint) from None
+
+
+def _plain(value: object) -> object:
+    """What YAML and frozen values have and JSON has not: dates become ISO text."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a value of type {type(value).__name__} is not JSON")
 
 
 def _prepare_sqlite_connection(connection: Any, _record: object) -> None:

@@ -6,6 +6,7 @@ cannot change its task afterwards. Each call is one short transaction over rows 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -35,14 +36,20 @@ class Tasks:
         stage: int | None = None,
         node: int | None = None,
         service: str | None = None,
+        ended_since: datetime | None = None,
     ) -> list[TaskRecord]:
-        """The job's tasks in id order, which is stage order; only those that match what is given."""
+        """The job's tasks in id order, which is stage order; only those that match what is given.
+
+        ``ended_since`` chooses tasks whose last attempt ended then or later, for who follows a job from look to look.
+        """
         cluster, job = key = job_key(job_id)
         query = select(tasks).where(tasks.c.cluster == cluster, tasks.c.job == job).order_by(tasks.c.number)
         wanted = {tasks.c.state: state, tasks.c.stage: stage, tasks.c.node: node, tasks.c.service: service}
         for column, value in wanted.items():
             if value is not None:
                 query = query.where(column == value)
+        if ended_since is not None:
+            query = query.where(tasks.c.ended >= ended_since)
         with self._database.read() as connection:
             find_job(connection, key)
             return [task_record(row) for row in connection.execute(query).mappings()]

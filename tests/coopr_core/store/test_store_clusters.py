@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from store_samples import TEMPLATE, layout, new_cluster, stages
 
+from coopr_core import Catalog, solve
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.cluster.states import ClusterState, JobState, NodeState
 from coopr_core.errors import InvalidInput, NotFound, Refused
@@ -49,6 +50,34 @@ def test_layout_template_and_request_come_back_as_they_were(store: Store) -> Non
     assert replace(kept, nodes=tuple(replace(node, host_name="") for node in kept.nodes)) == given
     assert store.template(cluster.id) == TEMPLATE
     assert store.request(cluster.id) == request
+
+
+def test_every_builtin_template_and_its_services_come_back_as_they_were(store: Store) -> None:
+    catalog = Catalog.load()
+    assert catalog.templates
+    for name, template in catalog.templates.items():
+        request = ClusterRequest(name=name, template=name, size=template.constraints.size.max)
+        solved = solve(catalog, request)
+        cluster = store.create_cluster(request, template, solved, owner="ada")
+        kept = store.layout(cluster.id)
+        assert replace(kept, nodes=tuple(replace(node, host_name="") for node in kept.nodes)) == replace(
+            solved, nodes=tuple(replace(node, host_name="") for node in solved.nodes)
+        )
+        assert store.template(cluster.id) == template
+        assert store.request(cluster.id) == request
+
+
+def test_config_that_json_cannot_hold_is_refused_and_dates_become_text(store: Store) -> None:
+    def create(value: object) -> str:
+        given = replace(layout(1), config={"value": value})
+        return store.create_cluster(ClusterRequest(name="demo", template="site"), TEMPLATE, given, owner="ada").id
+
+    for odd in (object(), {1, 2}, float("nan")):
+        with pytest.raises(InvalidInput, match="cannot be recorded"):
+            create(odd)
+    assert store.layout(create([date(2030, 1, 2), "\0 \ud800", {"a": None}])).config == {
+        "value": ["2030-01-02", "\0 \ud800", {"a": None}]
+    }
 
 
 def test_a_taken_name_is_refused_with_a_hint(store: Store) -> None:

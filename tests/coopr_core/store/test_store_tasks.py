@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from store_samples import PlannedStages, PlannedTask, new_cluster, stages
 
@@ -99,6 +101,15 @@ def test_tasks_are_chosen_by_state_stage_node_and_service(store: Store) -> None:
     assert numbers(service="web") == ["003"]
     assert numbers(service="") == ["001", "002"]
     assert numbers(node=1000, service="web", state=TaskState.WAITING) == ["003"]
+
+
+def test_who_follows_a_job_asks_for_the_tasks_that_ended_since(store: Store, job: str) -> None:
+    for number in (1, 2):
+        done = store.finish_attempt(store.start_attempt(f"{job}-00{number}"), AttemptState.SUCCEEDED)
+    store.start_attempt(f"{job}-003")
+    assert done.ended is not None
+    assert store.tasks(job, ended_since=done.ended) == [done]
+    assert store.tasks(job, ended_since=done.ended + timedelta(microseconds=1)) == []
 
 
 def test_output_that_is_not_text_is_kept_as_far_as_it_is(store: Store, job: str) -> None:
