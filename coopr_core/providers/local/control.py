@@ -24,6 +24,8 @@ import psutil
 import coopr_core
 from coopr_core.errors import CooprError
 from coopr_core.providers.local.addresses import AddressInUse
+from coopr_core.providers.local.environment import handed_through
+from coopr_core.providers.local.processes import MARK_VARIABLE, start_stamp
 from coopr_core.providers.local.records import NodeFolders
 
 PROTOCOL = 1
@@ -117,7 +119,7 @@ class ServerControl:
         except ServerGone:
             return
         if answer["ending"]:
-            _wait_until_gone(answer["pid"], answer["created"], _END_TIMEOUT)
+            _wait_until_gone(answer["pid"], answer["stamp"], _END_TIMEOUT)
 
     def _understands(self) -> bool:
         try:
@@ -132,19 +134,17 @@ class ServerControl:
             noted = json.loads((self._folders.server / "server.json").read_text())
         except (OSError, ValueError):
             return
-        process = _process(noted["pid"], noted["created"])
+        process = _process(noted["pid"], noted["stamp"])
         if process is None:
             return
         with contextlib.suppress(psutil.Error):
             process.send_signal(signal.SIGTERM)
-            if not _wait_until_gone(noted["pid"], noted["created"], 3):
+            if not _wait_until_gone(noted["pid"], noted["stamp"], 3):
                 process.kill()
-                _wait_until_gone(noted["pid"], noted["created"], 5)
+                _wait_until_gone(noted["pid"], noted["stamp"], 5)
 
     def _start(self) -> None:
         """Start a server that outlives us, and wait until it serves the nodes there are."""
-        source = str(Path(coopr_core.__path__[0]).parent)
-        search_path = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH", "")) if part)
         with self._folders.log.open("ab") as log:
             os.chmod(self._folders.log, 0o600)
             starter = subprocess.Popen(
@@ -153,7 +153,7 @@ class ServerControl:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd="/",
-                env={**os.environ, "PYTHONPATH": search_path},
+                env=_server_environment(),
                 start_new_session=True,
             )
         try:
@@ -167,18 +167,29 @@ class ServerControl:
         return CooprError(f"the server of the local nodes does not start: {reason}", hint=f"See {self._folders.log}.")
 
 
-def _process(pid: int, created: float) -> psutil.Process | None:
+def _server_environment() -> dict[str, str]:
+    """What the server needs of our environment; it lives long, so nothing secret that happens to be there."""
+    source = str(Path(coopr_core.__path__[0]).parent)
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_CONFIG_HOME", "LD_LIBRARY_PATH", MARK_VARIABLE)
+    return {
+        **handed_through(os.environ),
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "PYTHONPATH": os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH", "")) if part),
+    }
+
+
+def _process(pid: int, stamp: str) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
-        alive = process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - created) < 1
+        alive = process.status() != psutil.STATUS_ZOMBIE and start_stamp(pid) == stamp
     except psutil.Error:
         return None
     return process if alive else None
 
 
-def _wait_until_gone(pid: int, created: float, timeout: float) -> bool:
+def _wait_until_gone(pid: int, stamp: str, timeout: float) -> bool:
     deadline = time.monotonic() + timeout
-    while _process(pid, created) is not None:
+    while _process(pid, stamp) is not None:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.01)

@@ -48,11 +48,7 @@ def populate(root: Path, record: NodeRecord) -> None:
 
 def environment(record: NodeRecord, inherited: Mapping[str, str]) -> dict[str, str]:
     """The variables of every command on the node; ``inherited`` is the environment of the server."""
-    values = {
-        name: value
-        for name, value in inherited.items()
-        if name.upper() in _HANDED_THROUGH or (name.startswith("PIP_") and name not in _NOT_FOR_NODES)
-    }
+    values = handed_through(inherited)
     if not record.switch and "PIP_CONFIG_FILE" not in values:
         values.update(_own_pip_settings(inherited))
     path = (f"{record.root}/usr/local/bin", f"{record.image_folder}/bin", *_SYSTEM_PATH)
@@ -72,6 +68,15 @@ def environment(record: NodeRecord, inherited: Mapping[str, str]) -> dict[str, s
     )
     values[MARK_VARIABLE] = record.secret
     return values
+
+
+def handed_through(inherited: Mapping[str, str]) -> dict[str, str]:
+    """What of an environment is needed to reach the outside: proxies, certificates, pip's settings."""
+    return {
+        name: value
+        for name, value in inherited.items()
+        if name.upper() in _HANDED_THROUGH or (name.startswith("PIP_") and name not in _NOT_FOR_NODES)
+    }
 
 
 def _own_pip_settings(inherited: Mapping[str, str]) -> dict[str, str]:

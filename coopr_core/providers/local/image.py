@@ -123,7 +123,7 @@ def copied_interpreter(folder: Path) -> Path:
     if not (target / ".ready").exists():
         remove_tree(target)
         (target / "bin").mkdir(parents=True)
-        shutil.copy2((base / "bin" / version).resolve(), target / "bin" / version)
+        _copy_program(base, version, target / "bin" / version)
         library = target / "lib" / version
         shutil.copytree(base / "lib" / version, library, symlinks=False, ignore=shutil.ignore_patterns(*_NOT_COPIED))
         (library / "site-packages").mkdir()
@@ -133,6 +133,17 @@ def copied_interpreter(folder: Path) -> Path:
         _make_readable(target)
         (target / ".ready").touch()
     return target / "bin" / version
+
+
+def _copy_program(base: Path, name: str, target: Path) -> None:
+    """Copy an interpreter's program; where it names the folder of its library, name it relative to the program."""
+    program = (base / "bin" / name).resolve()
+    content = program.read_bytes()
+    absolute, relative = os.fsencode(base / "lib") + b"\0", b"$ORIGIN/../lib"
+    if content.startswith(b"\x7fELF") and len(relative) < len(absolute):
+        content = content.replace(absolute, relative.ljust(len(absolute), b"\0"))
+    target.write_bytes(content)
+    target.chmod(0o755)
 
 
 def _build(image: Path, interpreter: Path, user: NodeUser) -> None:

@@ -11,6 +11,7 @@ of the machine.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import resource
 import signal
@@ -31,6 +32,7 @@ KERNEL_KEEPS_MARK = sys.platform == "linux"
 
 _FILE_LOCKS = 10
 _LIMITS_LINE = b"Max file locks"
+_FORK_DESCRIPTORS = 64
 _GRACE = 2.0
 _PATIENCE = 20.0
 
@@ -55,8 +57,11 @@ def marked(limit: int, open_files: tuple[int, int]) -> Iterator[None]:
     """What is forked inside this block carries the mark, and these limits on open files instead of ours."""
     locks = resource.getrlimit(_FILE_LOCKS) if limit and KERNEL_KEEPS_MARK else None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Forking needs some descriptors of its own: a server that uses more than the limit passes its own one on.
+    room = open_files[0] - len(os.listdir("/dev/fd")) > _FORK_DESCRIPTORS
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files[0], files[1]))
+        if room:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (open_files[0], files[1]))
         if locks is not None:
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(_FILE_LOCKS, (limit, locks[1]))
@@ -98,21 +103,41 @@ def of_node(marks: Marks) -> list[psutil.Process]:
     return _not_zombies(p for p in living if p.pid in found)
 
 
-def of_session(leader: int, created: float | None = None, marks: Marks | None = None) -> list[psutil.Process]:
-    """The living processes of the session that ``leader`` started.
+def of_session(leader: int, stamp: str, marks: Marks) -> list[psutil.Process]:
+    """The node's living processes in the session that ``leader`` started, which may be gone itself.
 
-    ``created`` is when the leader started: another process that has its number now is left alone. With ``marks``, only
-    processes that carry them count (for a leader that may be long gone).
+    ``stamp`` is the leader's ``start_stamp``: another process that has its number now is left alone.
     """
-    with contextlib.suppress(psutil.Error):
-        if created is not None and abs(psutil.Process(leader).create_time() - created) > 1:
-            return []
+    now = start_stamp(leader)
+    if now and stamp and now != stamp:
+        return []
     members = []
     for pid in psutil.pids():
-        if _session(pid) == leader and (marks is None or _carries(pid, marks)):
+        if _session(pid) == leader and _carries(pid, marks):
             with contextlib.suppress(psutil.Error):
                 members.append(psutil.Process(pid))
     return _not_zombies(members)
+
+
+def start_stamp(pid: int) -> str:
+    """What tells a process from a later one with the same number, also when the clock changes; empty when gone."""
+    try:
+        if not KERNEL_KEEPS_MARK:
+            return str(psutil.Process(pid).create_time())
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            started = file.read().rpartition(b")")[2].split()[19]
+    except (psutil.Error, OSError, IndexError):
+        return ""
+    return f"{_boot()}:{started.decode()}"
+
+
+@functools.cache
+def _boot() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return str(psutil.boot_time())
 
 
 def ending(find: Callable[[], list[psutil.Process]], what: str, grace: float = _GRACE) -> Iterator[float]:

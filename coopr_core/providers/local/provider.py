@@ -172,16 +172,14 @@ class LocalProvider:
         if record is not None:
             self._folders.start_deleting(name)
             self._control.release(name)
-            marks = processes.Marks(record.mark, record.secret, record.root)
-            processes.end(lambda: processes.of_node(marks), f"local node {record.host_name}")
+            processes.end(lambda: processes.of_node(record.marks), f"local node {record.host_name}")
             self._folders.remove(record)
             logger.info("local node %s is gone", name)
         if self._folders.server.exists():
             with self._folders.lock("allocate"):
                 self._folders.sweep()
-            if not self._folders.records():
-                self._control.retire()
-                _remove_if_empty(ELSEWHERE / _digest(self._folders.state_dir))
+            self._control.retire()
+            _remove_if_empty(ELSEWHERE / _digest(self._folders.state_dir))
 
 
 def _machine(record: NodeRecord) -> Machine:

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -22,6 +23,9 @@ from typing import Any
 
 from coopr_core.errors import CooprError
 from coopr_core.providers.local.accounts import NodeUser
+from coopr_core.providers.local.processes import Marks
+
+logger = logging.getLogger(__name__)
 
 _DELETING = "deleting"
 
@@ -58,6 +62,11 @@ class NodeRecord:
         return NodeUser(self.user, self.uid, self.gid, self.switch)
 
     @property
+    def marks(self) -> Marks:
+        """What its processes are known by."""
+        return Marks(self.mark, self.secret, self.root)
+
+    @property
     def home(self) -> str:
         """The folder commands start in."""
         return f"{self.root}/home"
@@ -84,7 +93,7 @@ class NodeFolders:
     """The files of the local nodes of one state folder."""
 
     def __init__(self, state_dir: Path) -> None:
-        self.state_dir = state_dir.expanduser().absolute()
+        self.state_dir = state_dir.expanduser().resolve()
         self.local = self.state_dir / "local"
         self.nodes = self.local / "nodes"
         self.server = self.local / "server"
@@ -132,13 +141,21 @@ class NodeFolders:
             ) from error
 
     def records(self) -> list[NodeRecord]:
-        """All nodes, in the order of their names, those half deleted too."""
+        """All nodes, in the order of their names, those half deleted too; one that cannot be read is left out."""
         try:
             names = sorted(os.listdir(self.nodes))
         except FileNotFoundError:
             return []
-        found = (self.record(name) for name in names if not name.startswith("."))
-        return [record for record in found if record is not None]
+        found = []
+        for name in names:
+            if not name.startswith("."):
+                try:
+                    record = self.record(name)
+                except CooprError as error:
+                    logger.warning("%s", error.message)
+                else:
+                    found.extend([record] if record else [])
+        return found
 
     def add(self, record: NodeRecord, private_key: bytes, populate: Callable[[Path, NodeRecord], None]) -> None:
         """Record a node; call with the ``allocate`` lock held.

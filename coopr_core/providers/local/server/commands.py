@@ -160,17 +160,17 @@ class CommandRunner:
                 umask=0o022,
                 **self._record.account.popen_options(),
             )
-        with contextlib.suppress(OSError, psutil.Error):
-            (self._running / str(child.pid)).write_text(str(psutil.Process(child.pid).create_time()))
+        with contextlib.suppress(OSError):
+            (self._running / str(child.pid)).write_text(processes.start_stamp(child.pid))
         return child
 
     async def _abort(self, child: subprocess.Popen[bytes], ended: asyncio.Task[int], note: Path) -> None:
         """End a command whose client went: its group at once, then all of its session that is left."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGHUP)
+        _signal(child, signal.SIGHUP)
+        stamp = processes.start_stamp(child.pid)
 
         def members() -> list[psutil.Process]:
-            return processes.of_session(child.pid)
+            return processes.of_session(child.pid, stamp, self._record.marks)
 
         try:
             for pause in processes.ending(members, f"local node {self._record.host_name}", _ABORT_GRACE):

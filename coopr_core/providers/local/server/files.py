@@ -80,6 +80,11 @@ class NodeFiles(asyncssh.SFTPServer):
                 continue
             yield asyncssh.SFTPName(name, attrs=attributes)
 
+    def exit(self) -> None:
+        """Tell the client that the session ended well: OpenSSH's scp takes a missing status for a failure."""
+        if self.channel.get_subsystem() == "sftp":
+            self.channel.exit(0)
+
 
 for _name in _BY_PATH:
     setattr(NodeFiles, _name, _as_node_user(getattr(asyncssh.SFTPServer, _name)))

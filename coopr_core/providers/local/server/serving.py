@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncssh
-import psutil
 
 from coopr_core.errors import CooprError, NotFound
 from coopr_core.providers.local import processes
@@ -80,7 +79,7 @@ class NodeServer:
         self._served: dict[str, _Served] = {}
         self._listening = asyncio.Lock()
         self._ended = asyncio.Event()
-        self._created = psutil.Process().create_time()
+        self._stamp = processes.start_stamp(os.getpid())
         self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def run(self, started: Callable[[], None]) -> None:
@@ -95,7 +94,8 @@ class NodeServer:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ended.set)
         noted = self._folders.server / "server.json"
-        noted.write_text(json.dumps({"pid": os.getpid(), "created": self._created}))
+        noted.write_text(json.dumps({"pid": os.getpid(), "stamp": self._stamp}))
+        await asyncio.gather(*(self._end_leftovers(record) for record in self._folders.records()))
         for record in self._folders.records():
             with contextlib.suppress(CooprError):
                 await self._listen(record.node_id)
@@ -145,7 +145,7 @@ class NodeServer:
         return {
             "protocol": PROTOCOL,
             "pid": os.getpid(),
-            "created": self._created,
+            "stamp": self._stamp,
             "nodes": len(self._served),
             "ending": self._ended.is_set(),
         }
@@ -161,7 +161,6 @@ class NodeServer:
                 if served.record == record:
                     return
                 await self._release(node)
-            await self._end_leftovers(record)
             self._served[node] = await self._open(record)
 
     async def _open(self, record: NodeRecord) -> _Served:
@@ -219,12 +218,11 @@ class NodeServer:
 
     async def _end_leftovers(self, record: NodeRecord) -> None:
         """End the commands that were under way when the server before us was killed."""
-        marks = processes.Marks(record.mark, record.secret, record.root)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, CooprError):
             for note in list(self._folders.running(record.node_id).iterdir()):
                 with contextlib.suppress(ValueError, OSError):
-                    leader, created = int(note.name), float(note.read_text() or "nan")
-                    find = functools.partial(processes.of_session, leader, created, marks)
+                    leader = int(note.name)
+                    find = functools.partial(processes.of_session, leader, note.read_text(), record.marks)
                     if find():
                         logger.info("node %s: ending command %d of an earlier server", record.node_id, leader)
                     for pause in processes.ending(find, f"local node {record.host_name}", grace=1.0):
@@ -232,7 +230,7 @@ class NodeServer:
                 note.unlink(missing_ok=True)
 
     def _end_if_idle(self) -> None:
-        if not self._folders.records():
+        if all(self._folders.is_deleting(record.node_id) for record in self._folders.records()):
             self._ended.set()
 
     async def _look_around(self) -> None:
@@ -244,8 +242,7 @@ class NodeServer:
                     logger.warning("the folder of node %s is gone", node)
                     await self._release(node)
                     record = served.record
-                    marks = processes.Marks(record.mark, record.secret, record.root)
-                    find = functools.partial(processes.of_node, marks)
+                    find = functools.partial(processes.of_node, record.marks)
                     with contextlib.suppress(CooprError):
                         for pause in processes.ending(find, f"local node {record.host_name}"):
                             await asyncio.sleep(pause)
