@@ -67,6 +67,10 @@ class ConnectionLost(OutcomeUnknown, _Ended):
     """The connection was lost while the command ran."""
 
 
+class NoChannel(Unreachable):
+    """The command was not begun, for the node opened no channel for it: beginning it again is safe."""
+
+
 class RemoteFailure(CooprError):
     """Something we did on a node, such as putting a file there, failed."""
 
@@ -107,7 +111,14 @@ class Execution:
             return self.transport.open_session(timeout=self.limits.channel)
         except (paramiko.SSHException, EOFError, OSError) as error:
             reason = str(error) or type(error).__name__
-            raise Unreachable(f"{self.name} opens no channel for a command: {reason}") from error
+            raise NoChannel(f"{self.name} opens no channel for a command: {reason}") from error
+
+    def lost(self) -> bool:
+        """Whether the connection is gone; the library notices a moment after it fails."""
+        end = time.monotonic() + _TICK
+        while self.transport.is_active() and time.monotonic() < end:
+            time.sleep(0.01)
+        return not self.transport.is_active()
 
     def _begin(self, channel: paramiko.Channel, command: str) -> None:
         import paramiko
@@ -117,7 +128,7 @@ class Execution:
                 channel.exec_command(command)
             except (paramiko.SSHException, EOFError, OSError) as error:
                 self._check(None, None)
-                if not self.transport.is_active():
+                if self.lost():
                     raise ConnectionLost(f"lost the connection to {self.name} while a command began") from error
                 if late.is_set():
                     raise ConnectionLost(f"{self.name} does not say whether a command began") from error
@@ -211,7 +222,7 @@ class Execution:
         status = channel.recv_exit_status()
         if status != -1:
             return status
-        if self.transport.is_active():
+        if not self.lost():
             raise ConnectionLost(f"a command on {self.name} ended without an exit status: something killed it")
         raise ConnectionLost(
             f"lost the connection to {self.name} while a command ran; whether it was done is not known",

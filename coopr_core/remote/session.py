@@ -19,7 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coopr_core.errors import InvalidInput, NotFound, Unreachable
+from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.remote.command import (
     ByteSink,
     CommandResult,
@@ -28,6 +28,7 @@ from coopr_core.remote.command import (
     ConnectionLost,
     Execution,
     LineSink,
+    NoChannel,
     RemoteFailure,
 )
 from coopr_core.remote.connection import Limits, name_of, open_connection
@@ -93,18 +94,16 @@ class Link:
     ) -> int:
         """Run a command on the connection and give its exit status, see ``Execution.run``."""
         with self._slots:
-            transport = self._open()
-            work = Execution(transport, self.limits, self.name, self.stopped)
+            work = self._work()
             try:
                 return work.run(command, receive, content=content, end=end, timeout=timeout)
-            except ConnectionLost:
-                raise
-            except Unreachable:
-                if transport.is_active() or self.stopped():
+            except NoChannel:
+                if not work.lost() or self.stopped():
                     raise
-                # The connection was lost before the command began, so beginning it again is safe.
-                work = Execution(self._open(), self.limits, self.name, self.stopped)
-                return work.run(command, receive, content=content, end=end, timeout=timeout)
+                return self._work().run(command, receive, content=content, end=end, timeout=timeout)
+
+    def _work(self) -> Execution:
+        return Execution(self._open(), self.limits, self.name, self.stopped)
 
     def _open(self) -> paramiko.Transport:
         with self._lock:

@@ -218,6 +218,28 @@ def test_the_next_command_connects_again(shaky: Session, network: FaultyNetwork)
 
 
 @one_kind
+def test_no_command_is_ever_done_twice_when_the_connection_breaks_at_any_moment(
+    shaky: Session, network: FaultyNetwork, tmp_path: Path
+) -> None:
+    done: list[int] = []
+    (tmp_path / "log").touch()
+    for number in range(30):
+        shaky.run("true")
+        breaking = threading.Timer(0.002 * (number % 15), network.reset)
+        breaking.start()
+        try:
+            shaky.run(f"echo {number} >> {tmp_path}/log")
+            done.append(number)
+        except Unreachable:
+            time.sleep(0.05)
+        breaking.join()
+    seen = [int(line) for line in (tmp_path / "log").read_text().split()]
+    assert len(seen) == len(set(seen))
+    assert set(done) <= set(seen)
+    assert done
+
+
+@one_kind
 def test_a_node_that_hangs_opens_no_channel_and_that_takes_bounded_time(shaky: Session, network: FaultyNetwork) -> None:
     shaky.run("true")
     network.swallow()
