@@ -6,6 +6,7 @@ its files load unchanged; every optional key may be missing (rule D16), an unkno
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -35,6 +36,9 @@ def _not_a_boolean(value: object) -> object:
         raise ValueError(f"must be a whole number, not {str(value).lower()}")
     return value
 
+
+_SERVICE_NAME = re.compile(r"\w[\w.-]*")
+"""A service's name is the name of a folder on its nodes and can stand in a macro."""
 
 Text = Annotated[str, BeforeValidator(_text)]
 Number = Annotated[int, BeforeValidator(_not_a_boolean)]
@@ -151,6 +155,24 @@ class Service(Entity):
     provisioner: Provisioner = Provisioner()
     links: tuple[Link, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, value: str) -> str:
+        if not _SERVICE_NAME.fullmatch(value):
+            raise ValueError(
+                f'"{value}" is no service\'s name: it takes letters, digits, "_", "." and "-" and starts with none of '
+                "the last two"
+            )
+        return value
+
+    @field_validator("files")
+    @classmethod
+    def _files_lie_below(cls, value: dict[str, str]) -> dict[str, str]:
+        for path in value:
+            if any(part in {"", ".", ".."} for part in path.split("/")) or "\0" in path:
+                raise ValueError(f'"{path}" is no path below the service\'s folder')
+        return value
 
     @property
     def actions(self) -> dict[str, ServiceAction]:

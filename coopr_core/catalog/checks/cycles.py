@@ -75,8 +75,9 @@ def _knots(graph: Graph) -> Iterator[set[str]]:
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[name])
                 if low[name] == index[name]:
-                    knot = set(stack[stack.index(name) :])
-                    del stack[stack.index(name) :]
+                    knot = {name}
+                    while (member := stack.pop()) != name:
+                        knot.add(member)
                     on_stack -= knot
                     if len(knot) > 1 or name in graph[name]:
                         yield knot

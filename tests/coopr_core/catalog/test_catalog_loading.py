@@ -244,3 +244,15 @@ def test_the_packages_are_cheap_to_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["../etc", "a b", "", ".hidden", "a/b", "-x"])
+def test_a_services_name_can_be_that_of_a_folder(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"is no service's name|must not be empty"):
+        Catalog.from_data({"services": [{"name": name}]})
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a//b", "", "a/../../b", "."])
+def test_a_services_files_stay_below_its_folder(path: str) -> None:
+    with pytest.raises(InvalidInput, match="is no path below the service's folder"):
+        Catalog.from_data({"services": [{"name": "a", "files": {path: "x"}}]})
