@@ -1,7 +1,8 @@
-"""`coopr create`: shows the layout, asks, runs the flow, prints where to look."""
+"""`coopr create` and `coopr apply`: show the layout, ask, run the flow, print where to look."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,26 +17,32 @@ if TYPE_CHECKING:
     from coopr_core.store import Store
 
 
+def run_options(command: Any) -> Any:
+    """Adds the options that say how a job runs: how many tasks at a time, in which schedule."""
+    command = click.option(
+        "--max-concurrency", type=click.IntRange(1, 256), default=None, help="Tasks at a time (default: 16)."
+    )(command)
+    return click.option(
+        "--schedule",
+        type=click.Choice(["stages", "dataflow"]),
+        default=None,
+        help="Run stage after stage, or each task as soon as what it depends on is done.",
+    )(command)
+
+
 @click.command("create")
 @click.argument("name", default="")
 @request_options
 @click.option("--lease", help="How long the cluster may live, e.g. 2h or 7d (default: the template's).")
-@click.option("--max-concurrency", type=click.IntRange(1, 256), default=None, help="Tasks at a time (default: 16).")
-@click.option(
-    "--schedule",
-    type=click.Choice(["stages", "dataflow"]),
-    default="stages",
-    help="Run stage after stage, or each task as soon as what it depends on is done.",
-)
+@run_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output_option
 def create_command(
-    name: str, output: str, yes: bool, max_concurrency: int | None, schedule: str, **options: Any
+    name: str, output: str, yes: bool, max_concurrency: int | None, schedule: str | None, **options: Any
 ) -> None:
     """Create a cluster. NAME defaults to the template's name and a number."""
-    from flows.preparation import prepare_create
-
     from coopr_core.store import Store
+    from flows.preparation import prepare_create
 
     wanted = gather(options)
     with Store.open() as store:
@@ -44,15 +51,35 @@ def create_command(
         if output == "table" and not yes:
             show_layout(prepared.layout)
         confirm(f"Create cluster {name} with {len(prepared.layout.nodes)} nodes?", yes=yes)
+        run = {"max_concurrency": max_concurrency, "schedule": schedule}
+        _create(store, {**wanted.values(name), "catalog": list(wanted.catalog), **run}, output)
 
-        def flow() -> Any:
-            from flows import create_cluster
 
-            values = {key: value for key, value in wanted.values(name).items() if value is not None}
-            limits = {} if max_concurrency is None else {"max_concurrency": max_concurrency}
-            return create_cluster(**values, catalog=list(wanted.catalog), schedule=schedule, **limits)
+@click.command("apply")
+@click.argument("file", type=click.Path(path_type=Path))
+@run_options
+@output_option
+def apply_command(file: Path, output: str, max_concurrency: int | None, schedule: str | None) -> None:
+    """Run exactly the plan saved in FILE by 'coopr plan -o'; asks nothing, refuses when the world has changed."""
+    from coopr_core.store import Store
+    from flows.plan_file import check_plan, load_plan
 
-        summary = run_flow(store, name, "CLUSTER_CREATE", flow, quiet=output != "table")
+    saved = load_plan(file)
+    with Store.open() as store:
+        check_plan(saved, store)
+        values = {**saved.request, "catalog": list(saved.catalog), "fingerprints": saved.fingerprints}
+        _create(store, {**values, "max_concurrency": max_concurrency, "schedule": schedule}, output)
+
+
+def _create(store: Store, parameters: dict[str, Any], output: str) -> None:
+    name = parameters["name"]
+
+    def flow() -> Any:
+        from flows import create_cluster
+
+        return create_cluster(**{key: value for key, value in parameters.items() if value is not None})
+
+    summary = run_flow(store, name, "CLUSTER_CREATE", flow, quiet=output != "table")
     if output != "table":
         print_data(summary, output)
         return

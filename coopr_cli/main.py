@@ -19,6 +19,7 @@ from coopr_core.errors import CooprError, Interrupted, InvalidInput
 COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("coopr_cli.plan", "Show the layout and the stages a cluster would get; change nothing."),
     "create": ("coopr_cli.create", "Create a cluster from a template."),
+    "apply": ("coopr_cli.create", "Run exactly the plan saved in a file."),
     "delete": ("coopr_cli.delete", "Delete a cluster and all its machines."),
     "list": ("coopr_cli.clusters", "List clusters."),
     "status": ("coopr_cli.clusters", "Show how a cluster and its running job are doing."),

@@ -50,7 +50,6 @@ def tasks_command(cluster: str, job: str, failed: bool, output: str) -> None:
 def logs_command(subject: str, follow: bool, job: str) -> None:
     """Print the log of a task (00000015-044-275), or of all tasks of a cluster's last job."""
     from coopr_core.cluster.ids import is_task_id
-
     from coopr_core.store import Store
 
     with Store.open() as store:

@@ -68,6 +68,16 @@ class Tasks:
             query = select(attempts).where(*same).order_by(attempts.c.number)
             return [attempt_record(row) for row in connection.execute(query).mappings()]
 
+    def durations(self, *, newest: int = 2000) -> dict[tuple[str, str], float]:
+        """Seconds a task took on average, by (service, action), over the ``newest`` tasks that succeeded."""
+        columns = (tasks.c.service, tasks.c.action, tasks.c.started, tasks.c.ended)
+        query = select(*columns).where(tasks.c.state == TaskState.SUCCEEDED).order_by(tasks.c.ended.desc()).limit(newest)
+        taken: dict[tuple[str, str], list[float]] = {}
+        with self._database.read() as connection:
+            for service, action, started, ended in connection.execute(query):
+                taken.setdefault((service, action), []).append((ended - started).total_seconds())
+        return {kind: sum(seconds) / len(seconds) for kind, seconds in taken.items()}
+
     def start_attempt(self, task_id: str, *, task_run_id: str = "", log: str = "") -> AttemptRecord:
         """Record that the task is being tried, in that Prefect task run, with its output going to ``log``.
 
