@@ -35,14 +35,11 @@ def cluster_links(store: Store, cluster: ClusterRecord) -> list[dict[str, str]]:
     layout = store.layout(cluster.id)
     nodes = store.nodes(cluster.id)
     context = MacroContext(owner=cluster.owner, nodes=macro_nodes(nodes), self_number=None, secret=None)
-    used = sorted({service for node in nodes for service in node.services})
-    wanted = [("", link) for link in layout.links]
-    wanted += [(name, link) for name in used for link in layout.services[name].links]
     found = []
-    for service, link in wanted:
+    for link in layout.links:
         try:
-            url = expand(link.url, context, path="links")
+            url = str(expand(link.url, context, path="links"))
         except InvalidInput:
             continue
-        found.append({"label": link.label or service or url, "url": str(url)})
+        found.append({"label": link.label or url, "url": url})
     return found

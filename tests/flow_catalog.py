@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 
-def service(*, requires: tuple[str, ...] = (), links: tuple[dict[str, str], ...] = (), **commands: str) -> dict[str, Any]:
+def service(
+    *, requires: tuple[str, ...] = (), links: tuple[dict[str, str], ...] = (), **commands: str
+) -> dict[str, Any]:
     """A service whose actions are shell commands: ``service(install="echo hi", start="true")``."""
     return {
         "dependencies": {"runtime": {"requires": list(requires)}},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,10 @@ def prefect_server(own_state: None) -> Iterator[ServerInfo]:
     before = {name: os.environ.get(name) for name in _SET}
     server = ensure_server()
     yield server
+    if "prefect" in sys.modules:
+        from prefect.logging.handlers import APILogHandler
+
+        APILogHandler().flush()
     for name, value in before.items():
         if value is None:
             os.environ.pop(name, None)
