@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 Stages = tuple[tuple[Task, ...], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """What ``operation`` does, as a folded task graph and, on demand, task by task.
 
-    A plan without tasks is a success that has nothing to do (rule D9). ``repr`` and equality look at the folded graph,
-    so they stay cheap for a thousand nodes.
+    A plan without tasks is a success that has nothing to do (rule D9), and true like any other. Two plans are equal
+    when their folded graphs are, which is cheap to tell for thousands of nodes.
     """
 
     operation: str
@@ -34,6 +34,9 @@ class Plan:
 
     def __bool__(self) -> bool:
         return True
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.operation}: {len(self)} tasks on {len(self.nodes)} nodes>"
 
     @cached_property
     def stages(self) -> Stages:

@@ -29,6 +29,8 @@ _FILLS = {
 }
 _PLAIN = "#e5e7eb"
 _INK = "#1f2937"
+_PAPER = "#f9fafb"
+_FRAME = "#d1d5db"
 _QUIET = "#9ca3af"
 _EVERYWHERE = "#3b82f6"
 _CRITICAL = "#dc2626"
@@ -95,8 +97,8 @@ def _dot(drawn: Picture) -> str:
             label=f"<<b>{escape(box.title)}</b>>",
             labeljust="l",
             style="rounded,filled",
-            fillcolor="#f9fafb",
-            color="#d1d5db",
+            fillcolor=_PAPER,
+            color=_FRAME,
             fontsize="13",
             margin="12",
         )
@@ -168,6 +170,7 @@ def _mermaid(drawn: Picture) -> str:
             lines.append(f"  linkStyle {','.join(map(str, chosen))} stroke:{color}")
     for action in sorted({cell.action for box in drawn.boxes for cell in box.cells}):
         lines.append(f"  classDef {action.lower()} fill:{_FILLS.get(action, _PLAIN)},stroke:{_QUIET},color:{_INK}")
+    lines += [f"  style b{place} fill:{_PAPER},stroke:{_FRAME}" for place in range(len(drawn.boxes))]
     critical = [cell.id for box in drawn.boxes for cell in box.cells if cell.critical]
     lines += [f"  style {cell} stroke:{_CRITICAL},stroke-width:3px" for cell in critical]
     return "\n".join(lines) + "\n"
