@@ -40,7 +40,8 @@ class Constraint:
     """One constraint: what kind, on which services (empty: on every node), and its value.
 
     ``values`` are type names (HARDWARE, IMAGES, ON_HARDWARE, ON_IMAGES); ``number`` is a quantity, a size or a ratio;
-    ``least`` and ``most`` hold a ratio's share; ``implied`` marks rule D1, which nobody wrote as a quantity.
+    ``least`` and ``most`` hold a ratio's share; ``remedy`` is set for rule D1, which nobody wrote as a quantity: what to
+    write to be rid of it.
     """
 
     kind: Kind
@@ -52,12 +53,13 @@ class Constraint:
     number: int = 0
     least: int = 0
     most: int = UNBOUNDED
-    implied: bool = False
+    remedy: Clash | None = None
 
     @property
     def clash(self) -> Clash:
         """The constraint as an error shows it."""
-        return Clash(self.source, self.path, self.written)
+        note = "so it must be on at least one node" if self.remedy else ""
+        return Clash(self.source, self.path, self.written, note)
 
 
 def constraints_of(choice: Choice) -> tuple[Constraint, ...]:
@@ -100,7 +102,8 @@ def _on_service(choice: Choice, name: str) -> list[Constraint]:
     template = f"template {choice.template.name}"
     where = f"services.{name}"
     asked = (template, "defaults.services") if choice.default_services else ("request", "services")
-    placed = Constraint(Kind.LEAST, *asked, name, (name,), number=1, implied=True)
+    remedy = Clash(template, f"{where}.quantities.min", None)
+    placed = Constraint(Kind.LEAST, *asked, name, (name,), number=1, remedy=remedy)
     own = choice.template.constraints.services.get(name)
     if own is None:
         return [placed]

@@ -33,7 +33,7 @@ def explain(
     reason: str = "",
 ) -> Unsatisfiable:
     """The refusal that says which of ``constraints`` clash; ``types`` are the type names a change may choose."""
-    ordered = sorted(constraints, key=lambda c: (_KEEP_FIRST.index(c.kind), c.implied))
+    ordered = sorted(constraints, key=lambda c: (_KEEP_FIRST.index(c.kind), c.remedy is not None))
     clash = minimal_clash(ordered, possible)
     relaxations = [found for c in clash if (found := relax(c, constraints, possible, types)) is not None]
     return Unsatisfiable(
@@ -81,6 +81,8 @@ def relax(
 
 
 def _fewer(constraint: Constraint, others: list[Constraint], possible: Possible) -> Relaxation:
+    if constraint.remedy:
+        return Relaxation(constraint.remedy, 0)
     works, fails = 0, constraint.number
     while fails - works > 1:
         middle = (works + fails) // 2
@@ -88,8 +90,6 @@ def _fewer(constraint: Constraint, others: list[Constraint], possible: Possible)
             works = middle
         else:
             fails = middle
-    if constraint.implied:
-        return Relaxation(constraint.clash, 0)
     return Relaxation(constraint.clash, works)
 
 

@@ -14,15 +14,17 @@ class Clash:
     """One constraint of a minimal clashing set, as the user wrote it.
 
     ``source`` is ``template NAME`` or ``request``, ``path`` and ``value`` what is written there:
-    ``template hadoop-distributed: services.hadoop-hdfs-datanode.quantities.min = 2``.
+    ``template hadoop-distributed: services.hadoop-hdfs-datanode.quantities.min = 2``. ``note`` says what follows from it
+    where that is not plain.
     """
 
     source: str
     path: str
     value: Any
+    note: str = ""
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.path} = {written(self.value)}"
+        return f"{self.source}: {self.path} = {written(self.value)}" + (f" ({self.note})" if self.note else "")
 
     def to_json(self) -> dict[str, Any]:
         """The constraint with its text."""
@@ -34,7 +36,7 @@ class Clash:
 class Relaxation:
     """One change that, alone, makes a layout possible: the constraint and what to write in its place.
 
-    ``value`` None means "leave it out".
+    ``value`` None means "leave it out"; the constraint's own value is None where nothing is written yet.
     """
 
     constraint: Clash
@@ -44,6 +46,8 @@ class Relaxation:
         where = f"{self.constraint.source}: {self.constraint.path}"
         if self.value is None:
             return f"{where} = {written(self.constraint.value)} left out"
+        if self.constraint.value is None:
+            return f"{where} = {written(self.value)}"
         return f"{where} = {written(self.value)} instead of {written(self.constraint.value)}"
 
     def to_json(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Adding services to the nodes of a running cluster (section 3 of the original's semantics, rule D11).
 
-The services are added one after the other: each to as many nodes as its maximum and the services still to come allow,
+The services are added one after the other, the most limited first (lowest maximum, highest minimum, name; services
+without a constraint of their own last): each to as many nodes as its maximum and the services still to come allow,
 and of equal counts to those on the more preferred nodes. Hardware, images and the services already there do not move.
 Unlike the original this looks ahead: a place that a later service cannot do without is not given away, so if all
 services can be added they are, and otherwise nothing changes.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from coopr_core.cluster.layout import Node
 from coopr_core.solver.choice import Choice
-from coopr_core.solver.constraints import Constraint, Kind, constraints_of
+from coopr_core.solver.constraints import UNBOUNDED, Constraint, Kind, constraints_of
 from coopr_core.solver.explanation import explain
 from coopr_core.solver.search.preference import parts
 from coopr_core.solver.search.problem import bits, merge, quantities
@@ -40,6 +41,7 @@ class _Kind:
 def add_services(choice: Choice, nodes: Sequence[Node], added: Sequence[str]) -> list[Node]:
     """``nodes`` with the services ``added`` on some of them; ``choice.services`` are all services of the cluster."""
     constraints = [c for c in constraints_of(choice) if c.kind in _RELEVANT]
+    added = sorted(added, key=lambda name: _limits(choice, name))
     task = _Adding(choice, nodes, added, constraints)
     if task.possible():
         return task.place()
@@ -198,6 +200,15 @@ class _Adding:
             shares.append(least + extra)
             spare -= extra
         return shares
+
+
+def _limits(choice: Choice, name: str) -> tuple[bool, int, int, str]:
+    """The order in which services are added: the lowest maximum first, then the highest minimum, then by name."""
+    own = choice.template.constraints.services.get(name)
+    if own is None:
+        return (True, 0, 0, name)
+    most = UNBOUNDED if own.quantities.max is None else own.quantities.max
+    return (False, most, -(own.quantities.min or 0), name)
 
 
 def _unasked(choice: Choice) -> set[str]:
