@@ -24,17 +24,16 @@ from coopr_core.errors import InvalidInput, Problem
 FILE_NAME = "coopr.yaml"
 """What a settings file is called, in the working folder and in the user's configuration folder."""
 
-_DIRS = platformdirs.PlatformDirs("coopr", appauthor=False, use_site_for_root=True)
-
 
 def default_state_dir() -> Path:
     """The platform's standard folder for what we keep: ``~/.local/state/coopr``, as root ``/var/lib/coopr``."""
-    return Path(_DIRS.user_state_dir)
+    return platformdirs.user_state_path("coopr", appauthor=False, use_site_for_root=True)
 
 
 def user_settings_file() -> Path:
     """The user's own settings file, which need not exist; ``COOPR_CONFIG`` names another."""
-    return Path(os.environ.get("COOPR_CONFIG") or Path(_DIRS.user_config_dir) / FILE_NAME)
+    folder = platformdirs.user_config_path("coopr", appauthor=False)
+    return Path(os.environ.get("COOPR_CONFIG") or folder / FILE_NAME)
 
 
 def without_password(url: str) -> str:

@@ -42,22 +42,29 @@ def check_startable(cluster: Row, operation: Operation) -> None:
         raise Refused(f"Cluster {label} is protected against deletion", hint="Lift its protection first.")
 
 
-def free_cluster(connection: Connection, cluster: Row) -> None:
-    """End the job that holds the cluster if its worker is gone; raise ``Busy`` naming the job otherwise."""
-    holding = (jobs.c.cluster == cluster["id"], jobs.c.state.in_(HOLDING))
-    job = connection.execute(select(jobs).where(*holding)).mappings().one_or_none()
+def check_free(connection: Connection, cluster: Row) -> None:
+    """Raise ``Busy`` naming the job that holds the cluster, if one does."""
+    job = _holding_job(connection, cluster)
     if job is None:
         return
-    worker = claims.shown(job["claimed_by"])
-    if job["state"] == JobState.RUNNING and _is_stale(dict(job)):
-        end_job(connection, dict(job), JobState.INTERRUPTED, f"Its worker ({worker}) is gone")
-        return
+    does = "is paused" if job["state"] == JobState.PAUSED else f"is running in {claims.shown(job['claimed_by'])}"
     number = job_id(cluster["id"], job["number"])
-    does = "is paused" if job["state"] == JobState.PAUSED else f"is running in {worker}"
     raise Busy(
         f"Cluster {cluster['name']} is busy: job {number} {job['operation']} {does}, since {job['started']:%F %T} UTC",
         hint=f"Watch it with `coopr status {cluster['name']}` and try again when it has ended.",
     )
+
+
+def abandoned_job(connection: Connection, cluster: Row) -> Row | None:
+    """The running job that holds the cluster, if its worker is dead or has been silent for too long."""
+    job = _holding_job(connection, cluster)
+    return job if job is not None and job["state"] == JobState.RUNNING and _is_stale(job) else None
+
+
+def _holding_job(connection: Connection, cluster: Row) -> Row | None:
+    holding = (jobs.c.cluster == cluster["id"], jobs.c.state.in_(HOLDING))
+    job = connection.execute(select(jobs).where(*holding)).mappings().one_or_none()
+    return dict(job) if job is not None else None
 
 
 def _is_stale(job: Row) -> bool:

@@ -22,7 +22,7 @@ from coopr_core.errors import Busy, NotFound, Refused
 from coopr_core.store import claims
 from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.database import Database
-from coopr_core.store.endings import check_startable, end_job, free_cluster, reset_tasks
+from coopr_core.store.endings import abandoned_job, check_free, check_startable, end_job, reset_tasks
 from coopr_core.store.rows import Row, cluster_key, job_key, job_record, storable
 from coopr_core.store.schema import clusters, jobs, tasks
 
@@ -73,9 +73,10 @@ class Jobs:
         or there is nothing left to delete.
         """
         operation = operation_named(operation)
+        self.end_abandoned_job(cluster_id)
         with self._claiming(cluster_id) as connection:
-            free_cluster(connection, find_cluster(connection, cluster_id, lock=True))
-            cluster = find_cluster(connection, cluster_id)
+            cluster = find_cluster(connection, cluster_id, lock=True)
+            check_free(connection, cluster)
             check_startable(cluster, operation)
             number, time = cluster["last_job"] + 1, now()
             row = {
@@ -109,12 +110,12 @@ class Jobs:
         """
         cluster_id = job_id.rpartition("-")[0]
         key = job_key(job_id)
+        self.end_abandoned_job(cluster_id)
         with self._claiming(cluster_id) as connection:
             cluster = find_cluster(connection, cluster_id, lock=True)
             before = find_job(connection, key)
             if before["state"] != JobState.PAUSED:
-                free_cluster(connection, cluster)
-                cluster = find_cluster(connection, cluster_id)
+                check_free(connection, cluster)
             label = f"Job {job_id} {before['operation']} of cluster {cluster['name']}"
             if before["state"] == JobState.SUCCEEDED:
                 raise Refused(f"{label} has succeeded", hint="There is nothing left to resume.")
@@ -138,6 +139,22 @@ class Jobs:
                 update(clusters).where(clusters.c.id == key[0]).values(state=ClusterState.PENDING, updated=time)
             )
             return job_record(find_job(connection, key))
+
+    def end_abandoned_job(self, cluster_id: str) -> JobRecord | None:
+        """Interrupt the running job of the cluster if its worker is gone, so that both show how they stand; that job.
+
+        Costs a look when there is nothing to do. ``start_job`` and ``resume_job`` begin with it.
+        """
+        with self._database.read() as connection:
+            if abandoned_job(connection, find_cluster(connection, cluster_id)) is None:
+                return None
+        with self._database.write(durable=True) as connection:
+            job = abandoned_job(connection, find_cluster(connection, cluster_id, lock=True))
+            if job is None:
+                return None
+            worker = claims.shown(job["claimed_by"])
+            end_job(connection, job, JobState.INTERRUPTED, f"Its worker ({worker}) is gone")
+            return job_record(find_job(connection, (job["cluster"], job["number"])))
 
     def heartbeat(self, job_id: str, *, claimed_by: str = "") -> bool:
         """Show that the claim is alive, every ``claims.HEARTBEAT_SECONDS``; False when the job was taken away."""

@@ -235,6 +235,23 @@ def test_a_claim_with_a_heartbeat_is_kept_and_one_without_is_taken_over(store: S
         store.finish_job(job.id, JobState.SUCCEEDED)
 
 
+def test_a_cluster_whose_worker_is_gone_shows_it_even_when_nothing_else_may_start(store: Store, url: str) -> None:
+    cluster = new_cluster(store)
+    store.intend_machine(cluster.id, 1000)
+    job = store.start_job(cluster.id, "CLUSTER_CREATE", stages(), claimed_by=ELSEWHERE)
+    assert store.end_abandoned_job(cluster.id) is None
+    _age_heartbeat(url, claims.STALE_SECONDS + 20)
+    with pytest.raises(Refused, match="is INCOMPLETE: START_SERVICES needs"):
+        store.start_job(cluster.id, "START_SERVICES", stages())
+    assert store.job(job.id).state is JobState.INTERRUPTED
+    assert _state(store) is ClusterState.INCOMPLETE
+    resumed = store.resume_job(job.id, claimed_by=ELSEWHERE)
+    _age_heartbeat(url, claims.STALE_SECONDS + 20)
+    ended = store.end_abandoned_job(cluster.id)
+    assert ended is not None
+    assert (ended.id, ended.state) == (resumed.id, JobState.INTERRUPTED)
+
+
 def test_a_create_whose_worker_vanished_before_any_machine_can_be_resumed(store: Store, url: str) -> None:
     cluster = new_cluster(store)
     job = store.start_job(cluster.id, "CLUSTER_CREATE", stages(), claimed_by=ELSEWHERE)
