@@ -1,0 +1,122 @@
+"""The flows as deployments: triggered with nothing but HTTP calls to Prefect's API, run by a real worker process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flow_catalog import service, write_catalog
+from prefect_server import api
+
+from coopr_core.cluster.states import ClusterState
+from coopr_core.errors import InvalidInput
+from coopr_core.settings import load_settings
+from coopr_core.store import Store
+from flows.server import ServerInfo
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def worker(prefect_server: ServerInfo, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process worker on the pool ``coopr``, started in an empty directory that is none of ours."""
+    folder = tmp_path / "anywhere"
+    folder.mkdir()
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "coopr", "--name", "tester"]
+    environment = {**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "1"}
+    with (tmp_path / "worker.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    yield process
+    process.terminate()
+    process.wait(30)
+
+
+def run(server: ServerInfo, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Trigger a deployment by name and wait for its run's end."""
+    known = api(server, f"/deployments/name/{deployment}")
+    created = api(server, f"/deployments/{known['id']}/create_flow_run", {"parameters": parameters})
+    deadline = time.monotonic() + 150
+    while True:
+        found: dict[str, Any] = api(server, f"/flow_runs/{created['id']}")
+        if found["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+            return found
+        assert time.monotonic() < deadline, found["state"]
+        time.sleep(0.5)
+
+
+def test_a_cluster_is_created_and_deleted_with_nothing_but_http_calls(
+    prefect_server: ServerInfo, tmp_path: Path, worker: subprocess.Popen[bytes]
+) -> None:
+    from deployments.publish import publish
+
+    published = publish("coopr")
+    assert [deployment["name"] for deployment in published] == ["create-cluster/coopr", "delete-cluster/coopr"]
+    assert publish("coopr") == published
+
+    catalog = write_catalog(tmp_path / "catalog", {"one": service(start="echo $COOPR_CONFIG_GREETING")})
+    parameters = {"name": "remote", "template": "tiny", "catalog": [catalog], "config": {"greeting": "hello"}}
+    created = run(prefect_server, "create-cluster/coopr", parameters)
+    assert created["state"]["type"] == "COMPLETED", (tmp_path / "worker.log").read_text()
+    assert created["name"] == "create-cluster remote"
+    with Store.open() as store:
+        assert store.cluster("remote").state is ClusterState.ACTIVE
+        assert store.jobs(store.cluster("remote").id)[0].flow_run_id == created["id"]
+
+        refused = run(prefect_server, "create-cluster/coopr", parameters)
+        assert refused["state"]["type"] == "FAILED"
+        assert "the cluster name 'remote' is taken" in refused["state"]["message"]
+
+        deleted = run(prefect_server, "delete-cluster/coopr", {"cluster": "remote"})
+        assert deleted["state"]["type"] == "COMPLETED"
+        assert store.cluster("remote", terminated=True).state is ClusterState.TERMINATED
+    assert worker.poll() is None
+
+
+def test_the_custom_run_form_has_types_choices_blocks_and_a_description_of_every_parameter(
+    prefect_server: ServerInfo,
+) -> None:
+    from deployments.publish import publish
+
+    for deployment in publish("coopr"):
+        schema = api(prefect_server, f"/deployments/{deployment['id']}")["parameter_openapi_schema"]
+        assert all(field.get("description") for field in schema["properties"].values())
+    schema = api(prefect_server, "/deployments/name/create-cluster/coopr")["parameter_openapi_schema"]
+    assert schema["required"] == ["name", "template"]
+    assert schema["properties"]["schedule"]["enum"] == ["stages", "dataflow"]
+    assert {"minimum": 1, "type": "integer"} in schema["properties"]["size"]["anyOf"]
+    assert {d.get("block_type_slug") for d in schema["definitions"].values()} >= {
+        "coopr-ssh-key",
+        "coopr-local-provider-settings",
+    }
+
+
+def test_prefects_own_command_publishes_the_same_from_any_directory(prefect_server: ServerInfo, tmp_path: Path) -> None:
+    from deployments.publish import publish
+
+    before = publish("coopr")
+    file = ROOT / "deployments" / "prefect.yaml"
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for deployment in before:
+        found = api(prefect_server, f"/deployments/{deployment['id']}")
+        assert found["entrypoint"].startswith("flows.")
+        assert found["work_pool_name"] == "coopr"
+        assert not found["pull_steps"]
+
+
+def test_a_pool_of_another_type_is_refused(prefect_server: ServerInfo) -> None:
+    from deployments.publish import publish
+
+    api(prefect_server, "/work_pools/", {"name": "not-ours", "type": "docker"})
+    with pytest.raises(InvalidInput, match="of type 'docker'"):
+        publish("not-ours")
+    assert load_settings().state_dir.exists()

@@ -1,0 +1,96 @@
+"""A run that is interrupted or killed: what runs on nodes ends, the state is saved, and deleting works afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from flow_catalog import service, write_catalog
+
+from coopr_core.cluster.states import ClusterState, JobState, TaskState
+from coopr_core.store import Store
+from flows.server import ServerInfo
+
+pytestmark = pytest.mark.e2e
+
+CREATE = """
+import sys
+from coopr_core.errors import CooprError
+from flows import create_cluster
+try:
+    create_cluster(name=sys.argv[1], template="tiny", size=2, catalog=[sys.argv[2]])
+except CooprError as error:
+    print(error, error.hint, file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with Store.open() as opened:
+        yield opened
+
+
+def started_create(store: Store, name: str, folder: Path, seconds: str) -> subprocess.Popen[str]:
+    """A process that creates a cluster, once its service's install runs on both nodes (a sleep of so many seconds)."""
+    write_catalog(folder, {"slow": service(install=f"echo begun; sleep {seconds}", start="true")})
+    process = subprocess.Popen(
+        [sys.executable, "-c", CREATE, name, str(folder)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while len(sleeping(seconds)) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return process
+
+
+def sleeping(seconds: str) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", seconds]]
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, "7001"), (signal.SIGTERM, "7002")])
+def test_a_signal_ends_what_runs_on_the_nodes_saves_the_state_and_exits_130(
+    prefect_server: ServerInfo, store: Store, tmp_path: Path, number: signal.Signals, seconds: str
+) -> None:
+    from flows import delete_cluster
+
+    name = f"stop{seconds}"
+    process = started_create(store, name, tmp_path / "catalog", seconds)
+    before = time.monotonic()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - before < 30
+    assert process.returncode == 130
+    assert "was interrupted; its state is saved" in errors
+    assert f"coopr delete {name}" in errors
+    assert "Traceback" not in errors
+    assert not sleeping(seconds)
+    cluster = store.cluster(name)
+    job = store.jobs(cluster.id)[-1]
+    assert (cluster.state, job.state) == (ClusterState.INCOMPLETE, JobState.INTERRUPTED)
+    states = {task.action: task.state for task in store.tasks(job.id)}
+    assert states["INSTALL"] is TaskState.INTERRUPTED
+    assert states["START"] is TaskState.WAITING
+    assert states["CONFIRM"] is TaskState.SUCCEEDED
+    assert delete_cluster(name)["state"] == "TERMINATED"
+
+
+def test_a_killed_run_is_taken_over_by_a_later_delete(prefect_server: ServerInfo, store: Store, tmp_path: Path) -> None:
+    from flows import delete_cluster
+
+    process = started_create(store, "killed", tmp_path / "catalog", "7003")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    cluster = store.cluster("killed")
+    assert cluster.state is ClusterState.PENDING
+    assert delete_cluster("killed")["state"] == "TERMINATED"
+    assert [job.state for job in store.jobs(cluster.id)] == [JobState.INTERRUPTED, JobState.SUCCEEDED]
+    assert not sleeping("7003")
