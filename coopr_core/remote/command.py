@@ -106,12 +106,19 @@ class Execution:
     def _open(self) -> paramiko.Channel:
         import paramiko
 
-        self._check(None, None)
-        try:
-            return self.transport.open_session(timeout=self.limits.channel)
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            raise NoChannel(f"{self.name} opens no channel for a command: {reason}") from error
+        end, pause = time.monotonic() + self.limits.channel, 0.02
+        while True:
+            self._check(None, None)
+            try:
+                return self.transport.open_session(timeout=self.limits.channel)
+            except (paramiko.SSHException, EOFError, OSError) as error:
+                # A server that allows a number of channels counts those it has not finished closing, too.
+                if isinstance(error, paramiko.ChannelException) and time.monotonic() < end:
+                    time.sleep(pause)
+                    pause = min(pause * 2, 0.5)
+                    continue
+                reason = str(error) or type(error).__name__
+                raise NoChannel(f"{self.name} opens no channel for a command: {reason}") from error
 
     def lost(self) -> bool:
         """Whether the connection is gone; the library notices a moment after it fails."""

@@ -44,7 +44,7 @@ class Sessions:
             raise Interrupted("the job's sessions were stopped")
         with self._lock:
             old = self._links.get(machine.token)
-            if old is not None and old.machine == machine and not old.stopped():
+            if old is not None and old.machine.to_json() == machine.to_json() and not old.stopped():
                 return Session(old)
             link = Link(machine, self._load_key, self._limits, self.redactor, self._stopping)
             self._links[machine.token] = link

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from coopr_core.automators.contract import NodeInputs, Result
 from coopr_core.automators.shell.action import FIELDS, REQUIRED_SETS, check_action, read_action
-from coopr_core.automators.shell.bundle import Places, digest, folder_name, read_manifest, units, write_manifest
+from coopr_core.automators.shell.bundle import Places, digest, read_manifest, units, write_manifest
 from coopr_core.automators.shell.task_files import PRIVATE, task_files
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.providers.settings import SettingField
+from coopr_core.remote.command import CommandTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +75,7 @@ class ShellAutomator:
         )
         if moved.exit_status:
             return Result(moved.exit_status, moved.tail)
-        sent = [service.name for service in node.services if f"services/{folder_name(service.name)}" in changed]
+        sent = [service.name for service in node.services if f"services/{service.name}" in changed]
         return Result(tail=(f"sent the files of {', '.join(sent)}" if sent else "sent the commands scripts use",))
 
     def run(self, action: str, service: Service, node: NodeInputs, session: Session) -> Result:
@@ -91,7 +92,17 @@ class ShellAutomator:
         places = Places(node.root)
         session = _acting(session, node)
         session.put_files(files, places.tasks)
-        done = session.run(f"exec sh {shlex.quote(f'{places.tasks}/{node.task_id}.sh')}", timeout=task.timeout)
+        command = f"exec sh {shlex.quote(f'{places.tasks}/{node.task_id}.sh')}"
+        try:
+            done = session.run(command, timeout=task.timeout)
+        except CommandTimedOut as error:
+            late = CommandTimedOut(
+                f"{action} of service {service.name!r} on {node.host_name} did not end within {task.timeout:g} s "
+                "and was ended",
+                hint="If it needs longer, give the action a larger 'timeout' in the service's catalog entry.",
+            )
+            late.tail = error.tail
+            raise late from error
         return Result(done.exit_status, done.tail)
 
 

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from urllib.parse import quote
 
 from coopr_core.catalog.entities import Service
 
@@ -47,17 +46,11 @@ class Places:
 
     def scripts(self, service: str) -> str:
         """The folder with a service's files."""
-        return f"{self.own}/services/{folder_name(service)}"
+        return f"{self.own}/services/{service}"
 
     def data(self, service: str) -> str:
         """The folder where a service keeps its own things."""
-        return f"{self.library}/{folder_name(service)}"
-
-
-def folder_name(service: str) -> str:
-    """A service's name as the name of a folder, whatever is in it."""
-    name = quote(service, safe="")
-    return "%2E" + name[1:] if name.startswith(".") else name
+        return f"{self.library}/{service}"
 
 
 def units(services: Iterable[Service]) -> dict[str, Unit]:
@@ -65,7 +58,7 @@ def units(services: Iterable[Service]) -> dict[str, Unit]:
     lookup = files("coopr_core.automators.shell").joinpath("coopr_lookup_key.sh").read_bytes()
     found: dict[str, Unit] = {"bin": {"coopr_lookup_key": (lookup, 0o755)}}
     for service in services:
-        found[f"services/{folder_name(service.name)}"] = {
+        found[f"services/{service.name}"] = {
             path: (text.encode("utf-8", "surrogatepass"), 0o755 if text.startswith("#!") else 0o644)
             for path, text in service.files.items()
         }

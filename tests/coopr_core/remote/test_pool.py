@@ -10,6 +10,7 @@ import pytest
 from ssh_servers import QUICK, AsyncServer, machine_at, running
 
 from coopr_core.errors import Interrupted
+from coopr_core.providers.contract import Machine
 from coopr_core.remote.command import CommandStopped
 from coopr_core.remote.keys import ensure_client_key
 from coopr_core.remote.pool import Sessions
@@ -43,8 +44,10 @@ def test_each_node_has_its_own_connection(sessions: Sessions, fresh: AsyncServer
 
 
 def test_a_dropped_or_changed_machine_gets_a_new_connection(sessions: Sessions, fresh: AsyncServer) -> None:
-    machine = machine_at(fresh.port, fresh.host_keys)
+    machine = replace(machine_at(fresh.port, fresh.host_keys), host_keys=tuple(fresh.host_keys))
     sessions.session(machine).run("true")
+    sessions.session(Machine.from_json(machine.to_json())).run("true")
+    assert fresh.connections == 1
     sessions.drop(machine)
     sessions.session(machine).run("true")
     assert fresh.connections == 2

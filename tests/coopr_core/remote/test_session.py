@@ -68,19 +68,20 @@ def test_ten_megabytes_of_output_take_seconds_and_little_memory(session: Session
 
     began = time.monotonic()
     result = session.run("yes 0123456789abcdef0123456789abcdef | head -c 10000000", on_line=on_line)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
     assert count in (10_000_000, 10_000_001)
     assert result.truncated
     assert len(result.stdout) <= TAIL_CHARACTERS + 1100
     assert result.stdout.endswith("0123456789abcdef\n0") or "0123456789abcdef" in result.stdout[-40:]
 
 
-def test_twenty_commands_on_one_connection_do_not_wait_for_delayed_acknowledgements(session: Session) -> None:
-    session.run("true")
-    began = time.monotonic()
-    for _ in range(20):
+def test_a_command_on_an_open_connection_waits_for_no_delayed_acknowledgement(session: Session) -> None:
+    def taken() -> float:
+        began = time.monotonic()
         session.run("true")
-    assert time.monotonic() - began < 20 * 0.04
+        return time.monotonic() - began
+
+    assert min(taken() for _ in range(30)) < 0.035  # 0.04 without TCP_NODELAY, however fast the machine
 
 
 def test_a_command_has_an_empty_standard_input(session: Session) -> None:
