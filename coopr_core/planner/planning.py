@@ -20,6 +20,9 @@ _Name = TypeVar("_Name", str, int)
 
 _ABOUT_MACHINES = frozenset({"CLUSTER_CREATE", "CLUSTER_DELETE", "REPLACE_NODES"})
 _BY_DIFFERENCE = frozenset({"SCALE_OUT", "SCALE_IN"})
+_ADAPTED_TO = frozenset(
+    {*_BY_DIFFERENCE, "ADD_SERVICES", "REPLACE_NODES", "CLUSTER_CONFIGURE", "CLUSTER_CONFIGURE_WITH_RESTART"}
+)
 
 
 def plan(
@@ -52,6 +55,10 @@ def plan(
     planning.check_changed()
     if operation in _BY_DIFFERENCE and current is None:
         raise InvalidInput(f"{operation} needs the layout as it is now", hint="pass it as current=")
+    if changed and operation not in _ADAPTED_TO:
+        raise InvalidInput(
+            f"{operation} changes no configuration", hint=f"changed= is for {', '.join(sorted(_ADAPTED_TO))}"
+        )
     if operation == "REPLACE_NODES" and nodes is None:
         raise InvalidInput("REPLACE_NODES needs the nodes to replace", hint="pass their numbers as nodes=")
     if current is not None and operation in {*_BY_DIFFERENCE, "ADD_SERVICES"}:
@@ -75,10 +82,11 @@ class _Planning:
     ) -> None:
         self._operation = operation
         self._layout = layout
+        self._layouts = (layout, current) if current else (layout,)
         self._changed = changed
         self._adapt = "CLUSTER_CONFIGURE_WITH_RESTART" if restart else "CLUSTER_CONFIGURE"
         self._cache: dict[tuple[str, tuple[str, ...], Role, bool], Program] = {}
-        self._services = self._placed((layout, *([current] if current else [])))
+        self._services = self._placed(self._layouts)
         self.dependencies = None if operation == "CLUSTER_DELETE" else ServiceDependencies(self._services)
 
     def check_services(self, names: Iterable[str] | None) -> frozenset[str] | None:
@@ -89,7 +97,7 @@ class _Planning:
         """The nodes asked for, all of which must be in the layout."""
         if numbers is None:
             return None
-        return self._known(frozenset(numbers), [node.number for node in self._layout.nodes], "node")
+        return self._known(frozenset(numbers), {n.number for one in self._layouts for n in one.nodes}, "node")
 
     def check_changed(self) -> None:
         """What must take a new configuration has to be there."""
@@ -116,16 +124,16 @@ class _Planning:
         """Each node's program when the operation is about all nodes asked for."""
         machines = self._operation in _ABOUT_MACHINES
         for node in self._layout.nodes:
-            if numbers is None or node.number in numbers:
-                yield node.number, self._program(self._operation, node.services, chosen, every_node=machines)
-            elif node.number in self._changed:
-                yield node.number, self._adapting(node.number)
+            asked = numbers is None or node.number in numbers
+            names = [name for name in node.services if asked and (chosen is None or name in chosen)]
+            own = self._program(self._operation, names, every_node=machines) if asked else Program()
+            yield node.number, own if asked and machines else own + self._adapting(node.number, without=names)
 
     def configure(self, chosen: frozenset[str] | None, numbers: frozenset[int] | None) -> Iterator[tuple[int, Program]]:
         """Each node's program when only what changes is configured."""
         for number, names in self._changed.items():
             if numbers is None or number in numbers:
-                yield number, self._program(self._operation, names, chosen)
+                yield number, self._program(self._operation, [n for n in names if chosen is None or n in chosen])
 
     def difference(
         self, current: ClusterLayout, chosen: frozenset[str] | None, numbers: frozenset[int] | None
@@ -134,42 +142,39 @@ class _Planning:
         old = {node.number: node.services for node in current.nodes}
         for node in self._layout.nodes:
             had = old.pop(node.number, None)
-            if numbers is not None and node.number not in numbers:
-                continue
+            asked = numbers is None or node.number in numbers
             if had is None:
-                yield node.number, self._program("SCALE_OUT", node.services, chosen, every_node=True)
-            elif had == node.services and node.number not in self._changed:
-                continue
+                if asked:
+                    names = [name for name in node.services if chosen is None or name in chosen]
+                    yield node.number, self._program("SCALE_OUT", names, every_node=True)
+            elif had == node.services or not asked:
+                yield node.number, self._adapting(node.number)
             else:
-                added = [name for name in node.services if name not in had]
-                removed = [name for name in had if name not in node.services]
+                added = [n for n in node.services if n not in had and (chosen is None or n in chosen)]
+                removed = [n for n in had if n not in node.services and (chosen is None or n in chosen)]
                 yield (
                     node.number,
-                    self._program("ADD_SERVICES", added, chosen)
+                    self._program("ADD_SERVICES", added)
                     + self._adapting(node.number, without=added)
-                    + Program(chains=self._program("SCALE_IN", removed, chosen, role=Role.LEAVING).chains),
+                    + Program(chains=self._program("SCALE_IN", removed, role=Role.LEAVING).chains),
                 )
-        for number, names in old.items():
-            yield number, self._program("SCALE_IN", names, None, role=Role.LEAVING, every_node=True)
+        for number, left in old.items():
+            if numbers is None or number in numbers:
+                yield number, self._program("SCALE_IN", left, role=Role.LEAVING, every_node=True)
 
     def _adapting(self, number: int, without: Collection[str] = ()) -> Program:
-        names = [name for name in self._changed.get(number, ()) if name not in without]
-        return self._program(self._adapt, names, None, role=Role.ADAPTING)
+        if number not in self._changed:
+            return Program()
+        names = [name for name in self._changed[number] if name not in without]
+        return self._program(self._adapt, names, role=Role.ADAPTING)
 
     def _program(
-        self,
-        operation: str,
-        names: Collection[str],
-        chosen: frozenset[str] | None,
-        *,
-        role: Role = Role.MAIN,
-        every_node: bool = False,
+        self, operation: str, names: Collection[str], *, role: Role = Role.MAIN, every_node: bool = False
     ) -> Program:
-        """The program for those of ``names`` that are chosen; nodes with the same services share it."""
+        """The program for the services ``names``; nodes with the same services share it."""
         key = (operation, tuple(names), role, every_node)
         if key not in self._cache:
-            wanted = {name for name in names if chosen is None or name in chosen}
-            self._cache[key] = program(operation, wanted, self._services, role=role, every_node=every_node)
+            self._cache[key] = program(operation, frozenset(names), self._services, role=role, every_node=every_node)
         return self._cache[key]
 
     @staticmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coopr_core.errors import NotFound
 from coopr_core.planner.graph import TaskGraph
@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from coopr_core.planner.estimate import Durations, Estimate
     from coopr_core.planner.walk import Schedule, Walker
 
+
+class Changes(NamedTuple):
+    """How many nodes a plan adds, changes and destroys; a replaced node counts as added and as destroyed."""
+
+    add: int
+    change: int
+    destroy: int
+
+
 Stages = tuple[tuple[Task, ...], ...]
+
+
+_MACHINES = ("CREATE", "DELETE")
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,7 +48,7 @@ class Plan:
         return True
 
     def __repr__(self) -> str:
-        return f"<Plan {self.operation}: {len(self)} tasks on {len(self.nodes)} nodes>"
+        return f"<Plan {self.operation}: {len(self):,} tasks, {len(self.nodes):,} nodes>"
 
     @cached_property
     def stages(self) -> Stages:
@@ -57,6 +69,18 @@ class Plan:
     def nodes(self) -> tuple[int, ...]:
         """The numbers of the nodes that have tasks, in order."""
         return tuple(sorted(node for group in self.graph.groups for node in group))
+
+    @cached_property
+    def changes(self) -> Changes:
+        """How many nodes it adds, changes and destroys."""
+        actions: list[set[str]] = [set() for _ in self.graph.groups]
+        for step in self.graph.steps:
+            actions[step.group].add(step.action)
+        counted = [
+            (len(nodes) * ("CREATE" in done), len(nodes) * done.isdisjoint(_MACHINES), len(nodes) * ("DELETE" in done))
+            for nodes, done in zip(self.graph.groups, actions, strict=True)
+        ]
+        return Changes(*(sum(column) for column in zip(*counted, strict=True))) if counted else Changes(0, 0, 0)
 
     def tasks_of(self, node: int) -> tuple[Task, ...]:
         """The tasks of one node, each after those it depends on."""

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from coopr_core.errors import InvalidInput
 from coopr_core.planner.graph import Join, Step, TaskGraph
+from coopr_core.planner.operations import OPERATIONS
 from coopr_core.planner.plans import Plan
 
 FORMAT = "coopr-plan"
@@ -76,6 +77,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "counts": {
             "tasks": len(plan),
             "nodes": len(plan.nodes),
+            **plan.changes._asdict(),
             "levels": len(plan.levels),
             "stages": len(plan.stages),
         },
@@ -112,6 +114,10 @@ def plan_from_json(value: Mapping[str, Any]) -> Plan:
         raise InvalidInput(
             f"the plan was saved in version {value.get('version')} of the format, this coopr reads version {VERSION}",
             hint="make the plan again",
+        )
+    if value.get("operation") not in OPERATIONS:
+        raise InvalidInput(
+            f"the saved plan is of an unknown operation {value.get('operation')!r}", hint="make it again"
         )
     try:
         saved = _SAVED.validate_python(value)

@@ -203,6 +203,36 @@ def test_configuring_can_be_narrowed_to_what_changes_on_each_node() -> None:
     assert len(plan("CLUSTER_CONFIGURE", NOW)) == 8
 
 
+def test_a_service_that_adapts_beside_an_added_one_shares_the_nodes_bootstrap() -> None:
+    before = _with((1000, ("db",)), (1001, ("lb",)))
+    after = _with((1000, ("db",)), (1001, ("app", "lb")))
+    for ours in (
+        plan("ADD_SERVICES", after, current=before, changed={1001: ["lb"]}),
+        plan("ADD_SERVICES", after, ["app"], [1001], changed={1001: ["lb"]}),
+        plan("ADD_SERVICES", after, ["app"], changed={1001: ["lb"]}),
+    ):
+        assert sorted(_on(ours, 1001)) == sorted(
+            ["BOOTSTRAP", "INSTALL app", "CONFIGURE app", "START app", "STOP lb", "CONFIGURE lb", "START lb"]
+        )
+        assert _stage(ours, 1001, "STOP", "lb") > _stage(ours, 1001, "CONFIGURE", "app")
+        assert ours.nodes == (1001,)
+
+
+def test_nodes_narrow_a_change_down_to_some_of_the_new_and_leaving_nodes() -> None:
+    after = _with((1000, ("db",)), (1001, ("app",)), (1003, ("lb",)), (1004, ("app",)), (1005, ("app",)))
+    assert plan("SCALE_OUT", after, nodes=[1004], current=NOW).nodes == (1004,)
+    assert plan("SCALE_IN", after, nodes=[1002], current=NOW).nodes == (1002,)
+    assert plan("SCALE_OUT", after, nodes=[1004], current=NOW, changed={1003: ["lb"]}).nodes == (1003, 1004)
+
+
+def test_a_plan_counts_the_nodes_it_adds_changes_and_destroys() -> None:
+    after = _with((1000, ("db",)), (1001, ("app",)), (1003, ("lb",)), (1004, ("app",)), (1005, ("app",)))
+    assert plan("SCALE_OUT", after, current=NOW, changed={1003: ["lb"]}).changes == (2, 1, 1)
+    assert plan("REPLACE_NODES", NOW, nodes=[1001]).changes == (1, 0, 1)
+    assert plan("CLUSTER_DELETE", NOW).changes == (0, 0, 4)
+    assert plan("START_SERVICES", NOW, services=[]).changes == (0, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -211,6 +241,7 @@ def test_configuring_can_be_narrowed_to_what_changes_on_each_node() -> None:
         ({"operation": "START_SERVICES", "nodes": [7]}, "no node 7 on the cluster"),
         ({"operation": "CLUSTER_CONFIGURE", "changed": {1000: ["lb"]}}, "no service lb on node 1000"),
         ({"operation": "CLUSTER_CONFIGURE", "changed": {7: ["lb"]}}, "no node 7"),
+        ({"operation": "STOP_SERVICES", "changed": {1003: ["lb"]}}, "STOP_SERVICES changes no configuration"),
         ({"operation": "SCALE_OUT"}, "SCALE_OUT needs the layout as it is now"),
         ({"operation": "REPLACE_NODES"}, "REPLACE_NODES needs the nodes to replace"),
     ],

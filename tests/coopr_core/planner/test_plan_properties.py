@@ -167,3 +167,22 @@ def test_a_change_touches_only_what_differs_and_can_always_be_ordered(
     assert not leaving or not staying or min(leaving) > max(staying)
     for schedule in ("stages", "dataflow"):
         _run(ours, schedule, random.Random(0), frozenset(), len(ours) + 1)
+
+
+@many
+@given(layouts(), st.data(), st.booleans())
+def test_replacing_nodes_makes_them_again_and_can_always_be_ordered(
+    on: ClusterLayout, data: st.DataObject, restart: bool
+) -> None:
+    replaced = data.draw(st.sets(st.sampled_from([node.number for node in on.nodes])))
+    changed = {n.number: data.draw(st.sets(st.sampled_from(n.services))) for n in on.nodes if n.services}
+    ours = plan("REPLACE_NODES", on, nodes=replaced, changed=changed, restart=restart)
+    made_again = set(plan("CLUSTER_CREATE", on, nodes=replaced).tasks) | {Task(n, "DELETE") for n in replaced}
+    assert {task for task in ours.tasks if task.node in replaced} == made_again
+    assert all(
+        task.action == "BOOTSTRAP" or task.service in changed[task.node]
+        for task in ours.tasks
+        if task not in made_again
+    )
+    for schedule in ("stages", "dataflow"):
+        _run(ours, schedule, random.Random(0), frozenset(), len(ours) + 1)

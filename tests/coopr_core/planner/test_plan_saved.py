@@ -24,7 +24,15 @@ def test_the_json_of_a_plan_has_a_version_and_every_task_with_its_number_and_sta
     assert [(t["node"], t["action"], t["service"]) for t in listed] == [
         (t.node, t.action, t.service) for t in ours.tasks
     ]
-    assert value["counts"] == {"tasks": 18, "nodes": 3, "levels": 7, "stages": 7}
+    assert value["counts"] == {
+        "tasks": 18,
+        "nodes": 3,
+        "add": 3,
+        "change": 0,
+        "destroy": 0,
+        "levels": 7,
+        "stages": 7,
+    }
     assert Plan.from_json(value) == ours
 
 
@@ -32,6 +40,7 @@ def test_the_json_of_a_plan_has_a_version_and_every_task_with_its_number_and_sta
     ("damage", "message"),
     [
         ({"format": "shopping-list"}, "not a saved plan"),
+        ({"operation": "CLUSTER_EXPLODE"}, "unknown operation 'CLUSTER_EXPLODE'"),
         ({"version": 2}, "version 2 of the format, this coopr reads version 1"),
         ({"steps": "none"}, "damaged"),
         ({"steps": []}, "groups do not have each step once"),
