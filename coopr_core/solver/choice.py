@@ -73,7 +73,7 @@ class Choice:
 
 
 def choose(catalog: Entities, request: ClusterRequest, present: Iterable[str] = (), size: int | None = None) -> Choice:
-    """Check ``request`` against the catalog; ``present`` are services already on the cluster, ``size`` its nodes.
+    """Check ``request`` against the catalog; ``present`` and ``size`` are the services and nodes the cluster has.
 
     Raises:
         NotFound: a template, provider, service, hardware or image type that does not exist.
@@ -81,7 +81,8 @@ def choose(catalog: Entities, request: ClusterRequest, present: Iterable[str] = 
     """
     template = _find(catalog.templates, "template", request.template)
     provider = choose_provider(catalog, request, template)
-    nodes = choose_size(template, request.size if request.size is not None else size)
+    same = size is not None and request.size in (None, size)
+    nodes = size if size is not None and same else choose_size(template, request.size)
     present = tuple(present)
     names = tuple(request.services or (() if present else template.defaults.services))
     services = choose_services(catalog, template, names, present)

@@ -40,7 +40,7 @@ class Constraint:
     """One constraint: what kind, on which services (empty: on every node), and its value.
 
     ``values`` are type names (HARDWARE, IMAGES, ON_HARDWARE, ON_IMAGES); ``number`` is a quantity, a size or a ratio;
-    ``least`` and ``most`` hold a ratio's share; ``remedy`` is set for rule D1, which nobody wrote as a quantity: what to
+    ``least`` and ``most`` hold a ratio's share; ``remedy`` is set for rule D1, which nobody wrote down: what to
     write to be rid of it.
     """
 

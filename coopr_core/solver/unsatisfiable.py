@@ -14,8 +14,8 @@ class Clash:
     """One constraint of a minimal clashing set, as the user wrote it.
 
     ``source`` is ``template NAME`` or ``request``, ``path`` and ``value`` what is written there:
-    ``template hadoop-distributed: services.hadoop-hdfs-datanode.quantities.min = 2``. ``note`` says what follows from it
-    where that is not plain.
+    ``template hadoop-distributed: services.hadoop-hdfs-datanode.quantities.min = 2``. ``note`` says what follows from
+    it where that is not plain.
     """
 
     source: str

@@ -4,7 +4,7 @@ The services are added one after the other, the most limited first (lowest maxim
 without a constraint of their own last): each to as many nodes as its maximum and the services still to come allow,
 and of equal counts to those on the more preferred nodes. Hardware, images and the services already there do not move.
 Unlike the original this looks ahead: a place that a later service cannot do without is not given away, so if all
-services can be added they are, and otherwise nothing changes.
+services can be added they are, and otherwise nothing changes. A node that breaks a rule already gets nothing more.
 
 New services that must coexist are one block. Blocks that no cant-coexist group joins do not get in each other's way and
 are placed by counting; joined ones by an integer program over their patterns on each kind of node. Cost: kinds of nodes
@@ -46,7 +46,7 @@ def add_services(choice: Choice, nodes: Sequence[Node], added: Sequence[str]) ->
     if task.possible():
         return task.place()
     raise explain(
-        f"{', '.join(added)} cannot be added to the {len(nodes)} nodes of the cluster; these constraints clash:",
+        f"{', '.join(added)} cannot be added to the cluster as it stands; these constraints clash:",
         constraints,
         lambda given: _Adding(choice, nodes, added, given).possible(),
         reason="hardware, images and the services already on the nodes stay as they are",
@@ -121,7 +121,7 @@ class _Adding:
             if settled & here:
                 forced |= blocks
             if not settled <= here:
-                allowed &= ~blocks
+                allowed &= ~blocks if blocks or not settled & here else 0
         for group in self._apart:
             if {name for name in group if name not in home} <= here:
                 blocks = _mask(home[name] for name in group if name in home)

@@ -38,7 +38,7 @@ def constraints_of(draw: st.DrawFn, names: tuple[str, ...] = NAMES) -> dict[str,
     }
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(constraints_of(), st.integers(1, 5), st.integers(1, 5), st.integers(1, 2), st.integers(1, 2))
 def test_the_answer_is_the_first_layout_in_order_of_preference_and_none_only_when_there_is_none(
     constraints: dict[str, Any], services: int, size: int, hardware: int, images: int

@@ -81,7 +81,7 @@ def solvable(constraints: dict[str, Any], names: Sequence[str], size: int | None
     return any(refused(constraints, names, nodes) is None for nodes in sizes)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(constraints_of())
 def test_the_clash_is_a_clash_and_minimal(constraints: dict[str, Any]) -> None:
     refusal = refused(constraints, NAMES, 3)
@@ -97,7 +97,7 @@ def test_the_clash_is_a_clash_and_minimal(constraints: dict[str, Any]) -> None:
         assert solvable(only(constraints, NAMES, rest), NAMES, 3 if still_sized else None), str(constraint)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(constraints_of())
 def test_every_way_out_works(constraints: dict[str, Any]) -> None:
     refusal = refused(constraints, NAMES, 3)
