@@ -20,10 +20,10 @@ import psutil
 import pytest
 from local_lab import Key, Lab, alive, passable_folder, wait_for
 
-from coopr_core.errors import Unreachable
+from coopr_core.errors import CooprError, Unreachable
 from coopr_core.providers.contract import Machine
 from coopr_core.providers.local import LocalProvider
-from coopr_core.providers.local.addresses import AddressInUse
+from coopr_core.providers.local.addresses import AddressInUse, Probe, probe
 
 
 def kill_server(lab: Lab) -> None:
@@ -165,6 +165,14 @@ def test_a_create_with_the_same_token_finds_the_first_ones_machine(lab: Lab) -> 
     assert lab.provider().create(request) == lab.provider().create(request)
 
 
+def test_a_key_that_cannot_be_read_is_told_and_the_node_can_be_deleted(lab: Lab) -> None:
+    with pytest.raises(CooprError, match="a key of local node .* cannot be read"):
+        lab.provider().create(lab.request(authorized_key="not a key"))
+    (machine,) = lab.provider().find("00000001")
+    lab.provider().delete(machine)
+    assert lab.provider().find("00000001") == []
+
+
 def test_nodes_are_found_by_their_cluster(lab: Lab) -> None:
     ours = lab.node(1000, cluster="00000001")
     theirs = lab.node(1000, cluster="00000002")
@@ -203,6 +211,7 @@ def test_a_port_taken_while_the_node_was_down_is_told_by_confirm(lab: Lab) -> No
     machine, other = lab.node(1000), lab.node(1001)
     kill_server(lab)
     endpoint = (machine.addresses["access_v4"], machine.port)
+    wait_for(lambda: probe(*endpoint) is Probe.FREE, "the killed server's port is free")
     with socket.create_server(endpoint):
         with pytest.raises(Unreachable, match=rf"port {machine.port} on .* is in use by another process"):
             lab.provider().confirm(machine)

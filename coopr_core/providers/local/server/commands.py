@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _TAKE_TERMINAL = 'exec <"$0" >"$0" 2>&1; exec "$@"'
 _LEFT_OPEN = 3.0
+_LOOK = 0.1
 _LEFT_OPEN_BYTES = 4 * 1024 * 1024
 _ABORT_GRACE = 1.0
 _END_OF_INPUT = b"\x04"
@@ -287,11 +288,12 @@ async def _wait(child: subprocess.Popen[bytes]) -> int:
 async def _drain(sources: list[Source], carriers: list[asyncio.Task[None]], gone: asyncio.Task[None]) -> None:
     """Carry what an ended command wrote last; a daemon may keep its streams open, so wait only so long for that."""
     before = sum(source.carried for source in sources)
+    clock = asyncio.get_running_loop().time
     waited = 0.0
-    pause = 0.01
-    while not all(carrier.done() for carrier in carriers) and not gone.done() and waited < _LEFT_OPEN:
-        await asyncio.wait([*carriers, gone], timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+    while waited < _LEFT_OPEN and (open_ones := [carrier for carrier in carriers if not carrier.done()]):
+        started = clock()
+        await asyncio.wait([*open_ones, gone], timeout=_LOOK, return_when=asyncio.FIRST_COMPLETED)
         if not any(source.held_up for source in sources):
-            waited += pause
-        if sum(source.carried for source in sources) - before > _LEFT_OPEN_BYTES:
+            waited += clock() - started
+        if gone.done() or sum(source.carried for source in sources) - before > _LEFT_OPEN_BYTES:
             return

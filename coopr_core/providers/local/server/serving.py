@@ -17,7 +17,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ from coopr_core.providers.local.server.files import NodeFiles
 logger = logging.getLogger(__name__)
 
 _LOOK_AROUND = 2.0
+_PORT_PATIENCE = 0.5
 _LOGIN_TIMEOUT = 60
 _BACKLOG = 256
 _KEEPALIVE = 30
@@ -69,6 +70,18 @@ class _Connection(asyncssh.SSHServer):
         """A client has gone."""
         if self._connection is not None:
             self._connections.discard(self._connection)
+
+
+async def _patiently(listen: Callable[[], Awaitable[asyncssh.SSHAcceptor]]) -> asyncssh.SSHAcceptor:
+    """Listen; a killed predecessor may hold the port for a moment longer than its lock."""
+    deadline = asyncio.get_running_loop().time() + _PORT_PATIENCE
+    while True:
+        try:
+            return await listen()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or asyncio.get_running_loop().time() > deadline:
+                raise
+        await asyncio.sleep(0.05)
 
 
 class NodeServer:
@@ -137,7 +150,8 @@ class NodeServer:
         if operation == "listen":
             await self._listen(request["node"])
         elif operation == "release":
-            await self._release(request["node"])
+            async with self._listening:
+                await self._release(request["node"])
         elif operation == "retire":
             self._end_if_idle()
         elif operation != "status":
@@ -169,11 +183,12 @@ class NodeServer:
         )
         connections: set[asyncssh.SSHServerConnection] = set()
         try:
-            acceptor = await asyncssh.listen(
+            listen = functools.partial(
+                asyncssh.listen,
                 record.address,
                 record.port,
                 server_factory=functools.partial(_Connection, connections),
-                server_host_keys=[asyncssh.import_private_key((self._key_file(record)).read_bytes())],
+                server_host_keys=[asyncssh.import_private_key(self._host_key(record))],
                 authorized_client_keys=asyncssh.import_authorized_keys(record.authorized_key.strip() + "\n"),
                 process_factory=runner.run,
                 sftp_factory=functools.partial(NodeFiles, record=record),
@@ -186,6 +201,7 @@ class NodeServer:
                 compression_algs=None,
                 agent_forwarding=False,
             )
+            acceptor = await _patiently(listen)
         except OSError as error:
             logger.warning("node %s cannot listen on %s:%d: %s", record.node_id, record.address, record.port, error)
             if error.errno == errno.EADDRINUSE:
@@ -202,8 +218,8 @@ class NodeServer:
         logger.info("node %s listens on %s:%d", record.node_id, record.address, record.port)
         return _Served(record, acceptor, runner, connections)
 
-    def _key_file(self, record: NodeRecord) -> Any:
-        return self._folders.folder(record.node_id) / "host_key"
+    def _host_key(self, record: NodeRecord) -> bytes:
+        return (self._folders.folder(record.node_id) / "host_key").read_bytes()
 
     async def _release(self, node: str) -> None:
         """Serve a node no more: no listener, no connection, no command."""
