@@ -46,7 +46,7 @@ _LAY_OUT = (
 
 def draw(plan: Plan, path: Path, durations: Durations | None = None) -> None:
     """Draw ``plan`` into the file ``path``, whose ending says how. Raises InvalidInput for another ending."""
-    text = render(plan, path.suffix.removeprefix("."), durations)
+    text = render(plan, path.suffix.removeprefix(".").lower(), durations)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -68,8 +68,13 @@ def render(plan: Plan, format: str, durations: Durations | None = None) -> str:
 
 def _dot(drawn: Picture) -> str:
     """The picture as Graphviz text."""
-    import pygraphviz
-
+    try:
+        import pygraphviz
+    except ImportError as error:
+        raise CooprError(
+            f"the library that draws cannot be used here: {error}",
+            hint="python -m pip install pygraphviz, or write a .mmd file, which needs no library",
+        ) from error
     graph = pygraphviz.AGraph(directed=True, strict=True, name="plan")
     graph.graph_attr.update(
         rankdir="LR",
@@ -138,7 +143,11 @@ def _svg(dot: str) -> str:
     """Graphviz's drawing of ``dot``, made in a process of its own: it is native code and speaks on stderr."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _LAY_OUT], input=dot.encode(), capture_output=True, timeout=_PATIENCE, check=False
+            [sys.executable, "-P", "-c", _LAY_OUT],
+            input=dot.encode(),
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise TimedOut(

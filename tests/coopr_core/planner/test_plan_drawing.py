@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from planner_reference import layout, service
 
-from coopr_core.errors import InvalidInput
+from coopr_core.errors import CooprError, InvalidInput
 from coopr_core.planner import Plan, plan
 from coopr_core.planner.drawing import draw, picture, render
 
@@ -94,6 +94,16 @@ def test_an_unknown_ending_is_refused_with_those_that_work(hundred: Plan, tmp_pa
     assert ".svg, .dot, .mmd" in refused.value.hint
     with pytest.raises(InvalidInput, match="cannot write"):
         draw(hundred, tmp_path / "missing" / "plan.mmd")
+
+
+def test_without_the_library_the_refusal_says_what_works_without_it(
+    hundred: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    with pytest.raises(CooprError) as refused:
+        render(hundred, "svg")
+    assert ".mmd" in refused.value.hint
+    assert "flowchart" in render(hundred, "mmd")
 
 
 def test_planning_imports_neither_the_drawing_library_nor_prefect() -> None:
