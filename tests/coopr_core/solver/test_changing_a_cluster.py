@@ -127,6 +127,7 @@ def test_services_can_be_added_exactly_when_some_way_exists(constraints: dict[st
         return fit and is_valid(here, everything, constraints)
 
     free = tuple(name for name in added if name not in bound)
+    limits.update(dict.fromkeys(free, (1, 10**9)))
 
     def broken(text: str) -> bool:
         here = set(text.split())
@@ -135,7 +136,7 @@ def test_services_can_be_added_exactly_when_some_way_exists(constraints: dict[st
         return apart or any(g & here and not g <= here for g in settled)
 
     choices = [
-        [()]
+        [()] * allowed(text, ())
         if broken(text)
         else [
             (*free, *some)
