@@ -80,10 +80,12 @@ def show_entity(name: str, kind: str | None, catalog: tuple[str, ...], output: s
 @output_option
 def validate(folders: tuple[str, ...], output: str) -> int:
     """Check the builtin catalog with the folders given: every problem at once, with file and path. Exit 3 on errors."""
-    from coopr_core.catalog import Catalog
+    from coopr_core.catalog.checks.solvable import unsolvable
+    from coopr_core.solver import solve
 
     try:
-        problems = list(Catalog.load(_paths(folders)).problems)
+        catalog = _load(folders)
+        problems = [*catalog.problems, *unsolvable(catalog, solve)]
     except InvalidInput as error:
         if not error.problems:
             raise

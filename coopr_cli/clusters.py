@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coopr_cli.output import ago, output_option, print_data, print_table, seconds, span
-from coopr_core.cluster.states import TaskState
+from coopr_core.cluster.states import ClusterState, TaskState
 
 if TYPE_CHECKING:
     from coopr_core.cluster.records import ClusterRecord, JobRecord, NodeRecord
@@ -22,7 +22,7 @@ def list_command(everything: bool, output: str) -> None:
     from coopr_core.store import Store
 
     with Store.open() as store:
-        rows = [_summary(cluster) for cluster in store.clusters(terminated=everything)]
+        rows = [_summary(cluster) for cluster in _looked_after(store, store.clusters(terminated=everything))]
     if output != "table":
         print_data(rows, output)
         return
@@ -41,8 +41,8 @@ def status_command(cluster: str, output: str) -> None:
     from coopr_core.store import Store
 
     with Store.open() as store:
-        found = [store.cluster(cluster)] if cluster else store.clusters()
-        rows = [{**_summary(each), "job": _job_summary(each)} for each in found]
+        found = _looked_after(store, [store.cluster(cluster)] if cluster else store.clusters())
+        rows = [{**_summary(each), "job": _job_summary(store, each)} for each in found]
     if output != "table":
         print_data(rows[0] if cluster else rows, output)
         return
@@ -64,7 +64,7 @@ def show_command(cluster: str, output: str) -> None:
     from coopr_core.store import Store
 
     with Store.open() as store:
-        record = store.cluster(cluster, terminated=True)
+        record = _looked_after(store, [store.cluster(cluster, terminated=True)])[0]
         nodes = store.nodes(record.id)
         jobs = store.jobs(record.id)
         details = {
@@ -100,6 +100,16 @@ def show_command(cluster: str, output: str) -> None:
             for j in details["jobs"]
         ],
     )
+
+
+def _looked_after(store: Store, clusters: list[ClusterRecord]) -> list[ClusterRecord]:
+    """The clusters as they are, once jobs whose worker is gone are seen to have ended."""
+    return [
+        store.cluster(cluster.id, terminated=True)
+        if cluster.state is ClusterState.PENDING and store.end_abandoned_job(cluster.id)
+        else cluster
+        for cluster in clusters
+    ]
 
 
 def _summary(cluster: ClusterRecord) -> dict[str, Any]:

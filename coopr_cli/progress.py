@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -63,6 +64,8 @@ class Lines:
 
     def __init__(self) -> None:
         self._told: set[tuple[str, int]] = set()
+        self._done = 0
+        self._since: datetime | None = None
         self._counts: Mapping[TaskState, int] = {}
 
     def __enter__(self) -> Lines:
@@ -76,12 +79,13 @@ class Lines:
         if progress.counts == self._counts:
             return
         self._counts = progress.counts
-        for state in (TaskState.SUCCEEDED, TaskState.RETRYING, TaskState.FAILED, TaskState.INTERRUPTED):
-            for task in store.tasks(progress.job.id, state=state) if progress.counts[state] else ():
-                if (task.id, task.attempts) not in self._told:
-                    self._told.add((task.id, task.attempts))
-                    done = f"[{len(self._told)}/{progress.total}]"
-                    click.echo(f"{done} {task.id} {title(task)} {state.lower()} in {span(seconds(task))}", err=True)
+        for task in store.tasks(progress.job.id, ended_since=self._since):
+            if task.ended and (task.id, task.attempts) not in self._told:
+                self._since = max(self._since or task.ended, task.ended)
+                self._told.add((task.id, task.attempts))
+                self._done += task.state is TaskState.SUCCEEDED
+                done = f"[{self._done}/{progress.total}]"
+                click.echo(f"{done} {task.id} {title(task)} {task.state.lower()} in {span(seconds(task))}", err=True)
 
 
 class Terminal:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from coopr_core.errors import InvalidInput, Problem
+from coopr_core.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -134,24 +134,14 @@ def read_config(files: Sequence[str], settings: Sequence[str]) -> dict[str, Any]
 
 
 def _read_file(file: str) -> dict[str, Any]:
-    import yaml
+    from coopr_core.catalog.documents import read
 
-    try:
-        value = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InvalidInput(f"config file {file} cannot be read: {reason}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        what = str(getattr(error, "problem", None) or "not valid YAML or JSON")
-        problem = Problem(what, file=file, line=mark.line + 1 if mark else 0)
-        raise InvalidInput(f"config file {file} is not valid YAML or JSON", problems=[problem]) from None
+    value = read(Path(file)).value
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidInput(
-            f"config file {file} must hold a map of keys, not {'a list' if isinstance(value, list) else repr(value)}"
-        )
+        found = "a list" if isinstance(value, list) else repr(value)
+        raise InvalidInput(f"config file {file} must hold a map of keys, not {found}")
     return value
 
 
