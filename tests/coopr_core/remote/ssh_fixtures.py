@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import os
+import pwd
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +39,8 @@ def server(request: pytest.FixtureRequest, key_path: Path, tmp_path_factory: pyt
         return
     if shutil.which("sshd", path="/usr/sbin:/sbin:/usr/bin") is None:
         pytest.skip("OpenSSH's sshd is not installed")
+    if pwd.getpwuid(os.getuid()).pw_shell.endswith(("/nologin", "/false")):
+        pytest.skip("OpenSSH's sshd lets nobody in whose login shell is nologin")
     with running(OpenSshServer(tmp_path_factory.mktemp("sshd") / "node", ensure_client_key(key_path))) as made:
         yield made
 
