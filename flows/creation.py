@@ -35,7 +35,7 @@ def create_cluster(
     config: dict[str, Any] | None = None,
     config_mode: Literal["merge", "replace"] = "merge",
     dns_suffix: str | None = None,
-    lease: int | str | None = None,
+    lease: str | None = None,
     optimize: Literal["preference", "cost"] = "preference",
     catalog: list[str] | None = None,
     provider_settings: LocalProviderSettings | None = None,

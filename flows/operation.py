@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from uuid import UUID
 
+import httpx
 from prefect import Flow, runtime, tags
+from prefect.client.orchestration import get_client
 
 from coopr_core.automators import load_automator
 from coopr_core.cluster.records import ClusterRecord, JobRecord
@@ -72,8 +76,7 @@ def run_job(
     what kept the job from running at all; it has ended in the store in any case.
     """
     try:
-        if run_id := str(runtime.flow_run.id or ""):
-            store.set_flow_run(job.id, run_id)
+        _remember(store, cluster, job)
         url = str(runtime.flow_run.ui_url or "")
         with tags(f"cluster:{cluster.name}"), Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
             actions = _actions(store, cluster, sessions, on_services=on_services)
@@ -96,6 +99,16 @@ def run_job(
             store.finish_job(job.id, JobState.FAILED, f"it could not run: {error}")
         raise
     return url
+
+
+def _remember(store: Store, cluster: ClusterRecord, job: JobRecord) -> None:
+    """Let either side lead to the other: the job knows its flow run, the flow run is tagged with cluster and job."""
+    run_id = runtime.flow_run.id
+    if run_id:
+        store.set_flow_run(job.id, str(run_id))
+        own = {f"cluster:{cluster.name}", f"job:{job.id}"}
+        with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(str(run_id)), tags={*runtime.flow_run.tags, *own})
 
 
 def _actions(store: Store, cluster: ClusterRecord, sessions: Sessions, *, on_services: bool) -> Actions:

@@ -88,7 +88,7 @@ class Actions:
     def _create(self, number: int, log: TaskLog) -> Result:
         node = self._nodes[number]
         token = self._store.intend_machine(self._cluster.id, number)
-        log.write(f"asking provider {self._cluster.provider} for a machine {node.flavor} with image {node.image}")
+        log.write(f"asking provider {self._cluster.provider} for a machine: flavor {node.flavor}, image {node.image}")
         machine = self._provider.create(
             MachineRequest(
                 token=token,

@@ -249,6 +249,7 @@ class JobRun:
             hints = [failure.hint for failure in failures if failure.hint]
             hints += [f"`coopr logs {failures[0].task.id}` shows the whole log", *self._next_steps()]
             message = f"{self.job.operation} of cluster {name} failed; the cluster is {state}\n{summary}"
+            self._progress.say(message, logging.ERROR)
             raise TasksFailed(message, hint="\n".join(hints))
         self._finish(JobState.SUCCEEDED, "")
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -15,6 +17,7 @@ import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from coopr_core.cluster.records import JobRecord, TaskRecord
+from coopr_core.planner.tasks import Task, task_type
 
 if TYPE_CHECKING:
     from coopr_core.planner import Plan
@@ -28,11 +31,11 @@ class Progress:
 
     def __init__(self, job: JobRecord, plan: Plan, done: int, emit: Emit) -> None:
         self._emit = emit
+        self._plan = plan
         self._total = len(plan.tasks)
         self._done = done
         self._stages = len(plan.stages)
         self._stage = 0
-        self._sizes = [len(stage) for stage in plan.stages]
         self._told = 0.0
         self._artifact: UUID | None = None
         if self._total:
@@ -50,9 +53,7 @@ class Progress:
         """A task is about to start."""
         if task.stage > self._stage:
             self._stage = task.stage
-            what = f"{task.action} {task.service}".strip()
-            size = self._sizes[task.stage - 1]
-            self.say(f"stage {task.stage} of {self._stages}: {what}" + (f" and {size - 1} more" if size > 1 else ""))
+            self.say(f"stage {task.stage} of {self._stages}: {_described(self._plan.stages[task.stage - 1])}")
 
     def ended(self, task: TaskRecord) -> None:
         """A task has succeeded."""
@@ -85,3 +86,9 @@ class Progress:
                     progress=self._percent,
                     _sync=True,  # type: ignore[call-arg]  # Prefect's wrapper takes it
                 )
+
+
+def _described(stage: Sequence[Task]) -> str:
+    """A stage in a few words: ``INSTALL app on 2 nodes, START database on 1 node``."""
+    counts = Counter(task_type(task.action, task.service) for task in stage)
+    return ", ".join(f"{what} on {count} node{'s' if count > 1 else ''}" for what, count in counts.items())
