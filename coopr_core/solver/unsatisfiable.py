@@ -8,6 +8,9 @@ from typing import Any, ClassVar
 
 from coopr_core.errors import CooprError
 
+SHOWN = 6
+"""How many single changes a message lists; ``to_json`` has them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clash:
@@ -86,8 +89,13 @@ class Unsatisfiable(CooprError):
         if self.sizes:
             ways.append(f"sizes that work: {', '.join(map(str, self.sizes))}")
         if self.relaxations:
-            ways.append("one change that works: " + "; or ".join(map(str, self.relaxations)))
+            ways.append("one change that works: " + "; or ".join(self._changes()))
         return ". ".join(ways) or "no other size and no single change helps: relax several of these constraints"
+
+    def _changes(self) -> list[str]:
+        shown = [str(relaxation) for relaxation in self.relaxations[:SHOWN]]
+        more = len(self.relaxations) - len(shown)
+        return [*shown, f"{more} more like these"] if more else shown
 
     def __str__(self) -> str:
         lines = [self.message, *(f"  {constraint}" for constraint in self.clash)]
@@ -97,7 +105,7 @@ class Unsatisfiable(CooprError):
             lines.append(f"Sizes that work: {', '.join(map(str, self.sizes))}")
         if self.relaxations:
             lines.append("Single changes that work:")
-            lines += [f"  {relaxation}" for relaxation in self.relaxations]
+            lines += [f"  {change}" for change in self._changes()]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:

@@ -19,8 +19,13 @@ class Packing:
         self._problem = problem
         self._bounds: dict[tuple[tuple[int, int], ...], tuple[int, int]] = {}
         self._exact: set[tuple[tuple[int, int], ...]] = set()
-        self._lonely = [self._yields_to(block) for block in range(len(problem.blocks))]
-        self._clashes = [self._never_with(block) for block in range(len(problem.blocks))]
+        self._hosts: dict[int, int] = {}
+        self._foes: dict[int, int] = {}
+        self._all = (1 << len(problem.blocks)) - 1
+        self._types = (1 << len(problem.hardware)) - 1, (1 << len(problem.images)) - 1
+        self._grouped = 0
+        for group in problem.apart:
+            self._grouped |= group
 
     def fits(self, low: Counts, size: int) -> bool:
         """Whether the demand ``low`` fits on ``size`` nodes, each block at most once a node."""
@@ -42,7 +47,7 @@ class Packing:
         kept: list[tuple[int, int]] = []
         taken = 0
         for block in sorted((b for b, count in enumerate(low) if count), key=lambda b: (-low[b], b)):
-            if not self._lonely[block] & taken:
+            if not self._yields_to(block) & taken:
                 taken |= 1 << block
                 kept.append((block, low[block]))
         return tuple(kept)
@@ -51,11 +56,11 @@ class Packing:
         demand = dict(core)
         least = demand[core[0][0]]
         for start, _ in core:
-            clique, total = self._clashes[start], demand[start]
+            clique, total = self._never_with(start), demand[start]
             for block, count in core:
                 if clique >> block & 1:
                     total += count
-                    clique &= self._clashes[block]
+                    clique &= self._never_with(block)
             least = max(least, total)
         self._bounds[core] = (least, self._greedy(demand))
         return self._bounds[core]
@@ -64,7 +69,7 @@ class Packing:
         problem, nodes = self._problem, 0
         left = dict(demand)
         while left:
-            order = sorted(left, key=lambda b: (-left[b] * (self._clashes[b].bit_count() + 1), b))
+            order = sorted(left, key=lambda b: (-left[b] * (self._never_with(b).bit_count() + 1), b))
             chosen, hardware, images = 0, -1, -1
             for block in order:
                 grown = chosen | 1 << block
@@ -86,7 +91,14 @@ class Packing:
 
     def _yields_to(self, block: int) -> int:
         """The blocks on whose nodes ``block`` can always be as well, whatever else is there."""
+        if block not in self._hosts:
+            self._hosts[block] = self._find_hosts(block)
+        return self._hosts[block]
+
+    def _find_hosts(self, block: int) -> int:
         problem, hosts = self._problem, 0
+        if not self._grouped >> block & 1 and (problem.on_hardware[block], problem.on_images[block]) == self._types:
+            return self._all & ~(1 << block)
         groups = [group for group in problem.apart if group >> block & 1]
         for host in range(len(problem.blocks)):
             if (
@@ -100,8 +112,10 @@ class Packing:
 
     def _never_with(self, block: int) -> int:
         """The blocks that can never share a node with ``block``."""
-        others = (b for b in range(len(self._problem.blocks)) if b != block)
-        return sum(1 << other for other in others if self._impossible(1 << other | 1 << block))
+        if block not in self._foes:
+            others = bits(self._all & ~(1 << block))
+            self._foes[block] = sum(1 << other for other in others if self._impossible(1 << other | 1 << block))
+        return self._foes[block]
 
     def _impossible(self, mask: int) -> bool:
         problem, hardware, images = self._problem, -1, -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -179,3 +180,15 @@ def test_the_refusal_is_readable_and_complete_as_json() -> None:
     ]
     assert written["relaxations"][0]["value"] == 1
     assert "Single changes that work:" in str(refusal)
+
+
+def test_a_refusal_of_thirty_services_on_a_thousand_nodes_takes_under_a_second() -> None:
+    names = [f"service{number:02}" for number in range(30)]
+    own = {name: {"quantities": {"min": 3, "max": 20 + position}} for position, name in enumerate(names)}
+    catalog = small_catalog({"services": own}, names, ["h1", "h2", "h3"], ["i1", "i2", "i3"])
+    began = time.process_time()
+    with pytest.raises(Unsatisfiable) as refusal:
+        solve(catalog, small_request(10_000))
+    assert time.process_time() - began < 1
+    assert len(refusal.value.clash) == 31
+    assert refusal.value.sizes == (sum(range(20, 50)),)
