@@ -100,13 +100,13 @@ class ServiceNodes:
     def __enter__(self) -> ServiceNodes:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         left = self.processes()
         for pid in left:
             os.kill(pid, 9)
         if os.environ.get("COOPR_TEST_KEEP") != "1":
             shutil.rmtree(self.folder, ignore_errors=True)
-        assert not left, f"processes left over: {left}"
+        assert failure or not left, f"processes left over: {left}"
 
     def address(self, number: int) -> str:
         """The node's own address."""

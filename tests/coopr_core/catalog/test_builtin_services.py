@@ -79,6 +79,16 @@ def test_no_service_or_template_hides_one_of_the_public_catalog():
         assert not {path.stem for path in (public / folder).glob("*.json")} & set(names)
 
 
+async def patiently(ask):
+    """What a JetStream client does while a new leader is elected: ask again."""
+    for _ in range(20):
+        try:
+            return await ask()
+        except (nats.errors.TimeoutError, nats.errors.NoRespondersError, nats.js.errors.APIError):
+            await asyncio.sleep(0.2)
+    return await ask()
+
+
 # --- nats ----------------------------------------------------------------------------------------------------------
 
 
@@ -89,13 +99,15 @@ def test_a_message_published_on_one_node_is_read_on_another_and_a_killed_server_
 
         async def publish(url: str, text: str) -> None:
             client = await nats.connect(url, connect_timeout=5)
-            await client.jetstream(timeout=20).publish("orders.new", text.encode())
+            stream = client.jetstream(timeout=2)
+            await patiently(lambda: stream.publish("orders.new", text.encode(), headers={"Nats-Msg-Id": text}))
             await client.close()
 
         async def read(url: str) -> list[str]:
             client = await nats.connect(url, connect_timeout=5)
-            subscription = await client.jetstream(timeout=20).pull_subscribe("orders.*")
-            messages = [message.data.decode() for message in await subscription.fetch(10, timeout=1)]
+            stream = client.jetstream(timeout=2)
+            subscription = await patiently(lambda: stream.pull_subscribe("orders.*"))
+            messages = [message.data.decode() for message in await subscription.fetch(10, timeout=2)]
             await client.close()
             return messages
 
@@ -131,12 +143,40 @@ def test_a_message_published_on_one_node_is_read_on_another_and_a_killed_server_
 def test_a_server_without_most_of_the_others_gives_up_saying_so():
     with ServiceNodes("nats", [NATS] * 3, {"nats": {"start_timeout": 3}}) as nodes:
         for action, service in (("INSTALL", "node-tools"), ("INSTALL", "nats-server"), ("CONFIGURE", "nats-server")):
-            assert nodes.run(action, service, 1000).status == 0
-        started = nodes.run("START", "nats-server", 1000)
+            assert nodes.run(action, service, 1002).status == 0
+        started = nodes.run("START", "nats-server", 1002)
         assert started.status == 1
-        assert "gave up after 3 s: the JetStream cluster has no leader: connected to 0 of 2" in started.output
+        assert "gave up after 3 s: 1 of the 3 JetStream servers are connected and no leader" in started.output
         assert "--- the last lines of" in started.output
-        assert nodes.run("STOP", "nats-server", 1000).status == 0
+        assert nodes.run("STOP", "nats-server", 1002).status == 0
+
+
+def test_servers_started_one_after_the_other_come_to_a_quorum_too():
+    with ServiceNodes("nats", [NATS] * 4, {"nats": {"start_timeout": 40, "jetstream_servers": 3}}) as nodes:
+        for action, service in (("INSTALL", "node-tools"), ("INSTALL", "nats-server"), ("CONFIGURE", "nats-server")):
+            for number in (1000, 1001, 1002, 1003):
+                assert nodes.run(action, service, number).status == 0
+        for number in (1000, 1001, 1002, 1003):
+            started = nodes.run("START", "nats-server", number)
+            assert (number, started.status) == (number, 0), started.output
+            assert ("have to wait for the rest" in started.output) == (number == 1000)
+        nodes.run_operation("STOP_SERVICES")
+
+
+def test_a_server_that_keeps_no_streams_serves_them_all_the_same():
+    with ServiceNodes("nats", [NATS] * 4, {"nats": {"jetstream_servers": 3}}) as nodes:
+        nodes.run_operation("CLUSTER_CREATE")
+
+        async def use(url: str) -> int:
+            client = await nats.connect(url, connect_timeout=5)
+            stream = client.jetstream(timeout=20)
+            await stream.add_stream(StreamConfig(name="orders", subjects=["orders.*"], num_replicas=3))
+            sequence = (await stream.publish("orders.new", b"first")).seq
+            await client.close()
+            return sequence
+
+        assert asyncio.run(use(f"nats://{nodes.address(1003)}:4222")) == 1
+        nodes.run_operation("STOP_SERVICES")
 
 
 def test_nodes_that_share_one_address_get_successive_ports():

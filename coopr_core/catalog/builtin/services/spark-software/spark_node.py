@@ -108,5 +108,9 @@ def write_commands() -> Path:
     )
     example = quote(f"{SPARK_HOME}/examples/src/main/python/pi.py")
     submit = quote(str(folder / "spark-submit"))
-    write(folder / "spark-pi", f'#!/bin/sh\n# spark-pi [PARTITIONS]\nexec {submit} {example} "${{1:-4}}"\n', 0o755)
+    write(
+        folder / "spark-pi",
+        f'#!/bin/sh\n# spark-pi [PARTITIONS]\nexec {submit} --conf spark.log.level=WARN {example} "${{1:-4}}"\n',
+        0o755,
+    )
     return folder
