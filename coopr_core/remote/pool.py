@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 from coopr_core.errors import Interrupted
 from coopr_core.remote.connection import Limits
 from coopr_core.remote.keys import load_key
+from coopr_core.remote.link import Link
 from coopr_core.remote.redaction import Redactor
-from coopr_core.remote.session import Link, Session
+from coopr_core.remote.session import Session
 
 if TYPE_CHECKING:
     import paramiko

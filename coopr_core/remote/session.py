@@ -11,9 +11,7 @@ import io
 import re
 import shlex
 import tarfile
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -21,31 +19,24 @@ from typing import TYPE_CHECKING
 
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.remote.command import (
-    ByteSink,
     CommandResult,
     CommandStopped,
     CommandTimedOut,
     ConnectionLost,
-    Execution,
     LineSink,
-    NoChannel,
     RemoteFailure,
 )
-from coopr_core.remote.connection import Limits, name_of, open_connection
+from coopr_core.remote.link import Link
 from coopr_core.remote.output import LineSplitter, Tail
 from coopr_core.remote.redaction import Redactor
 
 if TYPE_CHECKING:
-    import paramiko
-
     from coopr_core.providers.contract import Machine
 
 TAIL_LINES = 1000
 TAIL_CHARACTERS = 65536
 LAST_LINES = 40
 LARGEST_FILE = 256 * 1024 * 1024
-_CHANNELS = 8
-"""Commands at once on one connection; OpenSSH allows 10."""
 _FILE_SECONDS = 120
 _SLOWEST_BYTES_PER_SECOND = 50_000
 
@@ -55,70 +46,6 @@ def _warden() -> str:
     """The wrapper around each command; without its comments, since the text travels with every command."""
     text = files("coopr_core.remote").joinpath("warden.sh").read_text()
     return re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
-
-
-@dataclass
-class Link:
-    """The connection to one machine, shared by all sessions that speak to it."""
-
-    machine: Machine
-    load_key: Callable[[], paramiko.PKey]
-    limits: Limits = field(default_factory=Limits)
-    redactor: Redactor = field(default_factory=Redactor)
-    all_stopping: threading.Event = field(default_factory=threading.Event)
-    """Set when the work on all nodes is to stop."""
-
-    def __post_init__(self) -> None:
-        self.stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._slots = threading.BoundedSemaphore(_CHANNELS)
-        self._transport: paramiko.Transport | None = None
-
-    @property
-    def name(self) -> str:
-        """The node as messages name it."""
-        return name_of(self.machine)
-
-    def stopped(self) -> bool:
-        """Whether commands must end and none may begin."""
-        return self.stopping.is_set() or self.all_stopping.is_set()
-
-    def execute(
-        self,
-        command: str,
-        receive: ByteSink,
-        *,
-        content: Iterable[bytes] = (),
-        end: bool = False,
-        timeout: float | None = None,
-    ) -> int:
-        """Run a command on the connection and give its exit status, see ``Execution.run``."""
-        with self._slots:
-            work = self._work()
-            try:
-                return work.run(command, receive, content=content, end=end, timeout=timeout)
-            except NoChannel:
-                if not work.lost() or self.stopped():
-                    raise
-                return self._work().run(command, receive, content=content, end=end, timeout=timeout)
-
-    def _work(self) -> Execution:
-        return Execution(self._open(), self.limits, self.name, self.stopped)
-
-    def _open(self) -> paramiko.Transport:
-        with self._lock:
-            if self.stopped():
-                raise CommandStopped(f"stopped the work on {self.name}")
-            if self._transport is None or not self._transport.is_active():
-                self._transport = open_connection(self.machine, self.load_key(), self.limits)
-            return self._transport
-
-    def close(self) -> None:
-        """Close the connection; the next command opens a new one."""
-        with self._lock:
-            if self._transport is not None:
-                self._transport.close()
-                self._transport = None
 
 
 class Session:
