@@ -23,8 +23,7 @@ from coopr_core.solver.zones import spread_nodes, zones_of
 DEFAULT_SSH_USER = "root"
 """Who may log in when the image type does not say."""
 
-PREVIEW = 1
-"""The cluster number in host names until the cluster has its own."""
+_PREVIEW = cluster_id(1)
 
 
 def nodes_of(
@@ -36,21 +35,35 @@ def nodes_of(
 ) -> list[Node]:
     """New nodes, batch by batch, numbered after those ``present`` and spread over the zones."""
     number = max((node.number for node in present), default=FIRST_NODE_NUMBER - 1)
+    suffix = request.dns_suffix or choice.template.defaults.dnsSuffix
     nodes: list[Node] = []
     for batch in batches:
-        pattern = Node(
-            number=0,
-            hardware_type=problem.hardware[batch.hardware],
-            image_type=problem.images[batch.image],
-            services=problem.services(batch.blocks),
+        like = offered(
+            choice,
+            Node(
+                number=0,
+                hardware_type=problem.hardware[batch.hardware],
+                image_type=problem.images[batch.image],
+                services=problem.services(batch.blocks),
+            ),
         )
-        nodes += [replace(pattern, number=number + len(nodes) + step + 1) for step in range(batch.count)]
-    suffix = request.dns_suffix or choice.template.defaults.dnsSuffix
-    named = [
-        replace(offered(choice, node), host_name=host_name(request.name, cluster_id(PREVIEW), node.number, suffix))
-        for node in nodes
-    ]
-    return _zoned(choice, named, present)
+        for _ in range(batch.count):
+            number += 1
+            name = host_name(request.name, _PREVIEW, number, suffix)
+            nodes.append(
+                Node(
+                    number,
+                    name,
+                    like.hardware_type,
+                    like.image_type,
+                    like.flavor,
+                    like.image,
+                    like.services,
+                    like.ssh_user,
+                    price=like.price,
+                )
+            )
+    return _zoned(choice, nodes, present)
 
 
 def offered(choice: Choice, node: Node) -> Node:
