@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import sys
 import time
 
@@ -120,7 +121,25 @@ def _missing(me: Member) -> str:
                 " half must be up: look at their logs, and at the ports between the nodes"
             )
     status, body = get(f"{here}/healthz")  # the server logs a warning each time it is not well: asked last
-    return "" if status == 200 else f"{here}/healthz says: {body.strip()}"
+    if status != 200:
+        return f"{here}/healthz says: {body.strip()}"
+    return "" if _jetstream_answers(me) else "JetStream's leader does not answer through this server"
+
+
+def _jetstream_answers(me: Member) -> bool:
+    """Whether a client of this server reaches the JetStream leader: asks for the account's state, as clients do."""
+    try:
+        with socket.create_connection((bind_address(), me.port(number("nats.client_port"))), timeout=2) as client:
+            client.sendall(b"CONNECT {}\r\nSUB answer 1\r\nPUB $JS.API.INFO answer 0\r\n\r\n")
+            said = b""
+            while b"MSG answer 1 " not in said:
+                heard = client.recv(65536)
+                if not heard or b"-ERR" in heard:
+                    return False
+                said += heard
+            return True
+    except OSError:
+        return False
 
 
 def _monitor(me: Member) -> str:
