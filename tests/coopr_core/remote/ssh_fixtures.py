@@ -51,9 +51,16 @@ def sessions(key_path: Path) -> Iterator[Sessions]:
         yield pool
 
 
+@pytest.fixture(scope="session")
+def kept_sessions(key_path: Path) -> Iterator[Sessions]:
+    """Connections that stay open from test to test, for those to which it does not matter."""
+    with Sessions(key_path, limits=QUICK) as pool:
+        yield pool
+
+
 @pytest.fixture
-def session(sessions: Sessions, server: Any) -> Session:
-    return sessions.session(machine_at(server.port, server.host_keys, user=getpass.getuser()))
+def session(kept_sessions: Sessions, server: Any) -> Session:
+    return kept_sessions.session(machine_at(server.port, server.host_keys, user=getpass.getuser()))
 
 
 @pytest.fixture
