@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     This is the process's outermost edge: a failure that is not a ``CooprError`` is a bug and shows its traceback.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         result = cli.main(args=words, prog_name="coopr", standalone_mode=False)
         code = result if isinstance(result, int) else 0

@@ -12,11 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from coopr_core.automators import automator_types, load_automator
 from coopr_core.cluster.leases import Lease, expiry, grant
-from coopr_core.cluster.names import dns_suffix_problem
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput, NotFound, Problem
 from coopr_core.providers import provider_types
@@ -103,7 +100,7 @@ def prepare_create(
     from coopr_core.planner import plan
     from coopr_core.solver import solve
 
-    request = parse_request(values)
+    request = ClusterRequest.parse(**{name: value for name, value in values.items() if value is not None})
     if store is not None:
         _refuse_taken_name(store, request.name, tenant)
     known = Catalog.load([Path(path) for path in catalog])
@@ -128,24 +125,6 @@ def prepare_create(
         lease=lease,
         problems=(*known.problems, *warnings),
     )
-
-
-def parse_request(values: Mapping[str, Any]) -> ClusterRequest:
-    """The request made of these values (None: not given). Raises ``InvalidInput`` with every field that is wrong."""
-    given = {name: value for name, value in values.items() if value is not None}
-    try:
-        request = ClusterRequest.model_validate(given)
-    except ValidationError as error:
-        problems = [
-            Problem(detail["msg"].removeprefix("Value error, "), path=".".join(str(part) for part in detail["loc"]))
-            for detail in error.errors(include_url=False, include_input=False)
-        ]
-        raise InvalidInput(
-            f"cluster {given.get('name', '')!r} cannot be requested like this", problems=problems
-        ) from None
-    if request.dns_suffix and (problem := dns_suffix_problem(request.dns_suffix)):
-        raise InvalidInput(problem)
-    return request
 
 
 def macro_problems(layout: ClusterLayout) -> list[Problem]:
