@@ -19,7 +19,6 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from coopr_core.errors import CooprError
 from coopr_core.providers.local.accounts import NodeUser
@@ -207,26 +206,38 @@ class NodeFolders:
 
 def remove_tree(path: Path) -> None:
     """Remove a folder with all in it, also where commands took away our right to look inside; gone is fine."""
-
-    def allow_and_retry(function: Callable[..., Any], name: str, _error: object) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            if not os.path.islink(name):
-                os.chmod(name, 0o700)
-            os.chmod(os.path.dirname(name), 0o700)
-            if function in (os.open, os.scandir, os.listdir):
-                shutil.rmtree(name, ignore_errors=True)
-            else:
-                function(name)
-
     if path.is_symlink():
         path.unlink(missing_ok=True)
         return
-    for _ in range(3):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path, onerror=allow_and_retry)
+    reason = "it appears again and again"
+    for attempt in range(4):
         if not path.exists():
             return
-    raise CooprError(f"the folder {path} cannot be removed", hint="See what holds it (a mount?) and delete again.")
+        try:
+            if attempt and os.geteuid() != 0:
+                _permit(path)
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            # Somebody else removes it too.
+            continue
+        except OSError as error:
+            reason = f"{error.strerror} ({error.filename})"
+    if path.exists():
+        raise CooprError(
+            f"the folder {path} cannot be removed: {reason}",
+            hint="See what holds it (a mount? another user's files?) and delete again.",
+        )
+
+
+def _permit(path: Path) -> None:
+    """Give ourselves back the right to enter and change every folder of a tree; follows no links."""
+    folders = [str(path)]
+    while folders:
+        folder = folders.pop()
+        with contextlib.suppress(OSError):
+            os.chmod(folder, 0o700)
+            with os.scandir(folder) as entries:
+                folders.extend(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 def _write_private(path: Path, content: bytes) -> None:

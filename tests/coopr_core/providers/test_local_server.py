@@ -166,7 +166,7 @@ def test_a_create_with_the_same_token_finds_the_first_ones_machine(lab: Lab) -> 
 
 
 def test_a_key_that_cannot_be_read_is_told_and_the_node_can_be_deleted(lab: Lab) -> None:
-    with pytest.raises(CooprError, match="a key of local node .* cannot be read"):
+    with pytest.raises(CooprError, match=r"a key of local node .* cannot be read"):
         lab.provider().create(lab.request(authorized_key="not a key"))
     (machine,) = lab.provider().find("00000001")
     lab.provider().delete(machine)
