@@ -107,7 +107,10 @@ class Attempts:
                 self.store.finish_attempt(attempt, AttemptState.INTERRUPTED, message=f"interrupted: {reason}")
                 raise Interrupted(f"{title} was interrupted: {reason}")
             again = may_retry and not self.failures and not isinstance(error, FINAL)
-            log.write(f"failed: {reason}", logging.WARNING if again else logging.ERROR)
+            if again:
+                log.write(f"attempt {attempt.number} failed: {reason}; it will be tried again", logging.WARNING)
+            else:
+                log.write(f"failed: {reason}", logging.ERROR)
             state = AttemptState.UNKNOWN if isinstance(error, OutcomeUnknown) else AttemptState.FAILED
             self.store.finish_attempt(attempt, state, exit_status=status, message=reason, retry=again)
             if not again:

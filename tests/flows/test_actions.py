@@ -1,0 +1,199 @@
+"""The work of tasks against a provider that fails on purpose, and a real store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coopr_core.automators.contract import NodeInputs, Result
+from coopr_core.catalog.entities import ClusterTemplate, Service
+from coopr_core.cluster.layout import ClusterLayout, Node
+from coopr_core.cluster.records import TaskRecord
+from coopr_core.cluster.request import ClusterRequest
+from coopr_core.cluster.states import NodeState
+from coopr_core.errors import OutcomeUnknown, Unreachable
+from coopr_core.planner import plan
+from coopr_core.providers.contract import Machine, MachineRequest
+from coopr_core.remote.pool import Sessions
+from coopr_core.store import Store
+from flows.engine.actions import Actions
+from flows.engine.task_log import TaskLog
+
+SERVICES = {
+    "db": Service.model_validate(
+        {
+            "name": "db",
+            "provisioner": {"actions": {"start": {"type": "fake", "fields": {"command": "date +%Y%m%d"}}}},
+        }
+    )
+}
+CONFIG = {"hosts": "%host.service.db%", "me": "%ip.self%", "password": "%secret.db%"}
+
+
+class Cloud:
+    """Machines in memory: the first ``broken`` ones never come up."""
+
+    def __init__(self, broken: int = 0) -> None:
+        self.broken = broken
+        self.machines: dict[str, Machine] = {}
+        self.calls: list[str] = []
+
+    def create(self, request: MachineRequest) -> Machine:
+        self.calls.append("create")
+        machine = Machine(request.token, f"m-{len(self.calls)}", request.cluster_id, request.node)
+        return self.machines.setdefault(request.token, machine)
+
+    def confirm(self, machine: Machine) -> Machine:
+        self.calls.append("confirm")
+        if self.broken:
+            self.broken -= 1
+            raise Unreachable("it does not answer")
+        address = f"127.0.0.{machine.node - 998}"
+        machine = replace(machine, addresses={"access_v4": address, "bind_v4": address})
+        self.machines[machine.token] = machine
+        return machine
+
+    def delete(self, machine: Machine) -> None:
+        self.calls.append("delete")
+        self.machines.pop(machine.token, None)
+
+    def find(self, cluster_id: str) -> list[Machine]:
+        self.calls.append("find")
+        return list(self.machines.values())
+
+
+class Recorder:
+    """An automator that remembers what it was given, and loses the connection as often as it is told."""
+
+    def __init__(self) -> None:
+        self.given: list[NodeInputs] = []
+        self.lost = 0
+
+    def bootstrap(self, node: NodeInputs, session: Any) -> Result:
+        self.given.append(node)
+        return Result()
+
+    def run(self, action: str, service: Service, node: NodeInputs, session: Any) -> Result:
+        self.given.append(node)
+        if self.lost:
+            self.lost -= 1
+            raise OutcomeUnknown("the connection was lost")
+        return Result(properties={"port": 5432})
+
+
+class Job:
+    """A cluster of two nodes in a real store, and the actions of its first job."""
+
+    def __init__(self, store: Store, folder: Path, cloud: Cloud) -> None:
+        self.store, self.cloud, self.recorder = store, cloud, Recorder()
+        nodes = tuple(Node(number, services=("db",), flavor="small") for number in (1000, 1001))
+        layout = ClusterLayout(nodes, SERVICES, template="t", provider="cloud", config=CONFIG)
+        request = ClusterRequest(name="c", template="t")
+        self.cluster = store.create_cluster(request, ClusterTemplate(name="t"), layout, owner="bob")
+        job = store.start_job(self.cluster.id, "CLUSTER_CREATE", plan("CLUSTER_CREATE", layout))
+        self.tasks = {(task.action, task.node): task for task in store.tasks(job.id)}
+        self.log = TaskLog(folder / "t.log", "t", "t", str, lambda level, text: None)
+        self.actions = Actions(
+            store=store,
+            cluster=self.cluster,
+            layout=store.layout(self.cluster.id),
+            provider=cloud,
+            automators={"fake": self.recorder},
+            sessions=Sessions(folder / "no-key"),
+            authorized_key="ssh-ed25519 AAAA",
+            secret=lambda name: f"secret of {name}",
+        )
+
+    def do(self, action: str, node: int = 1000, attempt: int = 1) -> Result:
+        task = self.tasks.get((action, node)) or self.task(action, node)
+        return self.actions.perform(task, attempt, self.log)
+
+    def task(self, action: str, node: int) -> TaskRecord:
+        return replace(next(iter(self.tasks.values())), action=action, node=node, service="")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(f"sqlite:///{tmp_path / 'coopr.db'}") as opened:
+        yield opened
+
+
+def test_a_machine_that_does_not_come_up_is_replaced_and_none_is_left(store: Store, tmp_path: Path) -> None:
+    cloud = Cloud(broken=1)
+    job = Job(store, tmp_path, cloud)
+    job.do("CREATE")
+    first = store.node(job.cluster.id, 1000).token
+    with pytest.raises(Unreachable):
+        job.do("CONFIRM")
+    job.do("CONFIRM", attempt=2)
+    node = store.node(job.cluster.id, 1000)
+    assert cloud.calls == ["create", "confirm", "delete", "create", "confirm"]
+    assert (node.state, [node.token]) == (NodeState.CONFIRMED, list(cloud.machines))
+    assert node.token != first
+
+
+def test_asking_twice_for_a_machine_gives_the_same_one(store: Store, tmp_path: Path) -> None:
+    cloud = Cloud()
+    job = Job(store, tmp_path, cloud)
+    job.do("CREATE")
+    job.do("CREATE", attempt=2)
+    assert len(cloud.machines) == 1
+
+
+def test_deleting_also_deletes_machines_the_store_lost_sight_of(store: Store, tmp_path: Path) -> None:
+    cloud = Cloud()
+    job = Job(store, tmp_path, cloud)
+    for node in (1000, 1001):
+        job.do("CREATE", node)
+    stray = Machine("stray", "m-stray", job.cluster.id, 1001)
+    other = Machine("other", "m-other", job.cluster.id, 1999)
+    cloud.machines |= {"stray": stray, "other": other}
+    for node in (1000, 1001):
+        job.do("DELETE", node)
+    assert cloud.calls.count("find") == 1
+    assert list(cloud.machines) == ["other"]
+    assert job.actions.delete_strays() == [other]
+    assert not cloud.machines
+    assert {node.state for node in store.nodes(job.cluster.id)} == {NodeState.DELETED}
+
+
+def test_a_node_whose_connection_was_lost_is_confirmed_again_before_the_next_attempt(
+    store: Store, tmp_path: Path
+) -> None:
+    cloud = Cloud()
+    job = Job(store, tmp_path, cloud)
+    for node in (1000, 1001):
+        job.do("CREATE", node)
+        job.do("CONFIRM", node)
+    job.recorder.lost = 1
+    with pytest.raises(OutcomeUnknown):
+        job.do("START")
+    cloud.calls.clear()
+    job.do("START", attempt=2)
+    job.do("START", attempt=3)
+    assert cloud.calls == ["confirm"]
+
+
+def test_a_tasks_json_has_the_documented_keys_with_macros_expanded_for_its_node(store: Store, tmp_path: Path) -> None:
+    job = Job(store, tmp_path, Cloud())
+    for node in (1000, 1001):
+        job.do("CREATE", node)
+        job.do("CONFIRM", node)
+    job.do("START", 1000)
+    job.do("START", 1001)
+    given = job.recorder.given[-1].task_json
+    names = [node.host_name for node in store.nodes(job.cluster.id)]
+    task = job.tasks["START", 1001]
+    expected = (task.id, task.job_id, job.cluster.id, "START", "1001")
+    assert tuple(given[key] for key in ("taskId", "jobId", "clusterId", "taskName", "nodeId")) == expected
+    config = given["config"]
+    assert config["cluster"] == {"hosts": ",".join(names), "me": "127.0.0.3", "password": "secret of db"}
+    assert config["service"] == {"name": "db", "action": {"type": "fake", "fields": {"command": "date +%Y%m%d"}}}
+    assert (config["hostname"], config["nodenum"], config["services"]) == (names[1], 1001, ["db"])
+    assert config["nodes"]["1000"]["ipaddresses"]["access_v4"] == "127.0.0.2"
+    assert config["nodes"]["1000"]["port"] == 5432, "what a task reports is seen by later tasks"
+    assert "secret of db" not in store.node(job.cluster.id, 1001).__repr__()
