@@ -20,7 +20,7 @@ from coopr_core.providers import provider_types
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
-    from coopr_core.catalog.entities import ClusterTemplate, Provider
+    from coopr_core.catalog.entities import ClusterTemplate, Entity, Provider
     from coopr_core.cluster.layout import ClusterLayout
     from coopr_core.planner import Plan
     from coopr_core.store import Store
@@ -123,39 +123,50 @@ def prepare_create(
         layout=layout,
         plan=plan("CLUSTER_CREATE", layout),
         lease=lease,
-        problems=(*known.problems, *warnings),
+        problems=(*_about(known, template, layout), *warnings),
     )
 
 
 def macro_problems(layout: ClusterLayout) -> list[Problem]:
-    """The macros of config and links that cannot be resolved on this layout, whatever addresses its nodes will get."""
+    """The config's macros that cannot be resolved on this layout, whatever addresses its nodes will get.
+
+    Links with such macros are no problem: they are left out when the cluster's pages are shown.
+    """
     from coopr_core.macros import check_macros
 
     services = sorted({service for node in layout.nodes for service in node.services})
-    problems = list(check_macros(dict(layout.config), services, "config"))
-    for position, link in enumerate(layout.links):
-        problems += check_macros(link.url, services, f"links[{position}].url", has_self=False)
-    return problems
+    return list(check_macros(dict(layout.config), services, "config"))
 
 
 def _plugin_problems(catalog: Catalog, layout: ClusterLayout, provider: Provider) -> list[Problem]:
-    """What the plug-ins say against the catalog's settings and actions; they may be missing altogether."""
+    """What the plug-ins say against the catalog's settings and actions; one that is missing is one problem."""
     problems = []
     if provider.providertype not in (installed := provider_types()):
         message = f"needs the provider plug-in {provider.providertype!r}; installed are: {', '.join(installed)}"
         problems.append(Problem(message, file=str(catalog.source(provider) or ""), path=f"provider {provider.name}"))
     installed = automator_types()
+    needed: dict[str, set[str]] = {}
     for service in layout.services.values():
         file = str(catalog.source(service) or "")
         for name, action in service.actions.items():
             if action.type not in installed:
-                message = f"needs the automator {action.type!r}; installed are: {', '.join(installed)}"
-                path = f"service {service.name}: provisioner.actions.{name}.type"
-                problems.append(Problem(message, file=file, path=path))
+                needed.setdefault(action.type, set()).add(service.name)
             elif check := getattr(load_automator(action.type), "check", None):
                 found = [problem for problem in check(name, service) if problem.severity == "error"]
                 problems += [replace(problem, file=problem.file or file) for problem in found]
+    for kind in sorted(needed):
+        message = f"need the automator {kind!r}; installed are: {', '.join(installed)}"
+        problems.append(Problem(message, path=f"services {', '.join(sorted(needed[kind]))}"))
     return problems
+
+
+def _about(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout) -> list[Problem]:
+    """The catalog's warnings about what this layout is made of; `coopr catalog validate` shows all of them."""
+    used: list[Entity] = [template, catalog.provider(layout.provider), *layout.services.values()]
+    used += [catalog.hardware_types[name] for name in {node.hardware_type for node in layout.nodes}]
+    used += [catalog.image_types[name] for name in {node.image_type for node in layout.nodes}]
+    files = {str(catalog.source(entity)) for entity in used}
+    return [problem for problem in catalog.problems if problem.file in files]
 
 
 def _refuse_taken_name(store: Store, name: str, tenant: str) -> None:
