@@ -19,8 +19,11 @@ from coopr_core.errors import InvalidInput
 Config = dict[str, Any]
 """A tree of JSON values; strings in it may hold macros."""
 
-ACTIONS = ("install", "configure", "initialize", "start", "stop", "remove")
-"""The actions a service may define, in the order of a service's life."""
+ACTIONS = ("install", "configure", "initialize", "start", "stop", "remove", "health")
+"""The actions a service may define, in the order of a service's life.
+
+``health`` changes nothing: it succeeds when the service works on its node, within a time of its own choosing.
+"""
 
 
 def _text(value: object) -> object:
@@ -148,12 +151,15 @@ class Service(Entity):
     """Software that runs on nodes: what it depends on and how each action is done.
 
     ``files`` are the scripts that travel to the node at BOOTSTRAP, path below the service's own folder -> text. The
-    loader fills it from the folder named like the service beside the entity's file.
+    loader fills it from the folder named like the service beside the entity's file. ``config`` are the paths of the
+    cluster's config that CONFIGURE brings to the node (``nats.client_port``; a path covers all below it): a change
+    elsewhere leaves the service alone. Empty is all of it.
     """
 
     dependencies: Dependencies = Dependencies()
     provisioner: Provisioner = Provisioner()
     links: tuple[Link, ...] = ()
+    config: Names = ()
     files: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("name")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from coopr_core.planner.operations import OPERATIONS
     from coopr_core.planner.planning import plan
     from coopr_core.planner.plans import Plan
+    from coopr_core.planner.rolling import roll
     from coopr_core.planner.saved import fingerprint
     from coopr_core.planner.tasks import NODE_ACTIONS, SERVICE_ACTIONS, Task
     from coopr_core.planner.walk import Schedule, Walker
@@ -36,6 +37,7 @@ __all__ = [
     "draw",
     "fingerprint",
     "plan",
+    "roll",
 ]
 
 _MODULES = {
@@ -53,6 +55,7 @@ _MODULES = {
     "draw": "drawing",
     "fingerprint": "saved",
     "plan": "planning",
+    "roll": "rolling",
 }
 
 

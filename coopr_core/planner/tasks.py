@@ -7,7 +7,7 @@ from dataclasses import dataclass
 NODE_ACTIONS = ("DELETE", "CREATE", "CONFIRM", "BOOTSTRAP")
 """Actions on the machine itself, in the order they follow each other when a node is replaced."""
 
-SERVICE_ACTIONS = ("STOP", "REMOVE", "INSTALL", "CONFIGURE", "INITIALIZE", "START")
+SERVICE_ACTIONS = ("STOP", "REMOVE", "INSTALL", "CONFIGURE", "INITIALIZE", "START", "HEALTH")
 """Actions on one service of a node."""
 
 

@@ -31,7 +31,7 @@ from coopr_core.catalog.catalog import Catalog
 from coopr_core.cluster.config import merge_config
 from coopr_core.cluster.layout import ClusterLayout, Node
 from coopr_core.macros import MacroContext, MacroNode, expand
-from coopr_core.planner import plan
+from coopr_core.planner import Plan, plan
 
 _SUBNETS = itertools.count(1)
 PASSED_ON = re.compile(r"PIP_.*|.*_PROXY|.*_proxy|SSL_CERT_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|LANG|LC_ALL")
@@ -122,7 +122,11 @@ class ServiceNodes:
 
     def run_operation(self, operation: str, services: Sequence[str] | None = None) -> None:
         """Run an operation's plan, stage by stage, all tasks of a stage at once; the first failure ends it."""
-        for stage in plan(operation, self.layout, services).stages:
+        self.run_plan(plan(operation, self.layout, services))
+
+    def run_plan(self, planned: Plan) -> None:
+        """Run a plan's tasks of services, stage by stage, all tasks of a stage at once; the first failure ends it."""
+        for stage in planned.stages:
             tasks = [task for task in stage if task.service]
             with ThreadPoolExecutor(max_workers=max(1, len(tasks))) as threads:
                 done = list(threads.map(lambda task: self.run(task.action, task.service, task.node), tasks))

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from collections import Counter
@@ -21,6 +22,7 @@ from service_nodes import ActionFailed, ServiceNodes, new_folder
 
 import coopr_core.catalog
 from coopr_core.catalog.catalog import Catalog
+from coopr_core.planner import roll
 
 BUILTIN = Path(coopr_core.catalog.__file__).parent / "builtin"
 NATS = ["node-tools", "nats-server"]
@@ -30,6 +32,7 @@ WEBAPP = [
     ["node-tools", "webapp-balancer"],
     ["node-tools", "webapp-database"],
 ]
+HOSTS = ["test1-1000.local", "test1-1001.local"]
 SPARK_WORKER = ["node-tools", "spark-software", "spark-standalone-worker"]
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's loopback addresses")
@@ -261,6 +264,58 @@ def test_the_page_is_served_by_all_servers_survives_the_death_of_one_and_keeps_i
         for number, services in enumerate(WEBAPP, start=1000):
             assert nodes.run("REMOVE", services[1], number).status == 0
             assert not nodes.data(number, services[1]).exists()
+
+
+class Visitors:
+    """Threads that fetch the page again and again while entered; ``failures`` are the answers that were none."""
+
+    def __init__(self, url: str, count: int = 4) -> None:
+        self.answers: list[tuple[float, str]] = []
+        self.failures: list[str] = []
+        self._url = url
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._visit) for _ in range(count)]
+
+    def _visit(self) -> None:
+        while not self._over.wait(0.01):
+            try:
+                page = fetch(self._url, timeout=30)
+            except OSError as error:
+                self.failures.append(f"{time.monotonic():.1f} {error}")
+            else:
+                self.answers.append((time.monotonic(), page.partition("Hello from ")[2].partition("<")[0]))
+
+    def __enter__(self) -> Visitors:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_a_rolling_restart_of_the_application_servers_under_load_loses_no_request():
+    with ServiceNodes("webapp", WEBAPP) as nodes:
+        nodes.run_operation("CLUSTER_CREATE")
+        before = nodes.processes(nodes.data(1000, "webapp-app")) + nodes.processes(nodes.data(1001, "webapp-app"))
+        with Visitors(f"http://{nodes.address(1002)}:8080/") as visitors:
+            wait_for(lambda: len(visitors.answers) > 50)
+            nodes.run_plan(roll("RESTART_SERVICES", nodes.layout, ["webapp-app"]))
+            done = time.monotonic()
+            wait_for(lambda: {server for when, server in visitors.answers if when > done + 2} >= set(HOSTS))
+        assert visitors.failures == []
+        assert len(visitors.answers) > 200
+        after = nodes.processes(nodes.data(1000, "webapp-app")) + nodes.processes(nodes.data(1001, "webapp-app"))
+        assert not set(before) & set(after), "both servers are new processes"
+
+        for number, name in ((1000, "webapp-app"), (1002, "webapp-balancer"), (1003, "webapp-database")):
+            assert nodes.run("HEALTH", name, number).status == 0
+        nodes.kill(1000, "webapp-app")
+        ill = nodes.run("HEALTH", "webapp-app", 1000)
+        assert (ill.status, "app does not run" in ill.output) == (1, True)
+        nodes.run_operation("STOP_SERVICES")
 
 
 def test_the_database_wants_the_password_and_the_secret_is_in_no_log_and_no_readable_file():

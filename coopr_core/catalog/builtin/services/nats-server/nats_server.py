@@ -104,6 +104,12 @@ def start() -> None:
     )
 
 
+def health() -> None:
+    """JetStream works here."""
+    me = this_member(servers())
+    daemon.check(lambda: _missing(me))
+
+
 def _missing(me: Member) -> str:
     """What keeps JetStream from working at this server; "" when nothing does."""
     here = _monitor(me)
@@ -157,4 +163,13 @@ def _text(value: object, port: int | None = None) -> str:
     return json.dumps(str(value) if port is None else f"{value}:{port}")
 
 
-run_action({"install": install, "configure": configure, "start": start, "stop": daemon.stop, "remove": remove_data})
+run_action(
+    {
+        "install": install,
+        "configure": configure,
+        "start": start,
+        "stop": daemon.stop,
+        "remove": remove_data,
+        "health": health,
+    }
+)

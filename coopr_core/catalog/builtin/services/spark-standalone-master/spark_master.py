@@ -43,9 +43,23 @@ def start() -> None:
     )
 
 
+def health() -> None:
+    """The master leads."""
+    daemon.check(_missing)
+
+
 def _missing() -> str:
     state = master_state().get("status")
     return "" if state == "ALIVE" else f"{master_url()} is not the leader yet: {state or 'its page does not answer'}"
 
 
-run_action({"install": install, "configure": configure, "start": start, "stop": daemon.stop, "remove": remove_data})
+run_action(
+    {
+        "install": install,
+        "configure": configure,
+        "start": start,
+        "stop": daemon.stop,
+        "remove": remove_data,
+        "health": health,
+    }
+)

@@ -47,6 +47,12 @@ def start() -> None:
     )
 
 
+def health() -> None:
+    """The master counts this worker."""
+    me = this_member(members("spark.worker_hosts", "spark.workers"))
+    daemon.check(lambda: _missing(me))
+
+
 def _missing(me: Member) -> str:
     """What keeps this worker from getting work; an earlier worker of this node may still be on the master's list."""
     page = f"http://{bind_address()}:{me.port(number('spark.worker_ui_port'))}/json/"
@@ -59,4 +65,13 @@ def _missing(me: Member) -> str:
     return f"{identity} is not registered with {master_url()}: {known.get(identity, 'the master does not know it')}"
 
 
-run_action({"install": install, "configure": configure, "start": start, "stop": daemon.stop, "remove": remove_data})
+run_action(
+    {
+        "install": install,
+        "configure": configure,
+        "start": start,
+        "stop": daemon.stop,
+        "remove": remove_data,
+        "health": health,
+    }
+)

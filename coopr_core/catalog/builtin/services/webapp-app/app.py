@@ -3,7 +3,10 @@
 
     GET /          the page; every visit is counted in the database
     GET /visits    the counters as JSON, not counting
-    GET /healthz   200 while the database answers, else 503
+    GET /healthz   200 while the database answers and the server is not about to end, else 503
+
+Told to end (SIGTERM) it loses no request: it first lets the balancer's health check see that it goes, then closes its
+port, and ends when the requests it has begun are answered.
 
 Settings come from the JSON file named on the command line. One thread per connection, a few database connections shared
 by all of them; one that broke is replaced at the next request.
@@ -17,6 +20,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +28,15 @@ from pathlib import Path
 from typing import Any
 
 import pg8000.dbapi
+
+LEAVE_S = 3.0
+"""How long to wait, at most, for a health check to see that the server is about to end."""
+
+SEEN_S = 0.5
+"""How long the balancer may take to act on that health check."""
+
+FINISH_S = 20.0
+"""How long the requests that were begun may take to end."""
 
 COUNT = "INSERT INTO visits AS v (server, count) VALUES (%s, 1) ON CONFLICT (server) DO UPDATE SET count = v.count + 1"
 PAGE = """\
@@ -94,12 +107,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Serve the page, the counters or the health."""
-        path = self.path.partition("?")[0]
+        with self.server.request():
+            self._serve(self.path.partition("?")[0])
+
+    def _serve(self, path: str) -> None:
         try:
             if path == "/":
                 self._answer(200, self._page(), "text/html; charset=utf-8")
             elif path == "/visits":
                 self._answer(200, json.dumps(self.server.visits.all()), "application/json")
+            elif path == "/healthz" and self.server.leaving.is_set():
+                self._answer(503, "about to end\n", "text/plain")
+                self.server.seen.set()
             elif path == "/healthz":
                 self.server.visits.all()
                 self._answer(200, "ok\n", "text/plain")
@@ -121,6 +140,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Served-By", self.server.host)
+        if self.server.leaving.is_set():
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -137,7 +158,33 @@ class Application(ThreadingHTTPServer):
     def __init__(self, settings: dict[str, Any]) -> None:
         self.host: str = settings["host"]
         self.visits = Visits(settings)
+        self.leaving = threading.Event()
+        self.seen = threading.Event()
+        self._requests = 0
+        self._fewer = threading.Condition()
         super().__init__((settings["address"], settings["port"]), Handler)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count a request as begun while entered."""
+        with self._fewer:
+            self._requests += 1
+        try:
+            yield
+        finally:
+            with self._fewer:
+                self._requests -= 1
+                self._fewer.notify_all()
+
+    def leave(self) -> None:
+        """End without losing a request; returns when the port is closed and what was begun is answered."""
+        self.leaving.set()
+        if self.seen.wait(LEAVE_S):
+            time.sleep(SEEN_S)
+        self.shutdown()
+        self.server_close()
+        with self._fewer:
+            self._fewer.wait_for(lambda: self._requests == 0, FINISH_S)
 
 
 def _close(connection: Any) -> None:
@@ -148,9 +195,10 @@ def _close(connection: Any) -> None:
 def main() -> None:
     """Serve until told to end."""
     application = Application(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=application.shutdown).start())
+    leaving = threading.Thread(target=application.leave)
+    signal.signal(signal.SIGTERM, lambda *_: leaving.ident or leaving.start())
     application.serve_forever(poll_interval=0.1)
-    application.server_close()
+    leaving.join()
 
 
 if __name__ == "__main__":

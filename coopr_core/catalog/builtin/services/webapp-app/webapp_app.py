@@ -52,20 +52,39 @@ def configure() -> None:
 
 def start() -> None:
     """Start the server and wait until it reaches its database."""
-    me = this_member(members("webapp.app.hosts", "webapp.app.servers"))
-    port = me.port(number("webapp.app.port"))
+    port = _port()
     daemon.start(
         [sys.executable, "-u", PROGRAM, SETTINGS],
-        ready=lambda: _missing(f"http://{bind_address()}:{port}/healthz"),
+        ready=lambda: _missing(port),
         timeout=number("webapp.app.start_timeout"),
         listens=[Endpoint(bind_address(), port, "webapp.app.port")],
         environment={"PYTHONPATH": str(DATA / "software"), "PYTHONDONTWRITEBYTECODE": "1"},
     )
 
 
-def _missing(url: str) -> str:
+def health() -> None:
+    """The server answers and reaches its database."""
+    port = _port()
+    daemon.check(lambda: _missing(port))
+
+
+def _port() -> int:
+    return this_member(members("webapp.app.hosts", "webapp.app.servers")).port(number("webapp.app.port"))
+
+
+def _missing(port: int) -> str:
+    url = f"http://{bind_address()}:{port}/healthz"
     status, body = get(url, timeout=6)
     return "" if status == 200 else f"{url}: {body.strip()}"
 
 
-run_action({"install": install, "configure": configure, "start": start, "stop": daemon.stop, "remove": remove_data})
+run_action(
+    {
+        "install": install,
+        "configure": configure,
+        "start": start,
+        "stop": daemon.stop,
+        "remove": remove_data,
+        "health": health,
+    }
+)

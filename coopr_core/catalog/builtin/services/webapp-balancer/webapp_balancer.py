@@ -2,7 +2,8 @@
 """webapp-balancer: Caddy, which spreads requests over the application servers that are well.
 
 Each server is asked for /healthz every second; one that fails is left out until it answers again, and a request that
-met it just then is tried on another. No administration port, no certificates, nothing written outside the folder.
+met it just then is tried on another, for up to seven seconds. No administration port, no certificates, nothing written
+outside the folder.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ http://:$port {
 	}
 	reverse_proxy $servers {
 		lb_policy round_robin
-		lb_try_duration 5s
+		lb_try_duration 7s
 		lb_try_interval 100ms
-		fail_duration 5s
+		fail_duration 2s
 		health_uri /healthz
 		health_status 200
 		health_interval 1s
@@ -91,6 +92,11 @@ def start() -> None:
     )
 
 
+def health() -> None:
+    """Pages are served through the balancer."""
+    daemon.check(_missing)
+
+
 def _missing() -> str:
     """What keeps pages from being served through the balancer; "" when nothing does."""
     status, body = get(f"{_url()}healthz", timeout=8)
@@ -103,4 +109,13 @@ def _url() -> str:
     return f"http://{bind_address()}:{number('webapp.balancer.port')}/"
 
 
-run_action({"install": install, "configure": configure, "start": start, "stop": daemon.stop, "remove": remove_data})
+run_action(
+    {
+        "install": install,
+        "configure": configure,
+        "start": start,
+        "stop": daemon.stop,
+        "remove": remove_data,
+        "health": health,
+    }
+)

@@ -136,6 +136,11 @@ def stop() -> None:
     daemon.stop(with_signal=signal.SIGINT)
 
 
+def health() -> None:
+    """The server takes connections."""
+    daemon.check(lambda: _missing(bind_address()))
+
+
 def _name() -> str:
     """The application's role and database."""
     name = config("webapp.database.name")
@@ -255,5 +260,6 @@ run_action(
         "start": start,
         "stop": stop,
         "remove": remove_data,
+        "health": health,
     }
 )

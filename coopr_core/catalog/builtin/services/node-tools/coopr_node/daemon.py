@@ -21,6 +21,9 @@ from coopr_node.network import Endpoint, check_free
 from coopr_node.task import DATA, Failed, say, write
 
 POLL_S = 0.1
+HEALTH_S = 30.0
+"""How long a process that runs may take to show that it is well."""
+
 LOG_LINES = 25
 LOG_LIMIT_BYTES = 20_000_000
 
@@ -83,6 +86,16 @@ class Daemon:
         except Failed as failure:
             raise Failed(f"{self.name}: {failure}\n{self._tail(before)}") from None
         say(f"{self.name} is ready after {time.monotonic() - began:.1f} s (pid {self.pid()})")
+
+    def check(self, ready: Callable[[], str], timeout: float = HEALTH_S) -> None:
+        """Wait until the running process is well; ``Failed`` at once when it does not run."""
+        if not self.running():
+            raise Failed(f"{self.name} does not run")
+        try:
+            wait_until(ready, timeout, self.running)
+        except Failed as failure:
+            raise Failed(f"{self.name}: {failure}") from None
+        say(f"{self.name} is well (pid {self.pid()})")
 
     def stop(self, *, with_signal: int = signal.SIGTERM, timeout: float = 30.0) -> None:
         """End the process and its group: politely, after ``timeout`` seconds by force; gone already is a success."""
