@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from coopr_core.errors import InvalidInput, Problem
 
@@ -42,11 +42,22 @@ def without_password(url: str) -> str:
     return re.sub(r"([?&](?:password|sslpassword|passfile)=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
 
 
-def _login_name() -> str:
+def login_name() -> str:
+    """Who runs this process, as the system knows them."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid-{os.getuid()}"
+
+
+def _duration(value: str) -> str:
+    from coopr_core.cluster.leases import parse_duration
+
+    try:
+        parse_duration(value)
+    except InvalidInput as error:
+        raise ValueError(error.message) from None
+    return value
 
 
 def _folder(value: object) -> object:
@@ -79,7 +90,10 @@ class Settings(BaseModel):
         default="stages", description="Start a task when the stage before is done, or when what it needs is done."
     )
     tenant: str = Field(default="default", min_length=1, description="Whose clusters are worked on.")
-    owner: str = Field(default_factory=_login_name, min_length=1, description="Who is recorded as a cluster's owner.")
+    lease_warning: Annotated[str, AfterValidator(_duration)] = Field(
+        default="1d", description="How long before the end of a cluster's lease to warn; 0s is not at all."
+    )
+    owner: str = Field(default_factory=login_name, min_length=1, description="Who is recorded as a cluster's owner.")
 
     @model_validator(mode="after")
     def _database_in_state_dir(self) -> Settings:

@@ -7,11 +7,10 @@ says today. Listing reads none of those, and imports no pydantic model.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -20,6 +19,8 @@ from coopr_core.cluster.names import name_nodes
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState, NodeState
 from coopr_core.errors import InvalidInput, NotFound, Refused
+from coopr_core.store.account.events import CLUSTER_RECORDED, note
+from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.database import Database
 from coopr_core.store.rows import Row, cluster_key, cluster_record
 from coopr_core.store.schema import clusters, nodes
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from coopr_core.catalog.entities import ClusterTemplate
     from coopr_core.cluster.layout import ClusterLayout, Node
     from coopr_core.cluster.request import ClusterRequest
+
+OWN = ""
+"""As a tenant: the one the store was opened for."""
 
 _LIVING = clusters.c.state != ClusterState.TERMINATED
 _LISTED = [c for c in clusters.c if c.name not in ("request", "template", "config", "services", "links")]
@@ -43,15 +47,16 @@ def find_cluster(connection: Connection, cluster_id: str, *columns: Any, lock: b
     query = select(*(columns or _LISTED)).where(clusters.c.id == cluster_key(cluster_id))
     row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no cluster {cluster_id}", hint="`coopr list --all` shows every cluster.")
+        raise NotFound(f"There is no cluster {cluster_id}", hint="`coopr list --all --deleted` shows every cluster.")
     return dict(row)
 
 
 class Clusters:
     """The part of the store that keeps clusters and what they were made of."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tenant: str = "default") -> None:
         self._database = database
+        self.tenant = tenant
 
     def create_cluster(
         self,
@@ -60,16 +65,18 @@ class Clusters:
         layout: ClusterLayout,
         *,
         owner: str,
-        tenant: str = "default",
+        tenant: str = OWN,
         expires_at: datetime | None = None,
         provider_settings: str = "",
     ) -> ClusterRecord:
         """Record a new cluster and its nodes, each under its final host name, INCOMPLETE until its first job starts.
 
-        ``template`` is kept as it is now; ``provider_settings`` names a block. Raises ``InvalidInput`` when a living
-        cluster of the tenant has the name.
+        ``template`` is kept as it is now; ``provider_settings`` names a block. What it takes is reserved in the same
+        transaction. Raises ``OverQuota`` when the tenant may not have it, ``InvalidInput`` when a living cluster of
+        the tenant has the name.
         """
         time = now()
+        tenant = tenant or self.tenant
         values = {
             "name": request.name,
             "tenant": tenant,
@@ -93,11 +100,13 @@ class Clusters:
         suffix = request.dns_suffix or template.defaults.dnsSuffix or None
         try:
             with self._database.write(durable=True) as connection:
+                reserve(connection, tenant, taken_by(layout.nodes, clusters=1))
                 number: int = connection.execute(insert(clusters).values(values).returning(clusters.c.id)).scalar_one()
                 cluster_id = ids.cluster_id(number)
                 named = name_nodes(layout, request.name, cluster_id, suffix)
                 if named.nodes:
                     connection.execute(insert(nodes), [_node_values(number, node) for node in named.nodes])
+                note(connection, number, CLUSTER_RECORDED, owner=owner, tenant=tenant, nodes=len(named.nodes))
                 return cluster_record(find_cluster(connection, cluster_id))
         except IntegrityError:
             raise InvalidInput(
@@ -105,12 +114,12 @@ class Clusters:
                 hint=f"Choose another, or `coopr delete {request.name}` first.",
             ) from None
 
-    def cluster(self, ref: str, *, tenant: str = "default", terminated: bool = False) -> ClusterRecord:
+    def cluster(self, ref: str, *, tenant: str = OWN, terminated: bool = False) -> ClusterRecord:
         """The cluster called ``ref``, or with that id. ``terminated``: a deleted one will do, the newest of the name.
 
         Raises ``NotFound`` with the nearest names.
         """
-        mine = clusters.c.tenant == tenant
+        mine = clusters.c.tenant == (tenant or self.tenant)
         query = select(*_LISTED).where(mine)
         if not terminated:
             query = query.where(_LIVING)
@@ -129,7 +138,7 @@ class Clusters:
     def clusters(
         self,
         *,
-        tenant: str | None = "default",
+        tenant: str | None = OWN,
         owner: str | None = None,
         terminated: bool = False,
         expired_at: datetime | None = None,
@@ -137,7 +146,7 @@ class Clusters:
         """The clusters, oldest first; ``tenant`` None: of all tenants; ``expired_at``: whose lease is over by then."""
         query = select(*_LISTED).order_by(clusters.c.id)
         if tenant is not None:
-            query = query.where(clusters.c.tenant == tenant)
+            query = query.where(clusters.c.tenant == (tenant or self.tenant))
         if owner is not None:
             query = query.where(clusters.c.owner == owner)
         if not terminated:
@@ -180,14 +189,6 @@ class Clusters:
         with self._database.read() as connection:
             return ClusterRequest.model_validate(find_cluster(connection, cluster_id, clusters.c.request)["request"])
 
-    def set_expiry(self, cluster_id: str, expires_at: datetime | None) -> ClusterRecord:
-        """Change when the cluster's lease ends; None is never."""
-        return self._change(cluster_id, {"expires_at": expires_at})
-
-    def set_protected(self, cluster_id: str, protected: bool) -> ClusterRecord:
-        """Guard the cluster against deletion, or lift that."""
-        return self._change(cluster_id, {"protected": protected})
-
     def delete_cluster_record(self, cluster_id: str) -> None:
         """Forget a deleted cluster with its nodes, jobs, tasks and attempts. Raises ``Refused`` while it lives."""
         with self._database.write(durable=True) as connection:
@@ -207,14 +208,8 @@ class Clusters:
             connection.execute(delete(clusters).where(*condition))
             return count
 
-    def _change(self, cluster_id: str, values: Mapping[str, Any]) -> ClusterRecord:
-        with self._database.write(durable=True) as connection:
-            row = find_cluster(connection, cluster_id, lock=True)
-            connection.execute(update(clusters).where(clusters.c.id == row["id"]).values(**values, updated=now()))
-            return cluster_record(find_cluster(connection, cluster_id))
 
-
-def _node(row: Mapping[Any, Any]) -> Node:
+def _node(row: Row) -> Node:
     from coopr_core.cluster.layout import Node
 
     return Node(

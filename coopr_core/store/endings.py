@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
 
+from coopr_core.cluster.leases import expired
 from coopr_core.cluster.states import (
     HOLDING,
     WITHOUT_MACHINE,
@@ -26,6 +27,8 @@ from coopr_core.cluster.states import (
 )
 from coopr_core.errors import Busy, Refused
 from coopr_core.store import claims
+from coopr_core.store.account.events import JOB_ENDED, note
+from coopr_core.store.account.machines import machines_gone
 from coopr_core.store.clusters import now
 from coopr_core.store.rows import Row, job_id
 from coopr_core.store.schema import attempts, clusters, jobs, nodes, tasks
@@ -33,13 +36,17 @@ from coopr_core.store.schema import attempts, clusters, jobs, nodes, tasks
 _ONGOING = (TaskState.RUNNING, TaskState.RETRYING)
 
 
-def check_startable(cluster: Row, operation: Operation) -> None:
+def check_startable(cluster: Row, operation: Operation, *, only_expired: bool = False) -> None:
     """Raise ``Busy`` or ``Refused`` unless the operation may start on a cluster that no job holds."""
     label = f"{cluster['name']} ({cluster['id']:08d})"
     if not check_allowed(ClusterState(cluster["state"]), operation, cluster=label):
         raise Refused(f"Cluster {label} is {cluster['state']} already", hint="There is nothing left to do.")
     if operation is Operation.CLUSTER_DELETE and cluster["protected"]:
-        raise Refused(f"Cluster {label} is protected against deletion", hint="Lift its protection first.")
+        raise Refused(
+            f"Cluster {label} is protected against deletion", hint=f"`coopr unprotect {cluster['name']}` first."
+        )
+    if only_expired and not expired(cluster["expires_at"], now()):
+        raise Refused(f"The lease of cluster {label} has not run out", hint="It was extended; `coopr show` tells.")
 
 
 def check_free(connection: Connection, cluster: Row) -> None:
@@ -89,6 +96,17 @@ def end_job(connection: Connection, job: Row, state: JobState, message: str) -> 
         connection.execute(update(nodes).where(*with_machine).values(state=NodeState.DELETED))
         emptied: dict[str, Any] = {"machine": None, "token": "", "properties": {}}
         connection.execute(update(nodes).where(nodes.c.cluster == key[0]).values(emptied))
+        machines_gone(connection, key[0])
+    note(
+        connection,
+        key[0],
+        JOB_ENDED,
+        job=key[1],
+        operation=job["operation"],
+        state=state,
+        cluster_state=after,
+        message=message,
+    )
 
 
 def reset_tasks(connection: Connection, key: tuple[int, int]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index, text
 
-from coopr_core.store.schema import clusters, jobs, tasks
+from coopr_core.store.schema import clusters, jobs, machines, tasks
 
 _LIVING = text("state <> 'TERMINATED'")
 _HOLDING = text("state IN ('RUNNING', 'PAUSED')")
@@ -27,3 +27,5 @@ one_job_per_cluster = Index(
 )
 
 progress_of_a_job = Index("ix_tasks_progress", tasks.c.cluster, tasks.c.job, tasks.c.state, tasks.c.stage)
+
+machines_of_a_node = Index("ix_machines_node", machines.c.cluster, machines.c.node)

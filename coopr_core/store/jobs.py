@@ -20,6 +20,7 @@ from coopr_core.cluster.records import JobProgress, JobRecord
 from coopr_core.cluster.states import HOLDING, ClusterState, JobState, Operation, TaskState, operation_named
 from coopr_core.errors import Busy, NotFound, Refused
 from coopr_core.store import claims
+from coopr_core.store.account.events import JOB_PAUSED, JOB_RESUMED, JOB_STARTED, note
 from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.database import Database
 from coopr_core.store.endings import abandoned_job, check_free, check_startable, end_job, reset_tasks
@@ -65,19 +66,20 @@ class Jobs:
         *,
         claimed_by: str = "",
         parameters: Mapping[str, Any] | None = None,
+        only_expired: bool = False,
     ) -> JobRecord:
         """Claim the cluster for an operation and record its job with all tasks, WAITING; the cluster is PENDING then.
 
-        ``claimed_by`` is this process (``claims.claimant()``) unless given. ``parameters`` must hold no secret. Raises
-        ``Busy`` while another job holds the cluster, ``Refused`` when its state or protection forbids the operation
-        or there is nothing left to delete.
+        ``claimed_by`` is this process (``claims.claimant()``) unless given. ``parameters`` must hold no secret.
+        ``only_expired``: only if the cluster's lease has run out. Raises ``Busy`` while another job holds the cluster,
+        ``Refused`` when its state or protection forbids the operation or there is nothing left to delete.
         """
         operation = operation_named(operation)
         self.end_abandoned_job(cluster_id)
         with self._claiming(cluster_id) as connection:
             cluster = find_cluster(connection, cluster_id, lock=True)
             check_free(connection, cluster)
-            check_startable(cluster, operation)
+            check_startable(cluster, operation, only_expired=only_expired)
             number, time = cluster["last_job"] + 1, now()
             row = {
                 "cluster": cluster["id"],
@@ -100,6 +102,7 @@ class Jobs:
                 connection.execute(insert(tasks), planned)
             values = {"state": ClusterState.PENDING, "updated": time, "last_job": number}
             connection.execute(update(clusters).where(clusters.c.id == cluster["id"]).values(values))
+            note(connection, cluster["id"], JOB_STARTED, job=number, operation=operation, tasks=len(planned))
             return job_record(row)
 
     def resume_job(self, job_id: str, *, claimed_by: str = "") -> JobRecord:
@@ -138,6 +141,7 @@ class Jobs:
             connection.execute(
                 update(clusters).where(clusters.c.id == key[0]).values(state=ClusterState.PENDING, updated=time)
             )
+            note(connection, key[0], JOB_RESUMED, job=key[1], operation=before["operation"])
             return job_record(find_job(connection, key))
 
     def end_abandoned_job(self, cluster_id: str) -> JobRecord | None:
@@ -170,7 +174,9 @@ class Jobs:
             query = update(jobs).where(*_is(key), jobs.c.state == JobState.RUNNING).values(state=JobState.PAUSED)
             changed = connection.execute(query).rowcount
             job = job_record(find_job(connection, key))
-            if not changed and job.state is not JobState.PAUSED:
+            if changed:
+                note(connection, key[0], JOB_PAUSED, job=key[1], operation=job.operation)
+            elif job.state is not JobState.PAUSED:
                 raise Refused(f"Job {job_id} is {job.state}: only a running job can be paused")
             return job
 

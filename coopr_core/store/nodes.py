@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from coopr_core.cluster.records import NodeRecord
 from coopr_core.cluster.states import WITHOUT_MACHINE, NodeState
 from coopr_core.errors import NotFound
+from coopr_core.store.account.machines import machine_there, machines_gone
 from coopr_core.store.clusters import find_cluster
 from coopr_core.store.database import Database
 from coopr_core.store.rows import Row, cluster_key, node_record
@@ -67,6 +68,10 @@ class Nodes:
         with self._database.write(durable=True) as connection:
             row = _find(connection, cluster_id, number, lock=True)
             _update(connection, row, values)
+            if values["machine"] is not None:
+                machine_there(connection, row, str(values["machine"].get("provider_id", "")))
+            elif state in WITHOUT_MACHINE:
+                machines_gone(connection, row["cluster"], row["number"])
             return node_record({**row, **values})
 
     def record_properties(self, cluster_id: str, number: int, properties: Mapping[str, Any]) -> None:

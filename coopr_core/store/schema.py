@@ -74,6 +74,7 @@ clusters = Table(
     Column("created", UtcTime, nullable=False),
     Column("updated", UtcTime, nullable=False),
     Column("expires_at", UtcTime),
+    Column("lease_warned", UtcTime),
     Column("last_job", Integer, nullable=False),
     Column("request", JSON, nullable=False),
     Column("template", JSON, nullable=False),
@@ -156,4 +157,40 @@ attempts = Table(
     ForeignKeyConstraint(
         ["cluster", "job", "task"], [tasks.c.cluster, tasks.c.job, tasks.c.number], ondelete="CASCADE"
     ),
+)
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("cluster", Integer, ForeignKey(clusters.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("time", UtcTime, nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("job", Integer),
+    Column("by", Text, nullable=False),
+    Column("via", String(32), nullable=False),
+    Column("details", JSON, nullable=False),
+)
+machines = Table(
+    "machines",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("cluster", Integer, nullable=False),
+    Column("node", Integer, nullable=False),
+    Column("cluster_name", String(255), nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("provider_id", Text, nullable=False),
+    Column("hardware_type", Text, nullable=False),
+    Column("price", Float),
+    Column("created", UtcTime, nullable=False),
+    Column("deleted", UtcTime),
+)
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("clusters", Integer),
+    Column("nodes", Integer),
+    Column("price", Float),
 )

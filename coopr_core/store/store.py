@@ -5,6 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 
 from coopr_core.settings import load_settings
+from coopr_core.store.account.history import History
+from coopr_core.store.account.leases import Leases
+from coopr_core.store.account.quotas import Quotas
+from coopr_core.store.account.usage import Usage
 from coopr_core.store.clusters import Clusters
 from coopr_core.store.database import Database
 from coopr_core.store.jobs import Jobs
@@ -13,7 +17,7 @@ from coopr_core.store.nodes import Nodes
 from coopr_core.store.tasks import Tasks
 
 
-class Store(Clusters, Nodes, Jobs, Tasks):
+class Store(Clusters, Nodes, Jobs, Tasks, Leases, Quotas, History, Usage):
     """The record of all clusters.
 
     ``with Store.open() as store: store.clusters()``. Every method is one transaction; records are values that do not
@@ -24,17 +28,20 @@ class Store(Clusters, Nodes, Jobs, Tasks):
     def open(cls, url: str | None = None) -> Store:
         """Open the database and bring it to this program's schema; None: the one the settings name.
 
+        A method that is told no tenant works on the clusters of the settings' tenant.
+
         Raises ``InvalidInput`` for a URL that cannot be used, ``StoreUnavailable`` when the database cannot be
         reached, ``SchemaTooNew`` when a newer program has changed it.
         """
-        database = Database(url or load_settings().database_url)
+        settings = load_settings()
+        database = Database(url or settings.database_url)
         try:
             database.use_write_ahead_log()
             migrate(database)
         except BaseException:
             database.close()
             raise
-        return cls(database)
+        return cls(database, settings.tenant)
 
     def close(self) -> None:
         """Close every connection."""

@@ -71,7 +71,9 @@ class Tasks:
     def durations(self, *, newest: int = 2000) -> dict[tuple[str, str], float]:
         """Seconds a task took on average, by (service, action), over the ``newest`` tasks that succeeded."""
         columns = (tasks.c.service, tasks.c.action, tasks.c.started, tasks.c.ended)
-        query = select(*columns).where(tasks.c.state == TaskState.SUCCEEDED).order_by(tasks.c.ended.desc()).limit(newest)
+        query = (
+            select(*columns).where(tasks.c.state == TaskState.SUCCEEDED).order_by(tasks.c.ended.desc()).limit(newest)
+        )
         taken: dict[tuple[str, str], list[float]] = {}
         with self._database.read() as connection:
             for service, action, started, ended in connection.execute(query):

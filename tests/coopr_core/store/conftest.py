@@ -39,7 +39,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     address: str = request.getfixturevalue("postgresql_url")
     engine = create_engine(engine_url(address))
     with engine.begin() as connection:
-        connection.execute(text("TRUNCATE clusters RESTART IDENTITY CASCADE"))
+        connection.execute(text("TRUNCATE clusters, quotas, machines RESTART IDENTITY CASCADE"))
     engine.dispose()
     return address
 

@@ -1,4 +1,4 @@
-"""The first tables: clusters, nodes, jobs, tasks, attempts.
+"""The first tables: clusters, nodes, jobs, tasks, attempts, events, machines, quotas.
 
 Revision 0001.
 """
@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("created", TIME, nullable=False),
         sa.Column("updated", TIME, nullable=False),
         sa.Column("expires_at", TIME, nullable=True),
+        sa.Column("lease_warned", TIME, nullable=True),
         sa.Column("last_job", sa.Integer(), nullable=False),
         sa.Column("request", sa.JSON(), nullable=False),
         sa.Column("template", sa.JSON(), nullable=False),
@@ -135,4 +136,43 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("cluster", "job", "task", "number", name="pk_attempts"),
+    )
+    op.create_table(
+        "events",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("cluster", sa.Integer(), nullable=False),
+        sa.Column("time", TIME, nullable=False),
+        sa.Column("event", sa.String(length=64), nullable=False),
+        sa.Column("job", sa.Integer(), nullable=True),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("via", sa.String(length=32), nullable=False),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["cluster"], ["clusters.id"], name="fk_events_clusters", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_events"),
+    )
+    op.create_index("ix_events_cluster", "events", ["cluster"], unique=False)
+    op.create_table(
+        "machines",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("cluster", sa.Integer(), nullable=False),
+        sa.Column("node", sa.Integer(), nullable=False),
+        sa.Column("cluster_name", sa.String(length=255), nullable=False),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("provider_id", sa.Text(), nullable=False),
+        sa.Column("hardware_type", sa.Text(), nullable=False),
+        sa.Column("price", sa.Float(), nullable=True),
+        sa.Column("created", TIME, nullable=False),
+        sa.Column("deleted", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_machines"),
+    )
+    op.create_index("ix_machines_node", "machines", ["cluster", "node"], unique=False)
+    op.create_table(
+        "quotas",
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("clusters", sa.Integer(), nullable=True),
+        sa.Column("nodes", sa.Integer(), nullable=True),
+        sa.Column("price", sa.Float(), nullable=True),
+        sa.PrimaryKeyConstraint("tenant", name="pk_quotas"),
     )
