@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from coopr_core.cluster.layout import ClusterLayout
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput
 from coopr_core.solver.assembly import layout_of, nodes_of
 from coopr_core.solver.changing.change import change
+from coopr_core.solver.changing.counting import count_services
 from coopr_core.solver.choice import Entities, choose
 from coopr_core.solver.question import ask, refusal
 from coopr_core.solver.search.counting import count_nodes
@@ -20,19 +21,25 @@ def solve(
     current: ClusterLayout | None = None,
     *,
     replace: Collection[int] = (),
+    counts: Mapping[str, int] | None = None,
 ) -> ClusterLayout:
     """The layout of the cluster that ``request`` asks for.
 
     The answer is the first layout in the order of preference (or the cheapest, with ``request.optimize = "cost"``), and
     always the same. With ``current`` the cluster is changed instead, and no node that stays moves: services of the
     request that are not on it yet are added, more or fewer nodes (``request.size``) are added or leave, and the nodes
-    whose numbers are in ``replace`` are made anew from today's catalog.
+    whose numbers are in ``replace`` are made anew from today's catalog. ``counts`` asks, instead of all that, for so
+    many nodes with each service named: by new nodes, or by the newest ones leaving.
 
     Raises:
         NotFound: something named does not exist.
         InvalidInput: the request cannot be meant (sizes out of bounds, incompatible choices, missing dependencies).
         Unsatisfiable: no layout exists; carries the clashing constraints and the ways out.
     """
+    if counts is not None:
+        if current is None or replace:
+            raise InvalidInput("only a cluster that is there can be scaled by service", hint="one change at a time")
+        return count_services(catalog, request, current, counts)
     if current is not None:
         return change(catalog, request, current, replace)
     if replace:

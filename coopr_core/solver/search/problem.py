@@ -132,9 +132,9 @@ def quantities(
     ratios: list[Constraint] = []
     for constraint in constraints:
         if constraint.kind is Kind.LEAST:
-            low[constraint.services[0]] = constraint.number
+            low[constraint.services[0]] = max(low[constraint.services[0]], constraint.number)
         elif constraint.kind is Kind.MOST:
-            high[constraint.services[0]] = constraint.number
+            high[constraint.services[0]] = min(high[constraint.services[0]], constraint.number)
         elif constraint.kind is Kind.RATIO:
             ratios.append(constraint)
     for ratio in ratios:
