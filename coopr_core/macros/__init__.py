@@ -1,6 +1,7 @@
 """Macros: ``%host.service.x%`` and its kin in config and links, expanded for each node.
 
-``syntax`` parses, ``context`` holds the values, ``expander`` replaces, ``checks`` finds beforehand what cannot be.
+``syntax`` parses, ``context`` holds the values, ``expander`` replaces, ``checks`` finds beforehand what cannot be;
+``rendering`` tells which services a change of config reaches, ``differences`` shows it (imported where they are used).
 Beside the original's forms there is ``%secret.NAME%``, which has a value only on the way to a node.
 """
 

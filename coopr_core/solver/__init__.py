@@ -9,7 +9,7 @@ found. The way of a request through the modules:
   ``preference`` for the next service set and ``packing`` whether the rest still fits.
 * ``assembly``: numbered nodes with names, prices and ``zones``.
 * ``explanation`` and ``unsatisfiable``: why nothing fits, and what would.
-* ``changing``: all that for a cluster that runs already.
+* ``changing``: all that for a cluster that runs already; ``validity`` checks whether it still obeys its template.
 
 docs/how-it-solves.md explains the algorithm.
 """
@@ -22,10 +22,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from coopr_core.solver.entry import solve as solve
     from coopr_core.solver.unsatisfiable import Unsatisfiable as Unsatisfiable
+    from coopr_core.solver.validity import renewed as renewed
 
-__all__ = ["Unsatisfiable", "solve"]
+__all__ = ["Unsatisfiable", "renewed", "solve"]
 
-_HOMES = {"solve": "coopr_core.solver.entry", "Unsatisfiable": "coopr_core.solver.unsatisfiable"}
+_HOMES = {
+    "renewed": "coopr_core.solver.validity",
+    "solve": "coopr_core.solver.entry",
+    "Unsatisfiable": "coopr_core.solver.unsatisfiable",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ from coopr_core.cluster.states import HOLDING, ClusterState, JobState, Operation
 from coopr_core.errors import Busy, NotFound, Refused
 from coopr_core.store import claims
 from coopr_core.store.account.events import JOB_PAUSED, JOB_RESUMED, JOB_STARTED, note
+from coopr_core.store.changing import ClusterChange, write_change
 from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.database import Database
 from coopr_core.store.endings import abandoned_job, check_free, check_startable, end_job, reset_tasks
@@ -67,11 +68,15 @@ class Jobs:
         claimed_by: str = "",
         parameters: Mapping[str, Any] | None = None,
         only_expired: bool = False,
+        change: ClusterChange | None = None,
+        flow_run_id: str = "",
     ) -> JobRecord:
         """Claim the cluster for an operation and record its job with all tasks, WAITING; the cluster is PENDING then.
 
         ``claimed_by`` is this process (``claims.claimant()``) unless given. ``parameters`` must hold no secret.
-        ``only_expired``: only if the cluster's lease has run out. Raises ``Busy`` while another job holds the cluster,
+        ``flow_run_id`` is the Prefect flow run that is going to work on it, see ``job_of_flow_run``.
+        ``only_expired``: only if the cluster's lease has run out. ``change`` is written with the job or not at all.
+        Raises ``Busy`` while another job holds the cluster or when one was there since ``change`` was worked out,
         ``Refused`` when its state or protection forbids the operation or there is nothing left to delete.
         """
         operation = operation_named(operation)
@@ -80,30 +85,17 @@ class Jobs:
             cluster = find_cluster(connection, cluster_id, lock=True)
             check_free(connection, cluster)
             check_startable(cluster, operation, only_expired=only_expired)
-            number, time = cluster["last_job"] + 1, now()
-            row = {
-                "cluster": cluster["id"],
-                "number": number,
-                "operation": operation,
-                "state": JobState.RUNNING,
-                "created": time,
-                "started": time,
-                "ended": None,
-                "heartbeat_at": time,
-                "claimed_by": claimed_by or claims.claimant(),
-                "flow_run": "",
-                "message": "",
-                "stages": len(plan.stages),
-                "parameters": dict(parameters or {}),
-            }
-            connection.execute(insert(jobs).values(row))
-            planned = _task_rows(cluster["id"], number, plan)
-            if planned:
-                connection.execute(insert(tasks), planned)
-            values = {"state": ClusterState.PENDING, "updated": time, "last_job": number}
-            connection.execute(update(clusters).where(clusters.c.id == cluster["id"]).values(values))
-            note(connection, cluster["id"], JOB_STARTED, job=number, operation=operation, tasks=len(planned))
-            return job_record(row)
+            if change is not None:
+                write_change(connection, cluster, change)
+            return insert_job(
+                connection,
+                cluster,
+                operation,
+                plan,
+                claimed_by=claimed_by,
+                parameters=parameters or {},
+                flow_run_id=flow_run_id,
+            )
 
     def resume_job(self, job_id: str, *, claimed_by: str = "") -> JobRecord:
         """Claim the cluster for a job that did not succeed; its tasks that did not are WAITING again, same ids.
@@ -185,6 +177,13 @@ class Jobs:
         with self._database.write() as connection:
             connection.execute(update(jobs).where(*_is(job_key(job_id))).values(flow_run=flow_run_id))
 
+    def job_of_flow_run(self, flow_run_id: str) -> JobRecord | None:
+        """The newest job that this Prefect flow run has worked on, if it got so far."""
+        query = select(jobs).where(jobs.c.flow_run == flow_run_id).order_by(jobs.c.created.desc()).limit(1)
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        return job_record(dict(row)) if row is not None else None
+
     def finish_job(self, job_id: str, state: JobState, message: str = "") -> JobRecord:
         """End the job, release its cluster and give that the state the table says; the same end twice is one.
 
@@ -255,6 +254,43 @@ def find_job(connection: Connection, key: tuple[int, int], *, keep: bool = False
     if row is None:
         raise NotFound(f"There is no job {key[0]:08d}-{key[1]:03d}", hint="`coopr show` lists a cluster's jobs.")
     return dict(row)
+
+
+def insert_job(
+    connection: Connection,
+    cluster: Row,
+    operation: Operation,
+    plan: Planned,
+    *,
+    claimed_by: str,
+    parameters: Mapping[str, Any],
+    flow_run_id: str,
+) -> JobRecord:
+    """Write a job with its tasks on a cluster whose row is locked and which no job holds."""
+    number, time = cluster["last_job"] + 1, now()
+    row = {
+        "cluster": cluster["id"],
+        "number": number,
+        "operation": operation,
+        "state": JobState.RUNNING,
+        "created": time,
+        "started": time,
+        "ended": None,
+        "heartbeat_at": time,
+        "claimed_by": claimed_by or claims.claimant(),
+        "flow_run": flow_run_id,
+        "message": "",
+        "stages": len(plan.stages),
+        "parameters": dict(parameters),
+    }
+    connection.execute(insert(jobs).values(row))
+    planned = _task_rows(cluster["id"], number, plan)
+    if planned:
+        connection.execute(insert(tasks), planned)
+    values = {"state": ClusterState.PENDING, "updated": time, "last_job": number}
+    connection.execute(update(clusters).where(clusters.c.id == cluster["id"]).values(values))
+    note(connection, cluster["id"], JOB_STARTED, job=number, operation=operation, tasks=len(planned))
+    return job_record(row)
 
 
 def _is(key: tuple[int, int]) -> tuple[Any, Any]:

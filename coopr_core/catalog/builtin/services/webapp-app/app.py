@@ -196,7 +196,12 @@ def main() -> None:
     """Serve until told to end."""
     application = Application(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     leaving = threading.Thread(target=application.leave)
-    signal.signal(signal.SIGTERM, lambda *_: leaving.ident or leaving.start())
+
+    def leave(*_: object) -> None:
+        if leaving.ident is None:
+            leaving.start()
+
+    signal.signal(signal.SIGTERM, leave)
     application.serve_forever(poll_interval=0.1)
     leaving.join()
 

@@ -1,0 +1,88 @@
+"""Config as the nodes get it, and what a change of a cluster changes in it, for which service on which node.
+
+Promise: a service on a node counts as changed exactly when something CONFIGURE would bring there differs: a value among
+the config paths it reads, its actions or its files. Secrets never appear: ``%secret.x%`` becomes a mark, the same for
+the same name. Cost: linear in the config, once for all nodes unless a macro depends on the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from coopr_core.catalog.entities import Service
+from coopr_core.cluster.layout import ClusterLayout
+from coopr_core.macros.checks import uses
+from coopr_core.macros.context import MacroContext, MacroNode
+from coopr_core.macros.expander import expand
+
+_MISSING = object()
+
+
+class Rendering:
+    """The config of one cluster, expanded for each of its nodes."""
+
+    def __init__(self, layout: ClusterLayout, nodes: Sequence[MacroNode], owner: str) -> None:
+        """``nodes`` are the layout's, with their addresses. Raises ``UnresolvedMacro`` on first use, not here."""
+        self._layout = layout
+        self._context = MacroContext(owner=owner, nodes=nodes, secret=lambda name: f"(secret {name})")
+        self._alike = not any(use.name is not None and use.name.is_own for use in uses(layout.config))
+        self._expanded: dict[int, dict[str, Any]] = {}
+
+    def config(self, number: int) -> dict[str, Any]:
+        """The config as node ``number`` gets it; to be read only."""
+        key = -1 if self._alike else number
+        if key not in self._expanded:
+            self._expanded[key] = expand(dict(self._layout.config), self._context.at(number))
+        return self._expanded[key]
+
+    def seen(self, service: Service, number: int) -> dict[str, Any]:
+        """What ``service`` reads of it: values by path; all of it, by top-level key, when the service does not say."""
+        config = self.config(number)
+        return {path: _at(config, path) for path in service.config} if service.config else config
+
+
+def changed_services(
+    before: ClusterLayout,
+    after: ClusterLayout,
+    *,
+    owner: str,
+    nodes_before: Sequence[MacroNode],
+    nodes_after: Sequence[MacroNode],
+) -> dict[int, tuple[str, ...]]:
+    """The services that stay on their node and find something else there, by node; nodes without any are left out.
+
+    Raises ``UnresolvedMacro`` when either config cannot be expanded.
+    """
+    old, new = Rendering(before, nodes_before, owner), Rendering(after, nodes_after, owner)
+    had = {node.number: frozenset(node.services) for node in before.nodes}
+    redefined = {
+        name
+        for name, service in after.services.items()
+        if name in before.services and _definition(before.services[name]) != _definition(service)
+    }
+    found = {}
+    for node in after.nodes:
+        names = tuple(
+            name
+            for name in node.services
+            if name in had.get(node.number, ())
+            and (
+                name in redefined
+                or old.seen(after.services[name], node.number) != new.seen(after.services[name], node.number)
+            )
+        )
+        if names:
+            found[node.number] = names
+    return found
+
+
+def _definition(service: Service) -> tuple[object, object]:
+    return service.provisioner, service.files
+
+
+def _at(config: Mapping[str, Any], path: str) -> Any:
+    value: Any = config
+    for part in path.split("."):
+        value = value.get(part, _MISSING) if isinstance(value, Mapping) else _MISSING
+    return value
