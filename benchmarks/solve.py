@@ -127,9 +127,8 @@ def cold(reference: Path) -> None:
 
 def main() -> None:
     """Print all tables."""
-    print(
-        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; {RUNS} runs, the least counts"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    print(f"Python {platform.python_version()}, {machine}; {RUNS} runs, the least counts")
     shared = os.environ.get("COOPR_SHARED", str(Path(__file__).resolve().parents[2] / "shared"))
     reference = Path(shared, "reference", "coopr-templates")
     if reference.exists():

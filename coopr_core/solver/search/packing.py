@@ -18,7 +18,6 @@ class Packing:
     def __init__(self, problem: LayoutProblem) -> None:
         self._problem = problem
         self._bounds: dict[tuple[tuple[int, int], ...], tuple[int, int]] = {}
-        self._exact: set[tuple[tuple[int, int], ...]] = set()
         self._hosts: dict[int, int] = {}
         self._foes: dict[int, int] = {}
         self._all = (1 << len(problem.blocks)) - 1
@@ -35,18 +34,19 @@ class Packing:
         if len(core) <= 1:
             return True
         least, most = self._bounds.get(core) or self._bound(core)
-        if most > size >= least and core not in self._exact:
-            from coopr_core.solver.search.programs import least_nodes
+        if most > size >= least:
+            from coopr_core.solver.search.programs import decide
 
-            least = most = least_nodes(self._problem, core)
+            below, above = decide(self._problem, core, size)
+            least, most = max(least, below), min(most, above)
             self._bounds[core] = (least, most)
-            self._exact.add(core)
         return size >= most
 
     def _core(self, low: Counts) -> tuple[tuple[int, int], ...]:
         kept: list[tuple[int, int]] = []
         taken = 0
-        for block in sorted((b for b, count in enumerate(low) if count), key=lambda b: (-low[b], b)):
+        wanted = [block for block, count in enumerate(low) if count]
+        for block in sorted(wanted, key=lambda b: (-low[b], b)):
             if not self._yields_to(block) & taken:
                 taken |= 1 << block
                 kept.append((block, low[block]))

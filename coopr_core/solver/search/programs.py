@@ -8,10 +8,20 @@ column per type, part and maximal pattern.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from math import ceil
+from typing import TYPE_CHECKING
 
+from coopr_core.solver.constraints import UNBOUNDED
+from coopr_core.solver.search.patterns import maximal_sets
 from coopr_core.solver.search.preference import parts
 from coopr_core.solver.search.problem import LayoutProblem, bits
+
+if TYPE_CHECKING:
+    import highspy
+
+TOLERANCE = 1e-4
+"""How far a sum of costs may be off; all costs are whole."""
 
 
 class IntegerProgram:
@@ -34,6 +44,15 @@ class IntegerProgram:
 
     def solve(self) -> list[int] | None:
         """The value of each column, or None when there is no solution."""
+        solver = self._run(whole=True)
+        return None if solver is None else [round(value) for value in solver.getSolution().col_value]
+
+    def bound(self) -> int:
+        """The least sum of the costs when columns need not be whole, rounded up: no solution costs less."""
+        solver = self._run(whole=False)
+        return UNBOUNDED if solver is None else ceil(solver.getInfo().objective_function_value - TOLERANCE)
+
+    def _run(self, whole: bool) -> highspy.Highs | None:
         import highspy
         import numpy
 
@@ -49,7 +68,8 @@ class IntegerProgram:
         model.a_matrix_.start_ = numpy.cumsum([0, *(len(terms) for _, _, terms in self._rows)], dtype=numpy.int32)
         model.a_matrix_.index_ = numpy.array([c for _, _, terms in self._rows for c in terms], dtype=numpy.int32)
         model.a_matrix_.value_ = numpy.array([v for _, _, terms in self._rows for v in terms.values()], dtype=float)
-        model.integrality_ = [highspy.HighsVarType.kInteger] * len(self.costs)
+        if whole:
+            model.integrality_ = [highspy.HighsVarType.kInteger] * len(self.costs)
         solver = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy annotates its C++ part only
         solver.silent()
         solver.setOptionValue("threads", 1)
@@ -57,26 +77,32 @@ class IntegerProgram:
         solver.setOptionValue("mip_abs_gap", 0.0)
         solver.passModel(model)
         solver.run()
-        if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            return None
-        return [round(value) for value in solver.getSolution().col_value]
+        return solver if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal else None
 
 
-def least_nodes(problem: LayoutProblem, demand: Sequence[tuple[int, int]]) -> int:
-    """The least number of nodes on which the demand (block, nodes) fits; every block can be placed by itself."""
+def decide(problem: LayoutProblem, demand: Sequence[tuple[int, int]], size: int) -> tuple[int, int]:
+    """Bounds on the least number of nodes for the demand (block, nodes), of which one decides about ``size``.
+
+    The second is ``UNBOUNDED`` when the demand does not fit on ``size`` nodes. Every block can be placed by itself.
+    """
     wanted = sum(1 << block for block, _ in demand)
     program = IntegerProgram()
     places: dict[int, dict[int, float]] = {block: {} for block, _ in demand}
     masks = {allowed & wanted for _, _, allowed in problem.types()}
+    nodes = {}
     for mask in sorted(m for m in masks if not any(m != other and m & other == m for other in masks)):
-        nodes = program.column(cost=1.0)
-        add_patterns(program, nodes, mask, problem.apart, places)
+        nodes[mask] = program.column(cost=1.0)
+        add_patterns(program, nodes[mask], mask, problem.apart, places)
     for block, least in demand:
         program.row(places[block], least=least)
+    bound = program.bound()
+    if bound > size:
+        return bound, UNBOUNDED
+    program.row(dict.fromkeys(nodes.values(), 1.0), most=size)
     solution = program.solve()
     if solution is None:
-        raise AssertionError("a demand whose blocks can each be placed fits on enough nodes")
-    return sum(solution[c] for c, cost in enumerate(program.costs) if cost)
+        return size + 1, UNBOUNDED
+    return bound, sum(solution[column] for column in nodes.values())
 
 
 def add_patterns(
@@ -89,25 +115,9 @@ def add_patterns(
         places[block][nodes] = 1.0
     for part in joined:
         limit = {nodes: -1.0}
-        for pattern in maximal_sets(part, [group for group in groups if group & part]):
+        for pattern in maximal_sets(part, tuple(group for group in groups if group & part)):
             column = program.column()
             limit[column] = 1.0
             for block in bits(pattern):
                 places[block][column] = 1.0
         program.row(limit, most=0.0)
-
-
-def maximal_sets(blocks: int, groups: Sequence[int]) -> Iterator[int]:
-    """The subsets of ``blocks`` that contain no group and to which nothing can be added."""
-    stack = [(blocks, 0)]
-    while stack:
-        current, kept = stack.pop()
-        broken = next((group for group in groups if group & current == group), 0)
-        if not broken:
-            left = blocks & ~current
-            if all(any(g & (current | 1 << b) == g for g in groups if g >> b & 1) for b in bits(left)):
-                yield current
-            continue
-        for block in bits(broken & ~kept):
-            stack.append((current & ~(1 << block), kept))
-            kept |= 1 << block
