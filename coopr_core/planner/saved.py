@@ -65,15 +65,9 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     ``after`` are steps of the same node. ``stages`` list each task with its number, which its task id ends with, and
     its ``step``.
     """
-    graph = plan.graph
-    steps_of: list[list[int]] = [[] for _ in graph.groups]
-    for number, step in enumerate(graph.steps):
-        steps_of[step.group].append(number)
     numbers = iter(range(1, len(plan) + 1))
     return {
-        "format": FORMAT,
-        "version": VERSION,
-        "operation": plan.operation,
+        **graph_to_json(plan),
         "counts": {
             "tasks": len(plan),
             "nodes": len(plan.nodes),
@@ -81,12 +75,6 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
             "levels": len(plan.levels),
             "stages": len(plan.stages),
         },
-        "groups": [{"nodes": list(nodes), "steps": steps} for nodes, steps in zip(graph.groups, steps_of, strict=True)],
-        "steps": [
-            {"action": s.action, "service": s.service, "after": list(s.after), "joins": list(s.joins)}
-            for s in graph.steps
-        ],
-        "joins": [{"name": join.name, "members": list(join.members)} for join in graph.joins],
         "stages": [
             [
                 {
@@ -103,6 +91,25 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "critical_path": [
             {"node": task.node, "action": task.action, "service": task.service} for task in plan.critical_path()
         ],
+    }
+
+
+def graph_to_json(plan: Plan) -> dict[str, Any]:
+    """The least that ``plan_from_json`` reads: the folded graph alone, as small as the plan has kinds of tasks."""
+    graph = plan.graph
+    steps_of: list[list[int]] = [[] for _ in graph.groups]
+    for number, step in enumerate(graph.steps):
+        steps_of[step.group].append(number)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "operation": plan.operation,
+        "groups": [{"nodes": list(nodes), "steps": steps} for nodes, steps in zip(graph.groups, steps_of, strict=True)],
+        "steps": [
+            {"action": s.action, "service": s.service, "after": list(s.after), "joins": list(s.joins)}
+            for s in graph.steps
+        ],
+        "joins": [{"name": join.name, "members": list(join.members)} for join in graph.joins],
     }
 
 

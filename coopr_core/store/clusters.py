@@ -75,44 +75,21 @@ class Clusters:
         transaction. Raises ``OverQuota`` when the tenant may not have it, ``InvalidInput`` when a living cluster of
         the tenant has the name.
         """
-        time = now()
-        tenant = tenant or self.tenant
-        values = {
-            "name": request.name,
-            "tenant": tenant,
-            "owner": owner,
-            "state": ClusterState.INCOMPLETE,
-            "template_name": template.name,
-            "provider": layout.provider,
-            "provider_settings": provider_settings,
-            "size": len(layout.nodes),
-            "protected": False,
-            "created": time,
-            "updated": time,
-            "expires_at": expires_at,
-            "last_job": 0,
-            "request": request.model_dump(mode="json", exclude_defaults=True),
-            "template": template.model_dump(mode="json", exclude_defaults=True),
-            "config": dict(layout.config),
-            "services": {n: s.model_dump(mode="json", exclude_defaults=True) for n, s in layout.services.items()},
-            "links": [link.model_dump(mode="json") for link in layout.links],
-        }
-        suffix = request.dns_suffix or template.defaults.dnsSuffix or None
         try:
             with self._database.write(durable=True) as connection:
-                reserve(connection, tenant, taken_by(layout.nodes, clusters=1))
-                number: int = connection.execute(insert(clusters).values(values).returning(clusters.c.id)).scalar_one()
-                cluster_id = ids.cluster_id(number)
-                named = name_nodes(layout, request.name, cluster_id, suffix)
-                if named.nodes:
-                    connection.execute(insert(nodes), [_node_values(number, node) for node in named.nodes])
-                note(connection, number, CLUSTER_RECORDED, owner=owner, tenant=tenant, nodes=len(named.nodes))
-                return cluster_record(find_cluster(connection, cluster_id))
+                row = insert_cluster(
+                    connection,
+                    request,
+                    template,
+                    layout,
+                    owner=owner,
+                    tenant=tenant or self.tenant,
+                    expires_at=expires_at,
+                    provider_settings=provider_settings,
+                )
+                return cluster_record(row)
         except IntegrityError:
-            raise InvalidInput(
-                f"The cluster name {request.name!r} is taken",
-                hint=f"Choose another, or `coopr delete {request.name}` first.",
-            ) from None
+            raise name_taken(request.name) from None
 
     def cluster(self, ref: str, *, tenant: str = OWN, terminated: bool = False) -> ClusterRecord:
         """The cluster called ``ref``, or with that id. ``terminated``: a deleted one will do, the newest of the name.
@@ -207,6 +184,55 @@ class Clusters:
             count: int = connection.execute(select(func.count()).select_from(clusters).where(*condition)).scalar_one()
             connection.execute(delete(clusters).where(*condition))
             return count
+
+
+def insert_cluster(
+    connection: Connection,
+    request: ClusterRequest,
+    template: ClusterTemplate,
+    layout: ClusterLayout,
+    *,
+    owner: str,
+    tenant: str,
+    expires_at: datetime | None,
+    provider_settings: str,
+) -> Row:
+    """Write a new cluster and its nodes; its row. Raises ``IntegrityError`` when the name is taken, ``OverQuota``."""
+    time = now()
+    values = {
+        "name": request.name,
+        "tenant": tenant,
+        "owner": owner,
+        "state": ClusterState.INCOMPLETE,
+        "template_name": template.name,
+        "provider": layout.provider,
+        "provider_settings": provider_settings,
+        "size": len(layout.nodes),
+        "protected": False,
+        "created": time,
+        "updated": time,
+        "expires_at": expires_at,
+        "last_job": 0,
+        "request": request.model_dump(mode="json", exclude_defaults=True),
+        "template": template.model_dump(mode="json", exclude_defaults=True),
+        "config": dict(layout.config),
+        "services": {n: s.model_dump(mode="json", exclude_defaults=True) for n, s in layout.services.items()},
+        "links": [link.model_dump(mode="json") for link in layout.links],
+    }
+    reserve(connection, tenant, taken_by(layout.nodes, clusters=1))
+    number: int = connection.execute(insert(clusters).values(values).returning(clusters.c.id)).scalar_one()
+    cluster_id = ids.cluster_id(number)
+    suffix = request.dns_suffix or template.defaults.dnsSuffix or None
+    named = name_nodes(layout, request.name, cluster_id, suffix)
+    if named.nodes:
+        connection.execute(insert(nodes), [_node_values(number, node) for node in named.nodes])
+    note(connection, number, CLUSTER_RECORDED, owner=owner, tenant=tenant, nodes=len(named.nodes))
+    return find_cluster(connection, cluster_id)
+
+
+def name_taken(name: str) -> InvalidInput:
+    """The error for a name that a living cluster has."""
+    return InvalidInput(f"The cluster name {name!r} is taken", hint=f"Choose another, or `coopr delete {name}` first.")
 
 
 def _node(row: Row) -> Node:

@@ -1,0 +1,76 @@
+"""A cluster and its first job, recorded together.
+
+Promise: there is never a cluster on record that nobody is making: whatever is killed when, either both are there or
+neither, and a name that was refused reserves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import IntegrityError
+
+from coopr_core.cluster.records import ClusterRecord, JobRecord
+from coopr_core.cluster.states import Operation
+from coopr_core.store.clusters import find_cluster, insert_cluster, name_taken
+from coopr_core.store.database import Database
+from coopr_core.store.jobs import Planned, insert_job
+from coopr_core.store.rows import cluster_record
+
+if TYPE_CHECKING:
+    from coopr_core.catalog.entities import ClusterTemplate
+    from coopr_core.cluster.layout import ClusterLayout
+    from coopr_core.cluster.request import ClusterRequest
+
+
+class Beginnings:
+    """The part of the store where clusters begin."""
+
+    _database: Database
+    tenant: str
+
+    def begin_cluster(
+        self,
+        request: ClusterRequest,
+        template: ClusterTemplate,
+        layout: ClusterLayout,
+        plan: Planned,
+        *,
+        owner: str,
+        tenant: str = "",
+        expires_at: datetime | None = None,
+        provider_settings: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        flow_run_id: str = "",
+    ) -> tuple[ClusterRecord, JobRecord]:
+        """Record a new cluster, PENDING, and the job that creates it, held by this process.
+
+        The arguments are those of ``create_cluster`` and ``start_job``. Raises ``OverQuota`` when the tenant may not
+        have it, ``InvalidInput`` when a living cluster of the tenant has the name.
+        """
+        try:
+            with self._database.write(durable=True) as connection:
+                row = insert_cluster(
+                    connection,
+                    request,
+                    template,
+                    layout,
+                    owner=owner,
+                    tenant=tenant or self.tenant,
+                    expires_at=expires_at,
+                    provider_settings=provider_settings,
+                )
+                job = insert_job(
+                    connection,
+                    row,
+                    Operation.CLUSTER_CREATE,
+                    plan,
+                    claimed_by="",
+                    parameters=parameters or {},
+                    flow_run_id=flow_run_id,
+                )
+                return cluster_record(find_cluster(connection, job.cluster_id)), job
+        except IntegrityError:
+            raise name_taken(request.name) from None
