@@ -23,7 +23,7 @@ from coopr_core.store.claims import HEARTBEAT_SECONDS
 from flows.engine.actions import Actions
 from flows.engine.attempts import Attempts
 from flows.engine.job_run import JobRun
-from flows.engine.run_log import own_logger
+from flows.engine.run_log import FLOWS, own_logger
 from flows.runtime import authorized_key, client_key, cluster_provider, logs_of
 from flows.secrets import open_secrets, uses_secrets
 from flows.server import ensure_server
@@ -51,6 +51,7 @@ def cluster_flow(name: str, run_name: str) -> Callable[[Callable[P, R]], Flow[P,
 
     def wrap(function: Callable[P, R]) -> Flow[P, R]:
         summary = (function.__doc__ or "").partition("\n")[0]
+        FLOWS.add(name)
         return ClusterFlow(
             function, name=name, flow_run_name=run_name, description=summary, persist_result=False, log_prints=False
         )

@@ -16,7 +16,8 @@ from prefect.logging.handlers import APILogHandler
 
 from coopr_core.errors import CooprError
 
-FLOWS = frozenset({"create-cluster", "delete-cluster"})
+FLOWS: set[str] = set()
+"""The names of our flows; whoever makes one adds its name."""
 
 Emit = Callable[[int, str], None]
 
