@@ -153,13 +153,15 @@ class Service(Entity):
     ``files`` are the scripts that travel to the node at BOOTSTRAP, path below the service's own folder -> text. The
     loader fills it from the folder named like the service beside the entity's file. ``config`` are the paths of the
     cluster's config that CONFIGURE brings to the node (``nats.client_port``; a path covers all below it): a change
-    elsewhere leaves the service alone. Empty is all of it.
+    elsewhere leaves the service alone. Empty is all of it. ``reloads`` are those of them that a running service takes
+    from CONFIGURE without a restart.
     """
 
     dependencies: Dependencies = Dependencies()
     provisioner: Provisioner = Provisioner()
     links: tuple[Link, ...] = ()
     config: Names = ()
+    reloads: Names = ()
     files: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("name")

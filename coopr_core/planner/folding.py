@@ -44,7 +44,8 @@ class _Folding:
         self._first: defaultdict[Role, list[int]] = defaultdict(list)
         self._last: defaultdict[Role, list[int]] = defaultdict(list)
         self._prepared: list[int] = []
-        self._restarts = False
+        self._restarting: list[int] = []
+        self._reloading: list[int] = []
         self._join_of: dict[_Key, int] = {}
 
     def add(self, group: int, program: Program) -> None:
@@ -57,8 +58,9 @@ class _Folding:
                 self._members[chain.role is Role.LEAVING, action, chain.service].append(step)
             self._first[chain.role].append(line[0])
             self._last[chain.role].append(line[-1])
-            if chain.role is Role.ADAPTING and not {"START", "STOP"}.isdisjoint(chain.actions):
-                self._restarts = True
+            if chain.role is Role.ADAPTING:
+                reloads = {"START", "STOP"}.isdisjoint(chain.actions)
+                (self._reloading if reloads else self._restarting).append(line[0])
             if chain.role is Role.MAIN:
                 prepared = [s for s in line if self.steps[s].action in PREPARING]
                 self._prepared.extend(prepared[-1:] or machine[-1:])
@@ -85,12 +87,10 @@ class _Folding:
         A service that restarts to adapt waits until new nodes are ready to start theirs, one that only takes a new
         configuration until they have started. No task that these wait for ever waits for them, so there is no cycle.
         """
-        adapting = self._first[Role.ADAPTING]
-        if adapting:
-            if self._restarts:
-                self._gate("new nodes are prepared", self._prepared, adapting)
-            else:
-                self._gate("new services are up", self._last[Role.MAIN], adapting)
+        if self._restarting:
+            self._gate("new nodes are prepared", self._prepared, self._restarting)
+        if self._reloading:
+            self._gate("new services are up", self._last[Role.MAIN], self._reloading)
         if self._first[Role.LEAVING]:
             remaining = [*self._last[Role.MAIN], *self._last[Role.ADAPTING]]
             self._gate("the remaining nodes have adapted", remaining, self._first[Role.LEAVING])

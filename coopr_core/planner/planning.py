@@ -34,6 +34,7 @@ def plan(
     *,
     changed: Changed | None = None,
     restart: bool = True,
+    reloads: Changed | None = None,
 ) -> Plan:
     """The plan of ``operation`` (a key of OPERATIONS) on ``layout``.
 
@@ -43,13 +44,14 @@ def plan(
     old nodes added, services and nodes that are gone stopped, removed, deleted.
 
     ``changed`` names what must take a new configuration: it is all that the CONFIGURE operations touch, and what adapts
-    in the others. ``restart`` says whether adapting services restart or only run CONFIGURE.
+    in the others. ``restart`` says whether adapting services restart or only run CONFIGURE; those in ``reloads`` take
+    what changes without a restart in any case.
 
     Raises InvalidInput for an operation, service or node that does not exist, and DependencyCycle, a kind of it.
     """
     if operation not in OPERATIONS:
         raise InvalidInput(f"unknown operation {operation!r}", hint=f"one of {', '.join(OPERATIONS)}")
-    planning = _Planning(operation, layout, current, changed or {}, restart)
+    planning = _Planning(operation, layout, current, changed or {}, restart, reloads or {})
     chosen = planning.check_services(services)
     numbers = planning.check_nodes(nodes)
     planning.check_changed()
@@ -78,12 +80,19 @@ class _Planning:
     """What one call of ``plan`` knows."""
 
     def __init__(
-        self, operation: str, layout: ClusterLayout, current: ClusterLayout | None, changed: Changed, restart: bool
+        self,
+        operation: str,
+        layout: ClusterLayout,
+        current: ClusterLayout | None,
+        changed: Changed,
+        restart: bool,
+        reloads: Changed,
     ) -> None:
         self._operation = operation
         self._layout = layout
         self._layouts = (layout, current) if current else (layout,)
         self._changed = changed
+        self._reloads = reloads
         self._adapt = "CLUSTER_CONFIGURE_WITH_RESTART" if restart else "CLUSTER_CONFIGURE"
         self._cache: dict[tuple[str, tuple[str, ...], Role, bool], Program] = {}
         self._services = self._placed(self._layouts)
@@ -133,7 +142,8 @@ class _Planning:
         """Each node's program when only what changes is configured."""
         for number, names in self._changed.items():
             if numbers is None or number in numbers:
-                yield number, self._program(self._operation, [n for n in names if chosen is None or n in chosen])
+                asked = [name for name in names if chosen is None or name in chosen]
+                yield number, self._configured(number, self._operation, asked, Role.MAIN)
 
     def difference(
         self, current: ClusterLayout, chosen: frozenset[str] | None, numbers: frozenset[int] | None
@@ -166,7 +176,14 @@ class _Planning:
         if number not in self._changed:
             return Program()
         names = [name for name in self._changed[number] if name not in without]
-        return self._program(self._adapt, names, role=Role.ADAPTING)
+        return self._configured(number, self._adapt, names, Role.ADAPTING)
+
+    def _configured(self, number: int, operation: str, names: Collection[str], role: Role) -> Program:
+        """The program for services that take a new configuration; those that reload do not restart for it."""
+        reloading = self._reloads.get(number, ())
+        restarting = [name for name in names if name not in reloading]
+        own = self._program(operation, restarting, role=role)
+        return own + self._program("CLUSTER_CONFIGURE", [name for name in names if name in reloading], role=role)
 
     def _program(
         self, operation: str, names: Collection[str], *, role: Role = Role.MAIN, every_node: bool = False

@@ -260,3 +260,15 @@ def test_a_service_that_is_placed_but_not_defined_is_refused_by_name() -> None:
 def test_a_task_that_is_not_in_the_plan_is_not_found() -> None:
     with pytest.raises(NotFound, match="no task START nope @ 1000"):
         plan("CLUSTER_CREATE", NOW).dependencies(Task(1000, "START", "nope"))
+
+
+def test_what_reloads_takes_its_new_configuration_without_a_restart_beside_what_restarts() -> None:
+    after = ClusterLayout((*NOW.nodes, Node(1004, services=("app",))), NOW.services)
+    changed = {1001: ["app"], 1003: ["lb"]}
+    ours = plan("SCALE_OUT", after, current=NOW, changed=changed, reloads={1003: ["lb"]})
+    assert _on(ours, 1001) == ["BOOTSTRAP", "STOP app", "CONFIGURE app", "START app"]
+    assert _on(ours, 1003) == ["BOOTSTRAP", "CONFIGURE lb"]
+    assert Task(1004, "START", "app") in ours.dependencies(Task(1003, "CONFIGURE", "lb"))
+    configured = plan("CLUSTER_CONFIGURE_WITH_RESTART", NOW, changed=changed, reloads={1003: ["lb"]})
+    assert _on(configured, 1003) == ["BOOTSTRAP", "CONFIGURE lb"]
+    assert _on(configured, 1001) == ["BOOTSTRAP", "STOP app", "CONFIGURE app", "START app"]
