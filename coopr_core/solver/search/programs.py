@@ -77,7 +77,10 @@ class IntegerProgram:
         solver.setOptionValue("mip_abs_gap", 0.0)
         solver.passModel(model)
         solver.run()
-        return solver if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal else None
+        status, statuses = solver.getModelStatus(), highspy.HighsModelStatus
+        if status not in (statuses.kOptimal, statuses.kInfeasible, statuses.kUnboundedOrInfeasible):
+            raise AssertionError(f"HiGHS came to no answer: {solver.modelStatusToString(status)}")
+        return solver if status == statuses.kOptimal else None
 
 
 def decide(problem: LayoutProblem, demand: Sequence[tuple[int, int]], size: int) -> tuple[int, int]:

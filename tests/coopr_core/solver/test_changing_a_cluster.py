@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import pytest
@@ -279,3 +279,60 @@ def test_a_cluster_asked_for_as_it_is_stays_as_it_is() -> None:
     catalog = small_catalog({"size": {"min": 5}}, ["a"])
     current = cluster("a", "a")
     assert solve(catalog, small_request(services=("a",)), current).nodes == current.nodes
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(["a", "b", "a b", ""]), min_size=1, max_size=4),
+    st.lists(st.lists(st.sampled_from("abcde"), min_size=2, max_size=3, unique=True), min_size=1, max_size=3),
+    st.dictionaries(st.sampled_from("cde"), st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=3),
+)
+def test_services_are_added_to_as_many_and_as_preferred_nodes_as_the_later_ones_leave(
+    nodes: list[str], apart: list[list[str]], limits: dict[str, tuple[int, int]]
+) -> None:
+    own = {name: {"quantities": {"min": least, "max": least + more}} for name, (least, more) in limits.items()}
+    constraints = {"services": own, "layout": {"cantcoexist": apart, "mustcoexist": []}}
+    present = sorted({name for text in nodes for name in text.split()})
+    everything = [*present, "c", "d", "e"]
+    if any(set(group) <= set(text.split()) for group in apart for text in nodes):
+        return
+    order = sorted("cde", key=lambda n: (n not in limits, sum(limits.get(n, (0, 0))), -limits.get(n, (0, 0))[0], n))
+    bound = constrained(everything, constraints)
+
+    def ways(text: str) -> list[frozenset[str]]:
+        sets = [frozenset(some) for count in range(4) for some in combinations("cde", count)]
+        free = {name for name in "cde" if name not in bound}
+        return [some for some in sets if free <= some and is_valid([*text.split(), *some], everything, constraints)]
+
+    candidates = [
+        some
+        for some in product(*map(ways, nodes))
+        if all(
+            max(limits.get(n, (0, 0))[0], 1) <= sum(n in s for s in some) <= (sum(limits[n]) if n in limits else 9)
+            for n in "cde"
+        )
+    ]
+    try:
+        after = solve(small_catalog(constraints, NAMES), small_request(services=("c", "d", "e")), cluster(*nodes))
+    except Unsatisfiable:
+        assert not candidates
+        return
+    settled: set[str] = set()
+    for name in order:
+
+        def key(
+            some: tuple[frozenset[str], ...], name: str = name, settled: frozenset[str] = frozenset(settled)
+        ) -> Any:
+            kinds: Counter[tuple[int, tuple[str, ...]]] = Counter()
+            for text, added in zip(nodes, some, strict=True):
+                services = tuple(sorted({*text.split(), *(added & settled)}))
+                kinds[(-len(services), services)] += name in added
+            return (sum(name in added for added in some), tuple(count for _, count in sorted(kinds.items())))
+
+        best = max(map(key, candidates))
+        candidates = [some for some in candidates if key(some) == best]
+        settled.add(name)
+    ours = tuple(
+        frozenset(names) - frozenset(text.split()) for text, (_, _, names) in zip(nodes, rows(after), strict=True)
+    )
+    assert ours in candidates

@@ -11,6 +11,7 @@ import pytest
 from coopr_core.solver.constraints import UNBOUNDED
 from coopr_core.solver.search.cost import count_cheapest
 from coopr_core.solver.search.counting import count_nodes
+from coopr_core.solver.search.packing import Packing
 from coopr_core.solver.search.problem import LayoutProblem, bits
 
 Row = tuple[int, int, int, int]
@@ -162,3 +163,29 @@ def test_many_pairs_that_cannot_share_do_not_multiply() -> None:
     batches = count_nodes(replace(problem, apart=pairs), 1000)
     assert time.process_time() - began < 1
     assert batches is not None
+
+
+def test_demands_that_only_an_integer_program_decides_are_counted_as_by_enumeration() -> None:
+    """Odd rings and groups of three leave the quick bounds in doubt."""
+    source, doubtful = random.Random(11), 0
+    for number in range(40):
+        blocks = 5
+        ring = {1 << block | 1 << (block + 1) % blocks for block in range(blocks)}
+        triples = {7, 7 << 2, 19}
+        low = tuple(source.randint(1, 2) for _ in range(blocks))
+        problem = replace(
+            quantities_only(blocks, 1, 1, source.choice([(), ("z",)])),
+            low=low,
+            high=tuple(least + source.randint(0, 1) for least in low),
+            apart=tuple(sorted(ring if number % 2 else triples)),
+            images=("i1",),
+            on_images=(1,) * blocks,
+            on_hardware=tuple(source.choice([7, 7, 3, 5, 6]) for _ in range(blocks)),
+        )
+        packing = Packing(problem)
+        for size in range(2, 7):
+            found = count_nodes(problem, size)
+            ours = None if found is None else [(b.blocks, b.hardware, b.image, b.count) for b in found]
+            assert ours == first(problem, size), (number, problem, size)
+            doubtful += packing.fits(low, size) and not packing.fits(low, size - 1)
+    assert doubtful > 20
