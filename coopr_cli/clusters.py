@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,20 +16,27 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.option("--all", "everything", is_flag=True, help="Also the deleted ones.")
+@click.option("--mine", is_flag=True, help="Only those I own.")
+@click.option("--all", "everybody", is_flag=True, help="Those of all tenants.")
+@click.option("--deleted", is_flag=True, help="Also the deleted ones.")
 @output_option
-def list_command(everything: bool, output: str) -> None:
-    """List clusters: name, id, state, template, provider, nodes, age."""
+def list_command(mine: bool, everybody: bool, deleted: bool, output: str) -> None:
+    """List the tenant's clusters: name, id, state, template, provider, nodes, owner, age and lease."""
+    from coopr_core.settings import load_settings
     from coopr_core.store import Store
 
+    owner = load_settings().owner if mine else None
     with Store.open() as store:
-        rows = [_summary(cluster) for cluster in _looked_after(store, store.clusters(terminated=everything))]
+        tenant = None if everybody else store.tenant
+        found = store.clusters(tenant=tenant, owner=owner, terminated=deleted)
+        rows = [_summary(cluster) for cluster in _looked_after(store, found)]
     if output != "table":
         print_data(rows, output)
         return
+    names = ("name", "id", "state", "template", "provider", "nodes", "owner", *(("tenant",) if everybody else ()))
     print_table(
-        ("name", "id", "state", "template", "provider", ">nodes", "age"),
-        [(r["name"], r["id"], r["state"], r["template"], r["provider"], r["nodes"], ago(r["created"])) for r in rows],
+        (*(">nodes" if name == "nodes" else name for name in names), "age", "lease"),
+        [(*(row[name] for name in names), ago(row["created"]), _lease(row)) for row in rows],
         empty="No clusters. Make one with 'coopr create --template nats --nodes 3'.",
     )
 
@@ -69,7 +77,6 @@ def show_command(cluster: str, output: str) -> None:
         jobs = store.jobs(record.id)
         details = {
             **_summary(record),
-            "owner": record.owner,
             "services": sorted({service for node in nodes for service in node.services}),
             "links": _links(store, record),
             "nodes": [_node(node) for node in nodes],
@@ -105,7 +112,7 @@ def show_command(cluster: str, output: str) -> None:
 def _looked_after(store: Store, clusters: list[ClusterRecord]) -> list[ClusterRecord]:
     """The clusters as they are, once jobs whose worker is gone are seen to have ended."""
     return [
-        store.cluster(cluster.id, terminated=True)
+        store.cluster(cluster.id, tenant=cluster.tenant, terminated=True)
         if cluster.state is ClusterState.PENDING and store.end_abandoned_job(cluster.id)
         else cluster
         for cluster in clusters
@@ -122,7 +129,20 @@ def _summary(cluster: ClusterRecord) -> dict[str, Any]:
         "nodes": cluster.size,
         "created": cluster.created,
         "expires_at": cluster.expires_at,
+        "protected": cluster.protected,
+        "owner": cluster.owner,
+        "tenant": cluster.tenant,
     }
+
+
+def _lease(summary: dict[str, Any]) -> str:
+    """How much of the lease is left."""
+    if summary["protected"]:
+        return "protected"
+    if summary["expires_at"] is None or summary["state"] == ClusterState.TERMINATED:
+        return ""
+    left = (summary["expires_at"] - datetime.now(UTC)).total_seconds()
+    return span(left) if left > 0 else "expired"
 
 
 def _job(store: Store, job: JobRecord) -> dict[str, Any]:

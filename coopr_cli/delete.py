@@ -9,6 +9,7 @@ import click
 from coopr_cli.confirm import confirm
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
+from coopr_core.errors import Refused
 
 
 @click.command("delete")
@@ -21,6 +22,12 @@ def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
 
     with Store.open() as store:
         found = [store.cluster(reference) for reference in clusters]
+        for cluster in found:
+            if cluster.protected:
+                raise Refused(
+                    f"Cluster {cluster.name} ({cluster.id}) is protected against deletion",
+                    hint=f"`coopr unprotect {cluster.name}` first.",
+                )
         count = sum(len(store.nodes(cluster.id)) for cluster in found)
         names = ", ".join(cluster.name for cluster in found)
         confirm(f"Delete {names} with {count} nodes?", yes=yes)

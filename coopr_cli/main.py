@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version as distribution_version
 
 import click
 
+from coopr_core.cluster.origin import COMMAND, set_via
 from coopr_core.errors import CooprError, Interrupted, InvalidInput
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -21,11 +23,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "create": ("coopr_cli.create", "Create a cluster from a template."),
     "apply": ("coopr_cli.create", "Run exactly the plan saved in a file."),
     "delete": ("coopr_cli.delete", "Delete a cluster and all its machines."),
+    "extend": ("coopr_cli.leases", "Let a cluster live longer."),
+    "protect": ("coopr_cli.leases", "Guard a cluster against deletion."),
+    "unprotect": ("coopr_cli.leases", "Lift a cluster's protection."),
+    "reap-expired": ("coopr_cli.leases", "Delete the clusters whose lease has run out."),
     "list": ("coopr_cli.clusters", "List clusters."),
     "status": ("coopr_cli.clusters", "Show how a cluster and its running job are doing."),
     "show": ("coopr_cli.clusters", "Show everything known about a cluster."),
     "tasks": ("coopr_cli.tasks", "List the tasks of a cluster's job."),
     "logs": ("coopr_cli.tasks", "Print the log of a task, or of all tasks of a cluster."),
+    "events": ("coopr_cli.history", "Tell what happened to a cluster, as JSON lines."),
+    "usage": ("coopr_cli.accounts", "Show node-hours and cost per tenant."),
+    "quota": ("coopr_cli.accounts", "Show and set what a tenant may have."),
     "ssh": ("coopr_cli.access", "Log in to a node."),
     "exec": ("coopr_cli.access", "Run a command on the nodes of a cluster."),
     "catalog": ("coopr_cli.catalog", "List, show and check templates, services and the rest of the catalog."),
@@ -46,7 +55,7 @@ class LazyCommands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -72,6 +81,19 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
         ctx.exit()
 
 
+def _remember_environment(name: str) -> Callable[[], None]:
+    """Gives what puts a variable back as it is now."""
+    before = os.environ.get(name)
+
+    def restore() -> None:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+
+    return restore
+
+
 @click.group(
     cls=LazyCommands,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -79,8 +101,14 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
     "6 no layout or quota, 7 timed out, 8 not found, 9 busy, 10 refused, 130 interrupted.",
 )
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="The version.")
-def cli() -> None:
+@click.option("--tenant", metavar="NAME", help="Whose clusters to work on (default: the setting 'tenant').")
+@click.pass_context
+def cli(ctx: click.Context, tenant: str | None) -> None:
     """Templates and constraints in, a running cluster out."""
+    set_via(COMMAND)
+    if tenant is not None:
+        ctx.call_on_close(_remember_environment("COOPR_TENANT"))
+        os.environ["COOPR_TENANT"] = tenant
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -43,6 +43,7 @@ def create_cluster(
     max_concurrency: Annotated[int, Field(ge=1, le=256)] = 16,
     schedule: Literal["stages", "dataflow"] = "stages",
     owner: str | None = None,
+    tenant: str | None = None,
 ) -> dict[str, Any]:
     """Create a cluster from a template and wait until its services run.
 
@@ -65,6 +66,7 @@ def create_cluster(
         max_concurrency: How many tasks may run at once.
         schedule: stages waits for a whole stage before the next, dataflow starts a task as soon as it can.
         owner: Who the cluster belongs to; the user who runs the flow when left out.
+        tenant: Whose cluster it is, and whose quota it takes from; the setting's tenant when left out.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
@@ -86,7 +88,7 @@ def create_cluster(
     }
     paths: list[str | Path] = [*settings.catalog, *(catalog or [])]
     with Store.open() as store:
-        prepared = prepare_create(values, catalog=paths, store=store, tenant=settings.tenant)
+        prepared = prepare_create(values, catalog=paths, store=store, tenant=tenant or store.tenant)
         settings_block = _saved(provider_settings, "provider_settings")
         key_block = _saved(ssh_key, "ssh_key")
         make_provider(prepared.provider, settings_block)
@@ -95,7 +97,7 @@ def create_cluster(
             prepared.template,
             prepared.layout,
             owner=owner or settings.owner,
-            tenant=settings.tenant,
+            tenant=tenant or store.tenant,
             expires_at=prepared.expires_at,
             provider_settings=settings_block,
         )

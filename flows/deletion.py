@@ -13,7 +13,6 @@ from pydantic import Field
 
 from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.planner import plan
-from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.engine.actions import Actions
 from flows.operation import cluster_flow, run_job
@@ -26,6 +25,8 @@ from flows.secrets import forget_secrets
 def delete_cluster(
     cluster: str,
     keep_logs: bool = False,
+    tenant: str | None = None,
+    only_expired: bool = False,
     max_concurrency: Annotated[int, Field(ge=1, le=256)] = 16,
 ) -> dict[str, Any]:
     """Delete a cluster with all its machines.
@@ -33,21 +34,24 @@ def delete_cluster(
     Args:
         cluster: The cluster's name or id.
         keep_logs: Keep the logs of the cluster's tasks.
+        tenant: Whose cluster it is; the setting's tenant when left out.
+        only_expired: Delete it only if its lease has run out.
         max_concurrency: How many machines may be deleted at once.
 
     Returns:
         The cluster's id, name, state and job; a cluster that is deleted already is a success.
     """
-    settings = load_settings()
     with Store.open() as store:
-        found = store.cluster(cluster, tenant=settings.tenant, terminated=True)
+        found = store.cluster(cluster, tenant=tenant or store.tenant, terminated=True)
         if found.state is ClusterState.TERMINATED:
             return summarize(store, found, "", "")
         deletion = plan("CLUSTER_DELETE", store.layout(found.id))
         first = store.jobs(found.id)
         ssh_key = str(first[0].parameters.get("ssh_key", "")) if first else ""
         parameters = job_parameters(provider_entity(store, found), ssh_key)
-        job = store.start_job(found.id, Operation.CLUSTER_DELETE, deletion, parameters=parameters)
+        job = store.start_job(
+            found.id, Operation.CLUSTER_DELETE, deletion, parameters=parameters, only_expired=only_expired
+        )
 
         def at_last(actions: Actions) -> None:
             actions.delete_strays()

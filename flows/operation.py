@@ -20,6 +20,7 @@ from coopr_core.remote.pool import Sessions
 from coopr_core.remote.redaction import Redactor
 from coopr_core.settings import load_settings
 from coopr_core.store.claims import HEARTBEAT_SECONDS
+from flows.announcing import announced
 from flows.engine.actions import Actions
 from flows.engine.attempts import Attempts
 from flows.engine.job_run import JobRun
@@ -74,31 +75,32 @@ def run_job(
 
     ``on_services`` False is for operations on machines alone: no automator and no password is looked for. ``at_last``
     runs when every task has succeeded, before the job counts as done. Raises ``TasksFailed`` or ``Interrupted``, or
-    what kept the job from running at all; it has ended in the store in any case.
+    what kept the job from running at all; it has ended in the store in any case. Start and end are announced.
     """
-    try:
-        _remember(store, cluster, job)
-        url = str(runtime.flow_run.ui_url or "")
-        with tags(f"cluster:{cluster.name}"), Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
-            actions = _actions(store, cluster, sessions, on_services=on_services)
-            work = JobRun(
-                store=store,
-                cluster=cluster,
-                job=job,
-                plan=plan,
-                attempts=_attempts(store, cluster, job, actions, sessions.redactor),
-                sessions=sessions,
-                schedule=schedule,
-                max_concurrency=max_concurrency,
-                tries=load_settings().attempts,
-                heartbeat_seconds=HEARTBEAT_SECONDS,
-                at_last=(lambda: at_last(actions)) if at_last else None,
-            )
-            work.run()
-    except BaseException as error:
-        if store.job(job.id).state in HOLDING:
-            store.finish_job(job.id, JobState.FAILED, f"it could not run: {error}")
-        raise
+    with announced(store, cluster, job):
+        try:
+            _remember(store, cluster, job)
+            url = str(runtime.flow_run.ui_url or "")
+            with tags(f"cluster:{cluster.name}"), Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
+                actions = _actions(store, cluster, sessions, on_services=on_services)
+                work = JobRun(
+                    store=store,
+                    cluster=cluster,
+                    job=job,
+                    plan=plan,
+                    attempts=_attempts(store, cluster, job, actions, sessions.redactor),
+                    sessions=sessions,
+                    schedule=schedule,
+                    max_concurrency=max_concurrency,
+                    tries=load_settings().attempts,
+                    heartbeat_seconds=HEARTBEAT_SECONDS,
+                    at_last=(lambda: at_last(actions)) if at_last else None,
+                )
+                work.run()
+        except BaseException as error:
+            if store.job(job.id).state in HOLDING:
+                store.finish_job(job.id, JobState.FAILED, f"it could not run: {error}")
+            raise
     return url
 
 

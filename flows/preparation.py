@@ -88,13 +88,14 @@ def prepare_create(
     *,
     catalog: Sequence[str | Path] = (),
     store: Store | None = None,
-    tenant: str = "default",
+    tenant: str = "",
     strict: bool = True,
 ) -> Preparation:
     """Check a request, find its layout and plan it; the fields of ``values`` are those of ``ClusterRequest``.
 
     ``strict`` also refuses what only running would need: a macro that cannot be resolved, a plug-in that is not
-    installed; otherwise those are warnings. Raises ``InvalidInput``, ``NotFound`` or the solver's ``Unsatisfiable``.
+    installed; otherwise those are warnings. Raises ``InvalidInput``, ``NotFound``,
+    ``OverQuota`` or the solver's ``Unsatisfiable``.
     """
     from coopr_core.catalog import Catalog
     from coopr_core.planner import plan
@@ -107,6 +108,8 @@ def prepare_create(
     template = known.template(request.template)
     lease = grant(Lease.of(template.administration.leaseduration), request.lease)
     layout = solve(known, request)
+    if store is not None:
+        _refuse_over_quota(store, layout, tenant)
     provider = known.provider(layout.provider)
     problems = [*macro_problems(layout), *_plugin_problems(known, layout, provider)]
     if problems and strict:
@@ -167,6 +170,12 @@ def _about(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout) -
     used += [catalog.image_types[name] for name in {node.image_type for node in layout.nodes}]
     files = {str(catalog.source(entity)) for entity in used}
     return [problem for problem in catalog.problems if problem.file in files]
+
+
+def _refuse_over_quota(store: Store, layout: ClusterLayout, tenant: str) -> None:
+    from coopr_core.store.account.reserving import taken_by
+
+    store.check_quota(tenant or store.tenant, taken_by(layout.nodes, clusters=1))
 
 
 def _refuse_taken_name(store: Store, name: str, tenant: str) -> None:

@@ -1,0 +1,1 @@
+"""Looking after clusters that nobody is working on."""
