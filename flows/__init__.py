@@ -11,21 +11,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flows.care.reaping import reap_expired
     from flows.creation import create_cluster
     from flows.deletion import delete_cluster
 
-__all__ = ["create_cluster", "delete_cluster"]
+__all__ = ["create_cluster", "delete_cluster", "reap_expired"]
 
-_HOMES = {"create_cluster": "flows.creation", "delete_cluster": "flows.deletion"}
+_HOMES = {
+    "create_cluster": "flows.creation",
+    "delete_cluster": "flows.deletion",
+    "reap_expired": "flows.care.reaping",
+}
 
 
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from flows.server import quieten
+    from flows.server import prepare_prefect
 
-    quieten()
+    prepare_prefect()
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

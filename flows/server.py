@@ -165,19 +165,27 @@ def configure_prefect(server: ServerInfo) -> None:
     With our own server Prefect's files are kept beside the server's, unless the user has a Prefect home.
     """
     os.environ["PREFECT_API_URL"] = server.api_url
-    quieten()
-    if server.home is not None and not (Path.home() / ".prefect" / "profiles.toml").exists():
-        os.environ.setdefault("PREFECT_HOME", str(server.home))
+    quieten(server.home)
     if "prefect" in sys.modules:
         from prefect.context import refresh_global_settings_context
 
         refresh_global_settings_context()
 
 
-def quieten() -> None:
-    """Turn telemetry and Prefect's line per task off, unless the environment says otherwise."""
+def prepare_prefect() -> None:
+    """Make the environment right for importing Prefect, before it is known which server will be used."""
+    quieten(None if configured_api_url() else _home(None) / "prefect")
+
+
+def quieten(home: Path | None = None) -> None:
+    """Turn telemetry and Prefect's line per task off, unless the environment says otherwise.
+
+    ``home`` is where Prefect's files go, unless the user has a Prefect home.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if home is not None and not (Path.home() / ".prefect" / "profiles.toml").exists():
+        os.environ.setdefault("PREFECT_HOME", str(home))
 
 
 def _external(api_url: str, where: str) -> ServerInfo:

@@ -136,7 +136,7 @@ def start(home: Path, timeout: float) -> ServerRecord:
             raise
         if _is_free(port):
             raise CooprError(
-                f"the Prefect server ended while starting (exit status {child.returncode}): {_last_line(log)}",
+                f"the Prefect server ended while starting (exit status {child.returncode}): {_last_error(log)}",
                 hint=f"its log is {log}",
             )
     raise CooprError(
@@ -152,9 +152,11 @@ def _log_file(home: Path) -> Path:
     return log
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+def _last_error(log: Path) -> str:
+    """What the log says went wrong: its last line that names an error, else its last line."""
+    lines = [line.strip() for line in log.read_text(errors="replace").split("\n") if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return next(iter([*errors[-1:], *lines[-1:]]), "its log is empty")
 
 
 def _spawn(home: Path, port: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -174,7 +176,10 @@ def _spawn(home: Path, port: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
 
 
 def _server_environment(environment: Mapping[str, str], home: Path, port: int) -> dict[str, str]:
-    """The environment of the server: the user's settings for servers are kept, those for clients are not its own."""
+    """The environment of the server: the user's settings for servers are kept, those for clients are not its own.
+
+    Its UI is unpacked beside its database: by default it would be in the installed package, which may be another's.
+    """
     kept = {
         name: value
         for name, value in environment.items()
@@ -183,6 +188,7 @@ def _server_environment(environment: Mapping[str, str], home: Path, port: int) -
     ours = {
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_API_URL": f"http://{HOST}:{port}/api",
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "prefect" / "ui"),
         "PREFECT_SERVER_API_HOST": HOST,
         "PREFECT_SERVER_API_PORT": str(port),
         "DO_NOT_TRACK": "1",

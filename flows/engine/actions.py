@@ -203,7 +203,9 @@ class Actions:
         with self._lock:
             if self._context is None:
                 nodes = macro_nodes(self._nodes.values())
-                self._context = MacroContext(owner=self._cluster.owner, nodes=nodes, secret=self._secret)
+                self._context = MacroContext(
+                    owner=self._cluster.owner, nodes=nodes, secret=self._secret, config=self._layout.config
+                )
             return self._context
 
     def _services(self, number: int) -> list[Service]:

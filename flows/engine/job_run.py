@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
-import signal
 import threading
 import time
 from collections import deque
@@ -39,7 +38,7 @@ from coopr_core.planner import Plan, Schedule, Task
 from flows.engine.attempts import Attempts, Failure, TaskFailed
 from flows.engine.progress import Progress
 from flows.engine.run_log import flow_run_emitter, task_run_emitter
-from flows.engine.signals import StopSignals
+from flows.engine.signals import Stoppable
 
 if TYPE_CHECKING:
     from coopr_core.remote.pool import Sessions
@@ -123,12 +122,10 @@ class JobRun:
         done = {task for task, record in self._records.items() if record.state is TaskState.SUCCEEDED}
         self._progress = Progress(self.job, self.plan, len(done), flow_run_emitter())
         _running[self.job.id] = self
-        signals = StopSignals(self._stop)
+        stoppable = Stoppable(self._stop)
         try:
-            with signals, self._pulse(), ThreadPoolTaskRunner[Any](max_workers=self.max_concurrency) as runner:
-                self._walk(runner, done, signals)
-                if self.at_last is not None and not self.attempts.halted:
-                    self.at_last()
+            with self._pulse(), ThreadPoolTaskRunner[Any](max_workers=self.max_concurrency) as runner:
+                stoppable.run(lambda: self._work(runner, done, stoppable))
         except CooprError as error:
             self._finish(JobState.FAILED, str(error))
             raise
@@ -138,9 +135,14 @@ class JobRun:
         finally:
             _running.pop(self.job.id, None)
             self._progress.close()
-        self._conclude(signals)
+        self._conclude(stoppable)
 
-    def _walk(self, runner: ThreadPoolTaskRunner[Any], done: set[Task], signals: StopSignals) -> None:
+    def _work(self, runner: ThreadPoolTaskRunner[Any], done: set[Task], stoppable: Stoppable) -> None:
+        self._walk(runner, done, stoppable)
+        if self.at_last is not None and not self.attempts.halted:
+            self.at_last()
+
+    def _walk(self, runner: ThreadPoolTaskRunner[Any], done: set[Task], stoppable: Stoppable) -> None:
         """Submit what is ready and complete what has ended, until nothing runs and nothing may start."""
         walker = self.plan.walk(schedule=self.schedule, done=done)
         ended: queue.SimpleQueue[tuple[Task, Future[Any]]] = queue.SimpleQueue()
@@ -160,12 +162,12 @@ class JobRun:
                 running.discard(task)
                 if self._succeeded(task, future):
                     walker.complete(task)
-            if signals.impatient(GRACE_SECONDS):
+            if stoppable.impatient(GRACE_SECONDS):
                 self._abandon(running)
                 return
 
     def _stop(self) -> None:
-        """End what runs on the nodes and start nothing new; called by a signal handler, so only flags are set."""
+        """End what runs on the nodes and start nothing new; only sets flags."""
         self.attempts.stop.set()
         self.sessions.stop()
 
@@ -229,7 +231,7 @@ class JobRun:
             over.set()
             thread.join()
 
-    def _conclude(self, signals: StopSignals) -> None:
+    def _conclude(self, stoppable: Stoppable) -> None:
         name = self.cluster.name
         if self._lost:
             raise Interrupted(
@@ -238,8 +240,8 @@ class JobRun:
         if self.attempts.stop.is_set():
             self._finish(JobState.INTERRUPTED, "stopped by the user")
             message = f"{self.job.operation} of cluster {name} was interrupted; its state is saved"
-            if signals.received == signal.SIGTERM and runtime.deployment.id:
-                raise TerminationSignal(signal.SIGTERM)  # tells Prefect's worker that it was a cancellation
+            if isinstance(stoppable.received, TerminationSignal) and runtime.deployment.id:
+                raise stoppable.received  # Prefect knows whether it was a cancellation
             raise Interrupted(message, hint=f"`coopr delete {name}` removes what was made")
         failures = self.attempts.failures
         if failures:

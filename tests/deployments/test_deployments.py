@@ -6,21 +6,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from flow_catalog import service, write_catalog
 from prefect_server import api
 
-from coopr_core.cluster.states import ClusterState
+from coopr_core.cluster.states import ClusterState, JobState
 from coopr_core.errors import InvalidInput
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.server import ServerInfo
-
-pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,13 +42,29 @@ def run(server: ServerInfo, deployment: str, parameters: dict[str, Any]) -> dict
     """Trigger a deployment by name and wait for its run's end."""
     known = api(server, f"/deployments/name/{deployment}")
     created = api(server, f"/deployments/{known['id']}/create_flow_run", {"parameters": parameters})
+    return finished(server, created["id"])
+
+
+def finished(server: ServerInfo, run_id: str) -> dict[str, Any]:
+    """A flow run, once it has ended."""
     deadline = time.monotonic() + 150
     while True:
-        found: dict[str, Any] = api(server, f"/flow_runs/{created['id']}")
+        found: dict[str, Any] = api(server, f"/flow_runs/{run_id}")
         if found["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
             return found
         assert time.monotonic() < deadline, found["state"]
         time.sleep(0.5)
+
+
+def sleeping(seconds: str) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", seconds]]
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.3)
 
 
 def test_a_cluster_is_created_and_deleted_with_nothing_but_http_calls(
@@ -78,6 +93,30 @@ def test_a_cluster_is_created_and_deleted_with_nothing_but_http_calls(
         assert deleted["state"]["type"] == "COMPLETED"
         assert store.cluster("remote", terminated=True).state is ClusterState.TERMINATED
     assert worker.poll() is None
+
+
+def test_cancelling_a_run_in_prefect_ends_what_runs_on_the_nodes_and_saves_the_state(
+    prefect_server: ServerInfo, tmp_path: Path, worker: subprocess.Popen[bytes]
+) -> None:
+    from deployments.publish import publish
+    from flows import delete_cluster
+
+    publish("coopr")
+    catalog = write_catalog(tmp_path / "catalog", {"slow": service(install="sleep 7005")})
+    known = api(prefect_server, "/deployments/name/create-cluster/coopr")
+    parameters = {"name": "cancelled", "template": "tiny", "catalog": [catalog]}
+    started = api(prefect_server, f"/deployments/{known['id']}/create_flow_run", {"parameters": parameters})
+    wait_for(lambda: bool(sleeping("7005")), "the task runs")
+    cancelling = {"state": {"type": "CANCELLING"}}
+    api(prefect_server, f"/flow_runs/{started['id']}/set_state", cancelling)
+    wait_for(lambda: not sleeping("7005"), "the task is ended")
+    found = finished(prefect_server, started["id"])
+    assert found["state"]["type"] == "CANCELLED", found["state"]
+    with Store.open() as store:
+        cluster = store.cluster("cancelled")
+        assert cluster.state is ClusterState.INCOMPLETE
+        assert store.jobs(cluster.id)[0].state is JobState.INTERRUPTED
+    assert delete_cluster("cancelled")["state"] == "TERMINATED"
 
 
 def test_the_custom_run_form_has_types_choices_blocks_and_a_description_of_every_parameter(

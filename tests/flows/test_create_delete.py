@@ -21,8 +21,6 @@ from coopr_core.store import Store
 from flows.runtime import logs_of
 from flows.server import ServerInfo
 
-pytestmark = pytest.mark.e2e
-
 
 @pytest.fixture(autouse=True)
 def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -55,6 +56,9 @@ def test_two_commands_at_once_start_one_server_that_logs_no_error_from_start_to_
         assert time.monotonic() - before < 2
         os.environ.pop("PREFECT_API_URL")
         assert server_status(state).running
+        with urllib.request.urlopen(found.ui_url, timeout=10) as page:
+            assert b"Prefect" in page.read()
+        assert (state / "prefect" / "ui").is_dir(), "the UI is unpacked where we may write, not in the package"
 
         time.sleep(6)
         assert stop_server(state)
