@@ -34,7 +34,9 @@ def cluster_links(store: Store, cluster: ClusterRecord) -> list[dict[str, str]]:
 
     layout = store.layout(cluster.id)
     nodes = store.nodes(cluster.id)
-    context = MacroContext(owner=cluster.owner, nodes=macro_nodes(nodes), self_number=None, secret=None)
+    context = MacroContext(
+        owner=cluster.owner, nodes=macro_nodes(nodes), self_number=None, secret=None, config=layout.config
+    )
     found = []
     for link in layout.links:
         try:

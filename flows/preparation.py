@@ -138,7 +138,7 @@ def macro_problems(layout: ClusterLayout) -> list[Problem]:
     from coopr_core.macros import check_macros
 
     services = sorted({service for node in layout.nodes for service in node.services})
-    return list(check_macros(dict(layout.config), services, "config"))
+    return list(check_macros(layout.config, services, "config", config=layout.config))
 
 
 def _plugin_problems(catalog: Catalog, layout: ClusterLayout, provider: Provider) -> list[Problem]:

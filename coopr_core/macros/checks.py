@@ -8,6 +8,7 @@ from typing import Any
 
 from coopr_core.catalog.naming import did_you_mean
 from coopr_core.errors import Problem
+from coopr_core.macros.context import config_value
 from coopr_core.macros.syntax import BadMacro, Macro, Name, parse
 
 ADDRESS_TYPES = ("access_v4", "bind_v4")
@@ -57,14 +58,16 @@ def check_macros(
     *,
     has_self: bool = True,
     addresses: Collection[str] = ADDRESS_TYPES,
+    config: Mapping[str, Any] | None = None,
 ) -> list[Problem]:
     """The macros that cannot be resolved on a cluster with these services, each as an error with its path.
 
-    ``has_self`` is False for texts that belong to no node (links).
+    ``has_self`` is False for texts that belong to no node (links); ``config`` is what ``config.KEY`` looks into, None
+    when it is not known.
     """
     found = []
     for use in uses(tree):
-        why = unresolvable(use, services, has_self=has_self, addresses=addresses)
+        why = unresolvable(use, services, has_self=has_self, addresses=addresses, config=config)
         if why:
             where = path + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in use.path)
             found.append(Problem(why, path=where))
@@ -72,7 +75,12 @@ def check_macros(
 
 
 def unresolvable(
-    use: Use, services: Collection[str], *, has_self: bool = True, addresses: Collection[str] = ADDRESS_TYPES
+    use: Use,
+    services: Collection[str],
+    *,
+    has_self: bool = True,
+    addresses: Collection[str] = ADDRESS_TYPES,
+    config: Mapping[str, Any] | None = None,
 ) -> str:
     """Why a macro cannot be resolved on a cluster with these services, or "" when nothing speaks against it."""
     if use.name is None:
@@ -83,6 +91,11 @@ def unresolvable(
         return f"{start}no node has the service {use.needs}" + (f": {meant}" if meant else "")
     if use.name.address and use.name.address not in addresses:
         return f"{start}nodes have no address {use.name.address}, only {' and '.join(addresses)}"
+    if use.name.form == "config" and config is not None:
+        try:
+            config_value(config, use.name.key)
+        except LookupError as error:
+            return f"{start}{error.args[0]}"
     if use.name.is_own and not has_self:
         return f"{start}there is no node that is meant by self"
     return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,14 @@ class MacroContext:
 
     ``self_number`` is the node expanded for; None when there is none (a cluster's links): then ``self`` cannot be
     resolved. ``secret`` gives a secret by name; None where secrets must not be: then they cannot be resolved.
+    ``config`` is the cluster's config, for ``config.KEY``.
     """
 
     owner: str
     nodes: Sequence[MacroNode]
     self_number: int | None = None
     secret: Callable[[str], str] | None = field(default=None, repr=False)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     index: ClusterIndex | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -63,3 +66,20 @@ class MacroContext:
         """The cluster's nodes by number and service."""
         assert self.index is not None
         return self.index
+
+
+def config_value(config: Mapping[str, Any], key: str) -> str:
+    """The plain value at a dotted path of the config; a key that has dots itself is found too.
+
+    Raises ``LookupError`` when there is none, or when it holds macros: what a macro gives is not expanded again.
+    """
+    value: Any = config
+    rest = key
+    while rest:
+        first = rest if isinstance(value, Mapping) and rest in value else rest.partition(".")[0]
+        if not isinstance(value, Mapping) or first not in value:
+            raise LookupError(f"the config has no value {key}")
+        value, rest = value[first], rest[len(first) + 1 :]
+    if not isinstance(value, str | int | float) or (isinstance(value, str) and "%" in value):
+        raise LookupError(f"the config's {key} is not a plain value")
+    return str(value).lower() if isinstance(value, bool) else str(value)

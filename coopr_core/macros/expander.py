@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from coopr_core.errors import InvalidInput, Problem
-from coopr_core.macros.context import MacroContext, MacroNode
+from coopr_core.macros.context import MacroContext, MacroNode, config_value
 from coopr_core.macros.syntax import BadMacro, Macro, Name, parse
 
 
@@ -99,6 +99,11 @@ def _elements(name: Name, context: MacroContext) -> list[str]:
             if context.secret is None:
                 raise _NoValue("secrets are known only on the way to a node")
             return [context.secret(name.secret)]
+        case "config":
+            try:
+                return [config_value(context.config, name.key)]
+            except LookupError as error:
+                raise _NoValue(error.args[0]) from None
         case "num":
             return [str(len(context.cluster.by_service.get(name.service, ())))]
         case "instance":

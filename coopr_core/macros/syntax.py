@@ -8,7 +8,8 @@
     list      = map | name
     map       = "map(" name "," string ")"          in the string "$" is the element, "$$" a "$"
     name      = cluster.owner | host.self | ip.self | ip.TYPE.self | host.service.S | ip.service.S
-              | ip.TYPE.service.S | num.service.S | instance.self.service.S | secret.NAME, each with an optional "[i]"
+              | ip.TYPE.service.S | num.service.S | instance.self.service.S | secret.NAME | config.KEY.KEY...,
+                each with an optional "[i]"
     string    = "'" ... "'" | '"' ... '"'
 
 There are no blanks between the parts. Cost: linear in the text; what was parsed is remembered.
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -28,7 +29,7 @@ DEFAULT_ADDRESS = "bind_v4"
 DEFAULT_SEPARATOR = ","
 """What stands between the elements of a list without ``join``."""
 
-Form = Literal["owner", "host", "ip", "num", "instance", "secret"]
+Form = Literal["owner", "host", "ip", "num", "instance", "secret", "config"]
 
 
 class BadMacro(ValueError):
@@ -42,13 +43,15 @@ class Name:
     """A value of the cluster.
 
     ``service`` is the service whose nodes are meant, "" for the node itself (or the cluster); ``address`` is the type
-    of address of ``ip``; ``secret`` the secret's name; ``index`` picks one element.
+    of address of ``ip``; ``secret`` the secret's name; ``key`` the dotted path of a config value; ``index`` picks one
+    element.
     """
 
     form: Form
     service: str = ""
     address: str = ""
     secret: str = ""
+    key: str = ""
     index: int | None = None
 
     @property
@@ -162,7 +165,7 @@ class _Parser:
         if index is None:
             return name
         self._at = index.end()
-        return Name(name.form, name.service, name.address, name.secret, int(index.group(1)))
+        return replace(name, index=int(index.group(1)))
 
     def _bad(self, what: str) -> BadMacro:
         return BadMacro(f"{what} at character {self._at + 1}")
@@ -194,6 +197,8 @@ def _name_from(dotted: str) -> Name:
         return Name("instance", service)
     elif first == "secret" and rest:
         return Name("secret", secret=rest)
+    elif first == "config" and rest:
+        return Name("config", key=rest)
     raise BadMacro(f'"{dotted}" is no macro')
 
 
