@@ -82,14 +82,21 @@ def test_no_service_or_template_hides_one_of_the_public_catalog():
         assert not {path.stem for path in (public / folder).glob("*.json")} & set(names)
 
 
-async def patiently(ask):
-    """What a JetStream client does while a new leader is elected: ask again."""
-    for _ in range(20):
+async def patiently(ask, seconds: float = 60):
+    """What a JetStream client does while a leader is elected: ask again."""
+    deadline = time.monotonic() + seconds
+    while True:
         try:
             return await ask()
-        except (nats.errors.TimeoutError, nats.errors.NoRespondersError, nats.js.errors.APIError):
+        except nats.errors.Error:
+            if time.monotonic() > deadline:
+                raise
             await asyncio.sleep(0.2)
-    return await ask()
+
+
+async def make_stream(stream) -> None:
+    orders = StreamConfig(name="orders", subjects=["orders.*"], num_replicas=3)
+    await patiently(lambda: stream.add_stream(orders))
 
 
 # --- nats ----------------------------------------------------------------------------------------------------------
@@ -102,26 +109,19 @@ def test_a_message_published_on_one_node_is_read_on_another_and_a_killed_server_
 
         async def publish(url: str, text: str) -> None:
             client = await nats.connect(url, connect_timeout=5)
-            stream = client.jetstream(timeout=2)
+            stream = client.jetstream(timeout=5)
+            await make_stream(stream)
             await patiently(lambda: stream.publish("orders.new", text.encode(), headers={"Nats-Msg-Id": text}))
             await client.close()
 
         async def read(url: str) -> list[str]:
             client = await nats.connect(url, connect_timeout=5)
-            stream = client.jetstream(timeout=2)
+            stream = client.jetstream(timeout=5)
             subscription = await patiently(lambda: stream.pull_subscribe("orders.*"))
-            messages = [message.data.decode() for message in await subscription.fetch(10, timeout=2)]
+            messages = [message.data.decode() for message in await patiently(lambda: subscription.fetch(10, timeout=3))]
             await client.close()
             return messages
 
-        async def make_stream(url: str) -> None:
-            client = await nats.connect(url, connect_timeout=5)
-            await client.jetstream(timeout=20).add_stream(
-                StreamConfig(name="orders", subjects=["orders.*"], num_replicas=3)
-            )
-            await client.close()
-
-        asyncio.run(make_stream(urls[0]))
         asyncio.run(publish(urls[0], "first"))
         assert asyncio.run(read(urls[2])) == ["first"]
 
@@ -172,9 +172,9 @@ def test_a_server_that_keeps_no_streams_serves_them_all_the_same():
 
         async def use(url: str) -> int:
             client = await nats.connect(url, connect_timeout=5)
-            stream = client.jetstream(timeout=20)
-            await stream.add_stream(StreamConfig(name="orders", subjects=["orders.*"], num_replicas=3))
-            sequence = (await stream.publish("orders.new", b"first")).seq
+            stream = client.jetstream(timeout=5)
+            await make_stream(stream)
+            sequence = (await patiently(lambda: stream.publish("orders.new", b"first"))).seq
             await client.close()
             return sequence
 
