@@ -105,13 +105,20 @@ def check_plan(saved: SavedPlan, store: Store, *, tenant: str = "default") -> Ap
         if "is taken" in error.message:
             raise Refused(f"the plan cannot run any more: {error.message}", hint=error.hint) from None
         raise
-    changed = differences(saved.fingerprints, fingerprints(prepared))
+    refuse_changes(prepared, saved.fingerprints)
+    return Applicable(saved, prepared)
+
+
+def refuse_changes(prepared: Preparation, before: Mapping[str, str]) -> None:
+    """Raises ``Refused`` naming the parts that are not as their fingerprints in ``before`` say; empty: no plan saved."""
+    now = fingerprints(prepared) if before else {}
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if changed:
         raise Refused(
-            f"the plan for cluster {saved.name!r} cannot run any more: {', '.join(changed)} changed since it was made",
+            f"the plan for cluster {prepared.request.name!r} cannot run any more: "
+            f"{', '.join(changed)} changed since it was made",
             hint="make the plan again, look at it, and apply that",
         )
-    return Applicable(saved, prepared)
 
 
 def fingerprints(prepared: Preparation) -> dict[str, str]:
@@ -129,8 +136,3 @@ def fingerprints(prepared: Preparation) -> dict[str, str]:
     }
     parts |= {f"service {name}": service for name, service in layout.services.items()}
     return {name: fingerprint(part) for name, part in parts.items()}
-
-
-def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The names of the parts that are not the same, sorted."""
-    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
