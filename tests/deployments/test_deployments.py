@@ -73,7 +73,10 @@ def test_a_cluster_is_created_and_deleted_with_nothing_but_http_calls(
     from deployments.publish import publish
 
     published = publish("coopr")
-    assert [deployment["name"] for deployment in published] == ["create-cluster/coopr", "delete-cluster/coopr"]
+    named = {each["name"] for each in published}
+    assert {"create-cluster/coopr", "delete-cluster/coopr", "reap-expired/coopr"} <= named
+        each["name"] for each in published
+    }
     assert publish("coopr") == published
 
     catalog = write_catalog(tmp_path / "catalog", {"one": service(start="echo $COOPR_CONFIG_GREETING")})
@@ -135,6 +138,23 @@ def test_the_custom_run_form_has_types_choices_blocks_and_a_description_of_every
         "coopr-ssh-key",
         "coopr-local-provider-settings",
     }
+
+
+def test_expired_clusters_are_reaped_by_schedule_and_publishing_again_changes_no_schedule(
+    prefect_server: ServerInfo,
+) -> None:
+    from deployments.publish import publish
+
+    publish("coopr")
+    known = api(prefect_server, "/deployments/name/reap-expired/coopr")
+    schedule = known["schedules"][0]
+    assert (schedule["slug"], schedule["schedule"]["interval"], schedule["active"]) == ("every-10-minutes", 600, True)
+    assert known["global_concurrency_limit"]["limit"] == 2
+    path = f"/deployments/{known['id']}/schedules"
+    api(prefect_server, f"{path}/{schedule['id']}", {"active": False}, method="PATCH")
+    publish("coopr")
+    kept = api(prefect_server, path)
+    assert [(each["slug"], each["active"]) for each in kept] == [("every-10-minutes", False)]
 
 
 def test_prefects_own_command_publishes_the_same_from_any_directory(prefect_server: ServerInfo, tmp_path: Path) -> None:
