@@ -110,7 +110,7 @@ def check_plan(saved: SavedPlan, store: Store, *, tenant: str = "default") -> Ap
 
 
 def refuse_changes(prepared: Preparation, before: Mapping[str, str]) -> None:
-    """Raises ``Refused`` naming the parts that are not what their fingerprints in ``before`` say; empty: nothing saved."""
+    """Raises ``Refused`` naming what is not as its fingerprint in ``before`` says; empty: nothing was saved."""
     now = fingerprints(prepared) if before else {}
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if changed:
