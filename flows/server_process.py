@@ -122,6 +122,7 @@ def start(home: Path, timeout: float) -> ServerRecord:
         if not _is_free(port):
             continue
         with log.open("ab") as output:
+            before = output.tell()
             child = _spawn(home, port, output)
         try:
             record = ServerRecord(child.pid, psutil.Process(child.pid).create_time(), port)
@@ -139,6 +140,7 @@ def start(home: Path, timeout: float) -> ServerRecord:
                 f"the Prefect server ended while starting (exit status {child.returncode}): {_last_error(log)}",
                 hint=f"its log is {log}",
             )
+        os.truncate(log, before)  # another server took the port meanwhile: what this one said is no error of ours
     raise CooprError(
         f"no free port for the Prefect server from {FIRST_PORT} on", hint="set PREFECT_API_URL to a server"
     )
