@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
+from coopr_core.cluster.states import NodeState
 from coopr_core.errors import Busy
+from coopr_core.store.account.reserving import reserve, taken_by
+from coopr_core.store.clusters import node_values
 from coopr_core.store.rows import Row, job_id
 from coopr_core.store.schema import clusters, nodes
 
@@ -21,11 +24,16 @@ if TYPE_CHECKING:
     from coopr_core.cluster.layout import ClusterLayout
     from coopr_core.cluster.request import ClusterRequest
 
+PLACEMENT = ("services", "hardware_type", "image_type", "flavor", "image", "ssh_user", "zone", "price")
+"""What of a node's row says how its machine is made and what is on it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterChange:
-    """What is to be written: the layout's services, config and links, and on which of the nodes there services are.
+    """What is to be written: the layout's services, config, links and nodes.
 
+    Nodes of the layout that the cluster does not have yet are added, against the tenant's quota, and must have their
+    final host names; those it has that are not in the layout stay on record until the job has deleted them.
     ``seen_job`` is the id of the cluster's last job when the change was worked out.
     """
 
@@ -36,7 +44,9 @@ class ClusterChange:
 
 
 def write_change(connection: Connection, cluster: Row, change: ClusterChange) -> None:
-    """Write the change of a cluster whose row is locked. Raises ``Busy`` when another job was there in between."""
+    """Write the change of a cluster whose row is locked. Raises ``Busy`` when another job was there in
+    between, ``OverQuota`` when the tenant may not have the nodes that are added.
+    """
     last = job_id(cluster["id"], cluster["last_job"]) if cluster["last_job"] else None
     if change.seen_job != last:
         raise Busy(
@@ -50,8 +60,32 @@ def write_change(connection: Connection, cluster: Row, change: ClusterChange) ->
         "config": dict(layout.config),
         "services": {n: s.model_dump(mode="json", exclude_defaults=True) for n, s in layout.services.items()},
         "links": [link.model_dump(mode="json") for link in layout.links],
+        "size": len(layout.nodes),
     }
     connection.execute(update(clusters).where(clusters.c.id == cluster["id"]).values(values))
+    _write_nodes(connection, cluster, layout)
+
+
+def _write_nodes(connection: Connection, cluster: Row, layout: ClusterLayout) -> None:
+    """Write the rows of the nodes that are new or differ. Those that leave stay until their job has succeeded."""
+    here = nodes.c.cluster == cluster["id"]
+    columns = [nodes.c.number, *(nodes.c[name] for name in PLACEMENT)]
+    known = {row["number"]: row for row in connection.execute(select(*columns).where(here)).mappings()}
+    new = [node for node in layout.nodes if node.number not in known]
+    if new:
+        reserve(connection, cluster["tenant"], taken_by(new))
+        connection.execute(insert(nodes), [node_values(cluster["id"], node) for node in new])
     for node in layout.nodes:
-        here = (nodes.c.cluster == cluster["id"], nodes.c.number == node.number)
-        connection.execute(update(nodes).where(*here).values(services=list(node.services)))
+        if (row := known.get(node.number)) is None:
+            continue
+        values = {name: value for name, value in node_values(cluster["id"], node).items() if name in PLACEMENT}
+        if any(row[name] != value for name, value in values.items()):
+            connection.execute(update(nodes).where(here, nodes.c.number == node.number).values(values))
+
+
+def forget_left(connection: Connection, cluster: int) -> None:
+    """Drop the nodes that a job has deleted from a cluster that goes on without them."""
+    gone = (nodes.c.cluster == cluster, nodes.c.state == NodeState.DELETED)
+    if connection.execute(delete(nodes).where(*gone)).rowcount:
+        left = select(func.count()).select_from(nodes).where(nodes.c.cluster == cluster).scalar_subquery()
+        connection.execute(update(clusters).where(clusters.c.id == cluster).values(size=left))

@@ -68,7 +68,9 @@ def environment(action: str, service: Service, node: NodeInputs) -> dict[str, st
     variables = {name: value for name, value in variables.items() if len(value) <= LONGEST_VARIABLE}
     while sum(map(len, variables.values())) > LARGEST_ENVIRONMENT:
         del variables[max(variables, key=lambda name: len(variables[name]))]
+    leaving = config.get("leaving") or ()
     return variables | {
+        **({"COOPR_LEAVING": " ".join(map(str, leaving))} if leaving else {}),
         "COOPR_TASK_ID": node.task_id,
         "COOPR_CLUSTER_ID": str(task.get("clusterId", "")),
         "COOPR_CLUSTER_NAME": str(task.get("clusterName", "")),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from store_samples import TEMPLATE, WEB, new_cluster, stages
 
+from coopr_core.cluster.quotas import Quota, TenantOverQuota
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState, JobState, NodeState
 from coopr_core.errors import Busy, Refused
@@ -67,3 +68,49 @@ def test_a_job_that_may_not_start_changes_nothing(store: Store) -> None:
     with pytest.raises(Refused):
         store.start_job(cluster.id, "CLUSTER_CONFIGURE", stages(), change=change(store, cluster, port=4))
     assert store.layout(cluster.id).config != {"port": 4}
+
+
+def grown(store: Store, cluster: ClusterRecord, *numbers: int) -> ClusterChange:
+    layout = store.layout(cluster.id)
+    kept = [node for node in layout.nodes if node.number in numbers]
+    new = [
+        replace(layout.nodes[0], number=number, host_name=f"n{number}.local")
+        for number in numbers
+        if number not in {node.number for node in kept}
+    ]
+    request = store.request(cluster.id).model_copy(update={"size": len(numbers)})
+    return ClusterChange(replace(layout, nodes=(*kept, *new)), request, TEMPLATE, cluster.last_job)
+
+
+def test_new_nodes_are_on_record_with_the_job_and_leaving_ones_until_it_has_deleted_them(
+    store: Store, active: ClusterRecord
+) -> None:
+    job = store.start_job(active.id, "SCALE", stages(), change=grown(store, active, 1000, 1002))
+    assert [(node.number, node.state) for node in store.nodes(active.id)] == [
+        (1000, NodeState.CONFIRMED),
+        (1001, NodeState.CONFIRMED),
+        (1002, NodeState.PLANNED),
+    ]
+    store.record_machine(active.id, 1002, {"provider_id": "j"}, NodeState.CONFIRMED)
+    store.record_machine(active.id, 1001, None, NodeState.DELETED)
+    store.finish_job(job.id, JobState.SUCCEEDED)
+    assert [node.number for node in store.nodes(active.id)] == [1000, 1002]
+    assert store.cluster("demo").size == 2
+    assert store.request(active.id).size == 2
+
+
+def test_a_failed_job_forgets_no_node(store: Store, active: ClusterRecord) -> None:
+    job = store.start_job(active.id, "SCALE", stages(), change=grown(store, active, 1000))
+    store.record_machine(active.id, 1001, None, NodeState.DELETED)
+    store.finish_job(job.id, JobState.FAILED, "no luck")
+    assert [node.number for node in store.nodes(active.id)] == [1000, 1001]
+
+
+def test_growth_beyond_the_quota_is_refused_and_changes_nothing(store: Store, active: ClusterRecord) -> None:
+    store.set_quota(active.tenant, Quota(nodes=3))
+    with pytest.raises(TenantOverQuota, match="nodes: 3"):
+        store.start_job(active.id, "SCALE", stages(), change=grown(store, active, 1000, 1001, 1002, 1003))
+    assert len(store.nodes(active.id)) == 2
+    assert store.cluster("demo").state is ClusterState.ACTIVE
+    store.start_job(active.id, "SCALE", stages(), change=grown(store, active, 1000, 1001, 1002))
+    assert len(store.nodes(active.id)) == 3

@@ -5,6 +5,7 @@ The first few servers (config ``nats.jetstream_servers``) keep the streams, the 
 ends when JetStream works here: the keepers have a leader, so most of them are up, and this server is in touch with it.
 The servers start at the same time, each waiting for the others. Where so few may start at once that no majority comes
 together, the first half of the keepers stop waiting after a while, and those that complete the majority see to it.
+New routes reach a running server with CONFIGURE. A server that leaves the cluster hands its streams over at STOP.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import time
@@ -23,10 +25,13 @@ from coopr_node.daemon import Daemon
 from coopr_node.network import Endpoint, Member, get, get_json, members, this_member
 from coopr_node.packages import install as install_packages
 from coopr_node.task import DATA, Failed, bind_address, config, number, remove_data, run_action, say, write
+from nats_leaving import Server, leave
 
 SERVER = DATA / "software" / "bin" / "nats-server"
 CONFIGURATION = DATA / "conf" / "nats-server.conf"
 STORE = DATA / "jetstream"
+SYSTEM_USER = "coopr"
+"""Who may administer the servers; all other clients need no name."""
 
 daemon = Daemon("nats-server")
 
@@ -76,8 +81,14 @@ def configure() -> None:
             "  ]",
             "}",
         ]
-    write(CONFIGURATION, "\n".join([*lines, ""]))
+    if config("nats.system_password", ""):
+        login = f"{{user: {_text(SYSTEM_USER)}, password: {_text(config('nats.system_password'))}}}"
+        lines.append(f"accounts {{ $SYS {{ users: [{login}] }} }}")
+    write(CONFIGURATION, "\n".join([*lines, ""]), 0o600)
+    hand_over(CONFIGURATION.parent)
     say(f"{me.host} is one of {len(everyone)} servers; {CONFIGURATION} written")
+    if daemon.send(signal.SIGHUP):
+        say("the running server was told to read it")
 
 
 def start() -> None:
@@ -102,6 +113,19 @@ def start() -> None:
         timeout=limit,
         listens=[Endpoint(bind_address(), me.port(number(f"nats.{port}")), f"nats.{port}") for port in ports],
     )
+
+
+def stop() -> None:
+    """Stop the server; one that leaves the cluster hands its streams over first."""
+    leaving = os.environ.get("COOPR_LEAVING", "").split()
+    me = this_member(servers())
+    if me.host in leaving and me in keepers() and len(keepers()) > 1:
+        password = config("nats.system_password", "")
+        if not password:
+            raise Failed("config 'nats.system_password' is not set, which the other servers need to let this one go")
+        keep = [Server(k.host, (k.address, k.port(number("nats.client_port"))), _monitor(k)) for k in keepers()]
+        leave(me.host, keep, leaving, (SYSTEM_USER, password), number("nats.start_timeout"))
+    daemon.stop()
 
 
 def health() -> None:
@@ -148,8 +172,8 @@ def _jetstream_answers(me: Member) -> bool:
         return False
 
 
-def _monitor(me: Member) -> str:
-    return f"http://{bind_address()}:{me.port(number('nats.monitor_port'))}"
+def _monitor(server: Member) -> str:
+    return f"http://{server.address}:{server.port(number('nats.monitor_port'))}"
 
 
 def _size(path: str) -> str:
@@ -168,7 +192,7 @@ run_action(
         "install": install,
         "configure": configure,
         "start": start,
-        "stop": daemon.stop,
+        "stop": stop,
         "remove": remove_data,
         "health": health,
     }

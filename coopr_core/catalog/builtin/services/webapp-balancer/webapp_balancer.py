@@ -3,13 +3,14 @@
 
 Each server is asked for /healthz every second; one that fails is left out until it answers again, and a request that
 met it just then is tried on another, for up to seven seconds. No administration port, no certificates, nothing written
-outside the folder.
+outside the folder. Servers that come and go reach a running balancer with CONFIGURE, and no request is dropped.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from string import Template
 
@@ -78,6 +79,8 @@ def configure() -> None:
     )
     write(CADDYFILE, text)
     say(f"{_url()} -> {len(servers)} application servers; {CADDYFILE} written")
+    if daemon.send(signal.SIGUSR1):
+        say("the running balancer was told to read it")
 
 
 def start() -> None:

@@ -97,6 +97,13 @@ class Daemon:
             raise Failed(f"{self.name}: {failure}") from None
         say(f"{self.name} is well (pid {self.pid()})")
 
+    def send(self, number: int) -> bool:
+        """Send the running process a signal, such as the one that makes it read its configuration; whether it runs."""
+        pid = self.pid()
+        if pid is not None:
+            os.kill(pid, number)
+        return pid is not None
+
     def stop(self, *, with_signal: int = signal.SIGTERM, timeout: float = 30.0) -> None:
         """End the process and its group: politely, after ``timeout`` seconds by force; gone already is a success."""
         pid = self.pid()
