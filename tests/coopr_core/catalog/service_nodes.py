@@ -6,6 +6,7 @@ is stopped and deleted at the end, and a process that is left over is an error.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import pwd
@@ -104,8 +105,7 @@ class ServiceNodes:
         left = self.processes()
         for pid in left:
             os.kill(pid, 9)
-        if os.environ.get("COOPR_TEST_KEEP") != "1":
-            shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
         assert failure or not left, f"processes left over: {left}"
 
     def address(self, number: int) -> str:
@@ -235,6 +235,7 @@ def new_folder(user: pwd.struct_passwd | None) -> Path:
     folder.chmod(0o755)
     if user:
         os.chown(folder, user.pw_uid, user.pw_gid)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
