@@ -9,18 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from prefect import runtime
 from prefect.blocks.core import Block
 from pydantic import Field
 
 from blocks import LocalProviderSettings, SshKey
-from coopr_core.cluster.states import Operation
 from coopr_core.errors import InvalidInput
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
-from flows.operation import cluster_flow, run_job
+from flows.operation import cluster_flow, parameters_of, run_operation
+from flows.plan_file import refuse_changes
 from flows.preparation import prepare_create
-from flows.report import publish_cluster, summarize
-from flows.runtime import job_parameters, make_provider
+from flows.runtime import make_provider
 
 
 @cluster_flow("create-cluster", "create-cluster {name}")
@@ -44,6 +44,7 @@ def create_cluster(
     schedule: Literal["stages", "dataflow"] = "stages",
     owner: str | None = None,
     tenant: str | None = None,
+    fingerprints: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Create a cluster from a template and wait until its services run.
 
@@ -67,6 +68,7 @@ def create_cluster(
         schedule: stages waits for a whole stage before the next, dataflow starts a task as soon as it can.
         owner: Who the cluster belongs to; the user who runs the flow when left out.
         tenant: Whose cluster it is, and whose quota it takes from; the setting's tenant when left out.
+        fingerprints: What a saved plan was made from; the cluster is refused when any of it has changed since.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
@@ -89,26 +91,30 @@ def create_cluster(
     paths: list[str | Path] = [*settings.catalog, *(catalog or [])]
     with Store.open() as store:
         prepared = prepare_create(values, catalog=paths, store=store, tenant=tenant or store.tenant)
+        refuse_changes(prepared, fingerprints or {})
         settings_block = _saved(provider_settings, "provider_settings")
         key_block = _saved(ssh_key, "ssh_key")
         make_provider(prepared.provider, settings_block)
-        cluster = store.create_cluster(
+        cluster, job = store.begin_cluster(
             prepared.request,
             prepared.template,
             prepared.layout,
+            prepared.plan,
             owner=owner or settings.owner,
             tenant=tenant or store.tenant,
             expires_at=prepared.expires_at,
             provider_settings=settings_block,
+            parameters=parameters_of(
+                prepared.plan,
+                provider=prepared.provider,
+                ssh_key=key_block,
+                schedule=schedule,
+                max_concurrency=max_concurrency,
+                catalog=[str(path) for path in paths],
+            ),
+            flow_run_id=str(runtime.flow_run.id or ""),
         )
-        parameters = job_parameters(
-            prepared.provider, key_block, catalog=[str(path) for path in paths], schedule=schedule
-        )
-        job = store.start_job(cluster.id, Operation.CLUSTER_CREATE, prepared.plan, parameters=parameters)
-        url = run_job(store, cluster, job, prepared.plan, schedule=schedule, max_concurrency=max_concurrency)
-        summary = summarize(store, cluster, job.id, url)
-    publish_cluster(summary)
-    return summary
+        return run_operation(store, cluster, job)
 
 
 def _saved(block: Block | None, parameter: str) -> str:

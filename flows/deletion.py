@@ -14,10 +14,9 @@ from pydantic import Field
 from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.planner import plan
 from coopr_core.store import Store
-from flows.engine.actions import Actions
-from flows.operation import cluster_flow, run_job
-from flows.report import publish_cluster, summarize
-from flows.runtime import job_parameters, logs_of, provider_entity
+from flows.operation import Ending, Steps, cluster_flow, run_operation, start_operation
+from flows.report import summarize
+from flows.runtime import logs_of
 from flows.secrets import forget_secrets
 
 
@@ -46,29 +45,25 @@ def delete_cluster(
         if found.state is ClusterState.TERMINATED:
             return summarize(store, found, "", "")
         deletion = plan("CLUSTER_DELETE", store.layout(found.id))
-        first = store.jobs(found.id)
-        ssh_key = str(first[0].parameters.get("ssh_key", "")) if first else ""
-        parameters = job_parameters(provider_entity(store, found), ssh_key)
-        job = store.start_job(
-            found.id, Operation.CLUSTER_DELETE, deletion, parameters=parameters, only_expired=only_expired
-        )
-
-        def at_last(actions: Actions) -> None:
-            actions.delete_strays()
-            forget_secrets(found.id)
-
-        url = run_job(
+        job = start_operation(
             store,
             found,
-            job,
+            Operation.CLUSTER_DELETE,
             deletion,
-            schedule="stages",
             max_concurrency=max_concurrency,
-            on_services=False,
-            at_last=at_last,
+            values={"keep_logs": keep_logs},
+            only_expired=only_expired,
         )
-        if not keep_logs:
-            shutil.rmtree(logs_of(found.id), ignore_errors=True)
-        summary = summarize(store, found, job.id, url)
-    publish_cluster(summary)
-    return summary
+        return run_operation(store, found, job)
+
+
+def _clear_up(ending: Ending) -> None:
+    """Leave nothing but the record that there was a cluster."""
+    cluster = ending.cluster
+    ending.actions.delete_strays()
+    forget_secrets(cluster.id)
+    if not ending.values.get("keep_logs"):
+        shutil.rmtree(logs_of(cluster.id), ignore_errors=True)
+
+
+STEPS = Steps(on_services=False, at_last=_clear_up)

@@ -1,40 +1,99 @@
-"""What creating and deleting have in common: the parts a job runs with, put together, and closed again."""
+"""What all operations on clusters have in common: how a job starts, runs, ends, and goes on after a crash.
+
+``start_operation`` records a job with everything needed to run it; ``run_operation`` runs a recorded job from wherever
+it stands. A first run and a retry are the same call: what an operation does beside the tasks of its plan is looked up
+by the job's operation (``STEPS``), so nothing is left out when another process takes over.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 from prefect import Flow, runtime, tags
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.flow_runs import suspend_flow_run
+from prefect.states import Cancelled
 
 from coopr_core.automators import load_automator
 from coopr_core.cluster.records import ClusterRecord, JobRecord
-from coopr_core.cluster.states import HOLDING, JobState
+from coopr_core.cluster.states import JobState, Operation
+from coopr_core.errors import Interrupted
 from coopr_core.planner import Plan, Schedule
+from coopr_core.planner.saved import graph_to_json
 from coopr_core.remote.pool import Sessions
 from coopr_core.remote.redaction import Redactor
 from coopr_core.settings import load_settings
+from coopr_core.store import Store
 from coopr_core.store.claims import HEARTBEAT_SECONDS
 from flows.announcing import announced
 from flows.engine.actions import Actions
 from flows.engine.attempts import Attempts
-from flows.engine.job_run import JobRun
+from flows.engine.job_run import JobRun, Paused
 from flows.engine.run_log import FLOWS, own_logger
-from flows.runtime import authorized_key, client_key, cluster_provider, logs_of
+from flows.report import publish_cluster, summarize
+from flows.runtime import authorized_key, client_key, cluster_provider, job_parameters, logs_of, provider_entity
 from flows.secrets import open_secrets, uses_secrets
 from flows.server import ensure_server
 
 if TYPE_CHECKING:
-    from coopr_core.store import Store
+    from coopr_core.catalog.entities import Provider as ProviderEntity
+    from coopr_core.store.changing import ClusterChange
 
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the last step of an operation works with. ``actions`` knows provider and sessions."""
+
+    store: Store
+    cluster: ClusterRecord
+    job: JobRecord
+    actions: Actions
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """What ``start_operation`` was given as ``values``."""
+        return dict(self.job.parameters.get("values", {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What an operation is beside its tasks.
+
+    ``on_services`` False is for operations on machines alone: no automator and no password is looked for. ``at_last``
+    runs when every task has succeeded, before the job counts as done; it may run again after a crash.
+    """
+
+    on_services: bool = True
+    at_last: Callable[[Ending], None] | None = None
+
+
+STEPS: Mapping[Operation, str] = {
+    Operation.CLUSTER_DELETE: "flows.deletion:STEPS",
+}
+"""Where the ``Steps`` of an operation are, ``module:name``; an operation that is not here is its tasks alone."""
+
+
+def steps_of(operation: Operation) -> Steps:
+    """What the operation does beside its tasks."""
+    if operation not in STEPS:
+        return Steps()
+    module, _, name = STEPS[operation].partition(":")
+    steps: Steps = getattr(import_module(module), name)
+    return steps
 
 
 class ClusterFlow(Flow[P, R]):
@@ -48,60 +107,168 @@ class ClusterFlow(Flow[P, R]):
 
 
 def cluster_flow(name: str, run_name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
-    """Makes a function the flow ``name``; its docstring describes the flow and its parameters."""
+    """Makes a function the flow ``name``; its docstring describes the flow and its parameters.
+
+    When Prefect runs a flow run again (the user pressed "Retry", its worker was lost), the job that it had started
+    goes on instead of the function being called.
+    """
 
     def wrap(function: Callable[P, R]) -> Flow[P, R]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                begun: Any = _continue_begun()
+                return function(*args, **kwargs) if begun is None else begun
+            except Paused:
+                _suspend()
+                raise
+
+        signature = inspect.signature(function, eval_str=True)  # its names are known in its own module, not in this one
+        run.__signature__ = signature  # type: ignore[attr-defined]  # typeshed does not know it
+        run.__annotations__ = inspect.get_annotations(function, eval_str=True)
         summary = (function.__doc__ or "").partition("\n")[0]
         FLOWS.add(name)
         return ClusterFlow(
-            function, name=name, flow_run_name=run_name, description=summary, persist_result=False, log_prints=False
+            run, name=name, flow_run_name=run_name, description=summary, persist_result=False, log_prints=False
         )
 
     return wrap
 
 
-def run_job(
+def start_operation(
     store: Store,
     cluster: ClusterRecord,
-    job: JobRecord,
+    operation: Operation,
     plan: Plan,
     *,
-    schedule: Schedule,
-    max_concurrency: int,
-    on_services: bool = True,
-    at_last: Callable[[Actions], None] | None = None,
-) -> str:
-    """Run a job that was started in the store, to its end there; the address of its flow run.
+    schedule: Schedule = "stages",
+    max_concurrency: int = 16,
+    values: Mapping[str, Any] | None = None,
+    change: ClusterChange | None = None,
+    only_expired: bool = False,
+) -> JobRecord:
+    """Claim the cluster for an operation and record its job so that any process can run it: ``run_operation``.
 
-    ``on_services`` False is for operations on machines alone: no automator and no password is looked for. ``at_last``
-    runs when every task has succeeded, before the job counts as done. Raises ``TasksFailed`` or ``Interrupted``, or
-    what kept the job from running at all; it has ended in the store in any case. Start and end are announced.
+    ``values`` (JSON, no secrets) are kept for the operation's ``Steps``; ``change`` and ``only_expired`` are those of
+    ``Store.start_job``. Raises ``Busy`` or ``Refused``.
+    """
+    first = not store.jobs(cluster.id)
+    return store.start_job(
+        cluster.id,
+        operation,
+        plan,
+        parameters=parameters_of(
+            plan,
+            provider=provider_entity(store, cluster) if first else None,
+            schedule=schedule,
+            max_concurrency=max_concurrency,
+            values=values,
+        ),
+        change=change,
+        only_expired=only_expired,
+        flow_run_id=str(runtime.flow_run.id or ""),
+    )
+
+
+def parameters_of(
+    plan: Plan,
+    *,
+    provider: ProviderEntity | None = None,
+    ssh_key: str = "",
+    schedule: Schedule = "stages",
+    max_concurrency: int = 16,
+    values: Mapping[str, Any] | None = None,
+    **others: Any,
+) -> dict[str, Any]:
+    """What a job keeps so that it can be run by any process, later; nothing in it is secret."""
+    made_with = {} if provider is None else job_parameters(provider, ssh_key)
+    run = {"schedule": schedule, "max_concurrency": max_concurrency}
+    return {**made_with, "plan": graph_to_json(plan), **run, "values": dict(values or {}), **others}
+
+
+def run_operation(
+    store: Store, cluster: ClusterRecord, job: JobRecord, *, max_concurrency: int | None = None
+) -> dict[str, Any]:
+    """Run what is left of a job that this process holds, to its end in the store; the cluster's summary.
+
+    Start and end are announced. Raises ``TasksFailed``, ``Interrupted``, or what kept the job from running at all.
     """
     with announced(store, cluster, job):
         try:
-            _remember(store, cluster, job)
-            url = str(runtime.flow_run.ui_url or "")
-            with tags(f"cluster:{cluster.name}"), Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
-                actions = _actions(store, cluster, sessions, on_services=on_services)
-                work = JobRun(
-                    store=store,
-                    cluster=cluster,
-                    job=job,
-                    plan=plan,
-                    attempts=_attempts(store, cluster, job, actions, sessions.redactor),
-                    sessions=sessions,
-                    schedule=schedule,
-                    max_concurrency=max_concurrency,
-                    tries=load_settings().attempts,
-                    heartbeat_seconds=HEARTBEAT_SECONDS,
-                    at_last=(lambda: at_last(actions)) if at_last else None,
-                )
-                work.run()
+            url = _run(store, cluster, job, max_concurrency or int(job.parameters.get("max_concurrency", 16)))
         except BaseException as error:
-            if store.job(job.id).state in HOLDING:
-                store.finish_job(job.id, JobState.FAILED, f"it could not run: {error}")
+            if store.job_state(job.id) in (JobState.RUNNING, JobState.ABORTING):
+                stopped = isinstance(error, Interrupted) or not isinstance(error, Exception)
+                state = JobState.INTERRUPTED if stopped else JobState.FAILED
+                store.finish_job(job.id, state, f"it could not run: {error}")
             raise
-    return url
+    summary = summarize(store, cluster, job.id, url)
+    publish_cluster(summary)
+    return summary
+
+
+def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: int) -> str:
+    """Put together what a job runs with, run it, close it again; the address of its flow run."""
+    _remember(store, cluster, job)
+    steps = steps_of(job.operation)
+    with tags(f"cluster:{cluster.name}"), Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
+        actions = _actions(store, cluster, job, sessions, on_services=steps.on_services)
+        at_last = steps.at_last
+        work = JobRun(
+            store=store,
+            cluster=cluster,
+            job=job,
+            plan=Plan.from_json(job.parameters["plan"]),
+            attempts=_attempts(store, cluster, job, actions, sessions.redactor),
+            sessions=sessions,
+            schedule=job.parameters["schedule"],
+            max_concurrency=max_concurrency,
+            tries=load_settings().attempts,
+            heartbeat_seconds=HEARTBEAT_SECONDS,
+            at_last=(lambda: at_last(Ending(store, cluster, job, actions))) if at_last else None,
+        )
+        work.run()
+    return str(runtime.flow_run.ui_url or "")
+
+
+def _continue_begun() -> dict[str, Any] | None:
+    """Go on with the job that this flow run had started before, if it is one that runs again; the cluster's summary."""
+    run_id = runtime.flow_run.id
+    if not run_id or runtime.flow_run.run_count < 2:
+        return None
+    with Store.open() as store:
+        job = store.job_of_flow_run(str(run_id))
+        return None if job is None else continue_job(store, store.cluster_with_id(job.cluster_id), job)
+
+
+def continue_job(
+    store: Store, cluster: ClusterRecord, job: JobRecord, *, max_concurrency: int | None = None
+) -> dict[str, Any]:
+    """Run what has not succeeded of a job, with the same ids and values; the cluster's summary.
+
+    A job that has succeeded is one already; one that is only about to pause goes on in the process that runs it.
+    Raises ``Busy`` while it is running, ``Refused`` when it cannot be resumed.
+    """
+    if job.state is not JobState.SUCCEEDED and not store.unpause_job(job.id):
+        resumed = store.resume_job(job.id)
+        return run_operation(store, cluster, resumed, max_concurrency=max_concurrency)
+    return summarize(store, cluster, job.id, "")
+
+
+def _suspend() -> None:
+    """Show the flow run of a paused job as suspended, if Prefect can start it again: its "Resume" continues the job."""
+    if runtime.deployment.id and not runtime.flow_run.parent_flow_run_id:
+        with contextlib.suppress(RuntimeError, httpx.HTTPError):
+            suspend_flow_run(key=str(uuid4()))
+
+
+def _supersede(client: SyncPrefectClient, run_id: str, by: str) -> None:
+    """Close the flow run that a job had before, where it waits to be resumed: the job goes on in another one."""
+    with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
+        state = client.read_flow_run(UUID(run_id)).state
+        if state is not None and state.is_paused():
+            message = f"The job goes on in flow run {by}"
+            client.set_flow_run_state(UUID(run_id), Cancelled(message=message), force=True)
 
 
 def _remember(store: Store, cluster: ClusterRecord, job: JobRecord) -> None:
@@ -112,9 +279,11 @@ def _remember(store: Store, cluster: ClusterRecord, job: JobRecord) -> None:
         own = {f"cluster:{cluster.name}", f"job:{job.id}"}
         with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
             client.update_flow_run(UUID(str(run_id)), tags={*runtime.flow_run.tags, *own})
+            if job.flow_run_id not in ("", str(run_id)):
+                _supersede(client, job.flow_run_id, str(run_id))
 
 
-def _actions(store: Store, cluster: ClusterRecord, sessions: Sessions, *, on_services: bool) -> Actions:
+def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Sessions, *, on_services: bool) -> Actions:
     layout = store.layout(cluster.id)
     used: list[str] = []
     secret = None
@@ -130,6 +299,7 @@ def _actions(store: Store, cluster: ClusterRecord, sessions: Sessions, *, on_ser
         sessions=sessions,
         authorized_key=authorized_key(client_key(store, cluster)),
         secret=secret,
+        resumed=any(task.attempts for task in store.tasks(job.id)),
     )
 
 

@@ -44,10 +44,13 @@ class NodeState(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job is. A running or paused job holds its cluster: nothing else may start."""
+    """Where a job is. A running, paused or aborting job holds its cluster: nothing else may start."""
 
     RUNNING = "RUNNING"
     PAUSED = "PAUSED"
+    """Nothing of it starts; what runs comes to its end, then no process works on it until it is resumed."""
+    ABORTING = "ABORTING"
+    """It was asked to stop; its worker ends what runs."""
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     INTERRUPTED = "INTERRUPTED"
@@ -93,7 +96,7 @@ class Operation(StrEnum):
     REPLACE_NODES = "REPLACE_NODES"
 
 
-HOLDING = frozenset({JobState.RUNNING, JobState.PAUSED})
+HOLDING = frozenset({JobState.RUNNING, JobState.PAUSED, JobState.ABORTING})
 """The states in which a job holds its cluster."""
 
 WITHOUT_MACHINE = frozenset({NodeState.PLANNED, NodeState.DELETED})
@@ -194,6 +197,55 @@ def state_after(operation: Operation, end: JobState, *, any_machine: bool) -> Cl
     if end is JobState.FAILED and rule.failure_without_machines is not None and not any_machine:
         return rule.failure_without_machines
     return rule.failure
+
+
+class Control(StrEnum):
+    """What a person does to a cluster's last job."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRule:
+    """One row of the second table: in which states a job can be controlled so, and in which that is done already."""
+
+    allowed: frozenset[JobState]
+    nothing_to_do: frozenset[JobState]
+
+
+CONTROLS: Mapping[Control, ControlRule] = {
+    Control.PAUSE: ControlRule(frozenset({JobState.RUNNING}), frozenset({JobState.PAUSED})),
+    Control.RESUME: ControlRule(frozenset({JobState.PAUSED}), frozenset({JobState.RUNNING})),
+    Control.RETRY: ControlRule(frozenset({JobState.FAILED, JobState.INTERRUPTED}), frozenset({JobState.SUCCEEDED})),
+    Control.ABORT: ControlRule(
+        frozenset({JobState.RUNNING, JobState.PAUSED, JobState.ABORTING}), frozenset({JobState.INTERRUPTED})
+    ),
+}
+"""The second table: what may be done to a job, and when."""
+
+
+def check_control(state: JobState, control: Control, *, job: str = "") -> bool:
+    """Whether there is something to do: False when the job is in the state wanted already.
+
+    ``job`` names it in the message. Raises ``Busy`` while it has to end first, ``Refused`` when its state forbids it.
+    """
+    rule = CONTROLS[control]
+    if state in rule.allowed:
+        return True
+    if state in rule.nothing_to_do:
+        return False
+    subject = job or "The job"
+    if control is Control.RETRY and state is JobState.PAUSED:
+        raise Refused(f"{subject} is paused, not failed", hint="`coopr resume` continues it.")
+    if state in HOLDING:
+        raise Busy(f"{subject} is {state}: it has to end before `coopr {control}`", hint="See `coopr status`.")
+    hints = {JobState.SUCCEEDED: "There is nothing left of it to do."}
+    raise Refused(
+        f"{subject} is {state}: there is nothing to {control}", hint=hints.get(state, "`coopr retry` goes on.")
+    )
 
 
 TASK_AFTER_ATTEMPT: Mapping[AttemptState, TaskState] = {

@@ -112,6 +112,11 @@ class Clusters:
         hint = f"Did you mean {' or '.join(near)}?" if near else "`coopr list` shows the clusters there are."
         raise NotFound(f"There is no cluster {ref!r}", hint=hint)
 
+    def cluster_with_id(self, cluster_id: str) -> ClusterRecord:
+        """The cluster with that id, whichever tenant's and also when it is deleted. Raises ``NotFound``."""
+        with self._database.read() as connection:
+            return cluster_record(find_cluster(connection, cluster_id))
+
     def clusters(
         self,
         *,
@@ -225,7 +230,7 @@ def insert_cluster(
     suffix = request.dns_suffix or template.defaults.dnsSuffix or None
     named = name_nodes(layout, request.name, cluster_id, suffix)
     if named.nodes:
-        connection.execute(insert(nodes), [_node_values(number, node) for node in named.nodes])
+        connection.execute(insert(nodes), [node_values(number, node) for node in named.nodes])
     note(connection, number, CLUSTER_RECORDED, owner=owner, tenant=tenant, nodes=len(named.nodes))
     return find_cluster(connection, cluster_id)
 
@@ -252,7 +257,8 @@ def _node(row: Row) -> Node:
     )
 
 
-def _node_values(cluster: int, node: Node) -> dict[str, Any]:
+def node_values(cluster: int, node: Node) -> dict[str, Any]:
+    """The row of a node that has no machine yet."""
     return {
         "cluster": cluster,
         "number": node.number,

@@ -29,6 +29,7 @@ from coopr_core.errors import Busy, Refused
 from coopr_core.store import claims
 from coopr_core.store.account.events import JOB_ENDED, note
 from coopr_core.store.account.machines import machines_gone
+from coopr_core.store.changing import forget_left
 from coopr_core.store.clusters import now
 from coopr_core.store.rows import Row, job_id
 from coopr_core.store.schema import attempts, clusters, jobs, nodes, tasks
@@ -54,18 +55,21 @@ def check_free(connection: Connection, cluster: Row) -> None:
     job = _holding_job(connection, cluster)
     if job is None:
         return
-    does = "is paused" if job["state"] == JobState.PAUSED else f"is running in {claims.shown(job['claimed_by'])}"
     number = job_id(cluster["id"], job["number"])
+    name = cluster["name"]
+    does = f"is {job['state'].lower()} in {claims.shown(job['claimed_by'])}"
+    hint = f"Watch it with `coopr status {name}` and try again when it has ended."
+    if job["state"] == JobState.PAUSED:
+        does, hint = "is paused", f"`coopr resume {name}` continues it, `coopr abort {name}` gives it up."
     raise Busy(
-        f"Cluster {cluster['name']} is busy: job {number} {job['operation']} {does}, since {job['started']:%F %T} UTC",
-        hint=f"Watch it with `coopr status {cluster['name']}` and try again when it has ended.",
+        f"Cluster {name} is busy: job {number} {job['operation']} {does}, since {job['started']:%F %T} UTC", hint=hint
     )
 
 
 def abandoned_job(connection: Connection, cluster: Row) -> Row | None:
-    """The running job that holds the cluster, if its worker is dead or has been silent for too long."""
+    """The job that holds the cluster, not paused, if its worker is dead or has been silent for too long."""
     job = _holding_job(connection, cluster)
-    return job if job is not None and job["state"] == JobState.RUNNING and _is_stale(job) else None
+    return job if job is not None and job["state"] != JobState.PAUSED and is_stale(job) else None
 
 
 def _holding_job(connection: Connection, cluster: Row) -> Row | None:
@@ -74,7 +78,8 @@ def _holding_job(connection: Connection, cluster: Row) -> Row | None:
     return dict(job) if job is not None else None
 
 
-def _is_stale(job: Row) -> bool:
+def is_stale(job: Row) -> bool:
+    """Whether a job's worker is dead or has been silent for too long."""
     last = job["heartbeat_at"] or job["created"]
     return now() - last > timedelta(seconds=claims.STALE_SECONDS) or claims.is_dead(job["claimed_by"])
 
@@ -97,6 +102,8 @@ def end_job(connection: Connection, job: Row, state: JobState, message: str) -> 
         emptied: dict[str, Any] = {"machine": None, "token": "", "properties": {}}
         connection.execute(update(nodes).where(nodes.c.cluster == key[0]).values(emptied))
         machines_gone(connection, key[0])
+    elif state is JobState.SUCCEEDED:
+        forget_left(connection, key[0])
     note(
         connection,
         key[0],

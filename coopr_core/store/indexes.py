@@ -11,7 +11,7 @@ from sqlalchemy import Index, text
 from coopr_core.store.schema import clusters, jobs, machines, tasks
 
 _LIVING = text("state <> 'TERMINATED'")
-_HOLDING = text("state IN ('RUNNING', 'PAUSED')")
+_HOLDING = text("state IN ('RUNNING', 'PAUSED', 'ABORTING')")
 
 one_living_cluster_per_name = Index(
     "uq_clusters_living_name",

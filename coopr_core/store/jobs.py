@@ -20,11 +20,11 @@ from coopr_core.cluster.records import JobProgress, JobRecord
 from coopr_core.cluster.states import HOLDING, ClusterState, JobState, Operation, TaskState, operation_named
 from coopr_core.errors import Busy, NotFound, Refused
 from coopr_core.store import claims
-from coopr_core.store.account.events import JOB_PAUSED, JOB_RESUMED, JOB_STARTED, note
+from coopr_core.store.account.events import JOB_STARTED, note
 from coopr_core.store.changing import ClusterChange, write_change
 from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.database import Database
-from coopr_core.store.endings import abandoned_job, check_free, check_startable, end_job, reset_tasks
+from coopr_core.store.endings import abandoned_job, check_free, check_startable, end_job
 from coopr_core.store.rows import Row, cluster_key, job_key, job_record, storable
 from coopr_core.store.schema import clusters, jobs, tasks
 
@@ -81,7 +81,7 @@ class Jobs:
         """
         operation = operation_named(operation)
         self.end_abandoned_job(cluster_id)
-        with self._claiming(cluster_id) as connection:
+        with self.claiming(cluster_id) as connection:
             cluster = find_cluster(connection, cluster_id, lock=True)
             check_free(connection, cluster)
             check_startable(cluster, operation, only_expired=only_expired)
@@ -96,45 +96,6 @@ class Jobs:
                 parameters=parameters or {},
                 flow_run_id=flow_run_id,
             )
-
-    def resume_job(self, job_id: str, *, claimed_by: str = "") -> JobRecord:
-        """Claim the cluster for a job that did not succeed; its tasks that did not are WAITING again, same ids.
-
-        Raises ``Busy`` while this or another job is running, ``Refused`` when the job succeeded, when a newer job has
-        been there since, or when the cluster is gone.
-        """
-        cluster_id = job_id.rpartition("-")[0]
-        key = job_key(job_id)
-        self.end_abandoned_job(cluster_id)
-        with self._claiming(cluster_id) as connection:
-            cluster = find_cluster(connection, cluster_id, lock=True)
-            before = find_job(connection, key)
-            if before["state"] != JobState.PAUSED:
-                check_free(connection, cluster)
-            label = f"Job {job_id} {before['operation']} of cluster {cluster['name']}"
-            if before["state"] == JobState.SUCCEEDED:
-                raise Refused(f"{label} has succeeded", hint="There is nothing left to resume.")
-            if cluster["last_job"] != key[1]:
-                raise Refused(
-                    f"{label} is not the cluster's last job", hint="Only the last job can be resumed; start a new one."
-                )
-            if cluster["state"] == ClusterState.TERMINATED:
-                raise Refused(f"{label} cannot be resumed: the cluster is gone", hint="Create a new cluster.")
-            time = now()
-            values = {
-                "state": JobState.RUNNING,
-                "ended": None,
-                "heartbeat_at": time,
-                "claimed_by": claimed_by or claims.claimant(),
-                "message": "",
-            }
-            connection.execute(update(jobs).where(*_is(key)).values(values))
-            reset_tasks(connection, key)
-            connection.execute(
-                update(clusters).where(clusters.c.id == key[0]).values(state=ClusterState.PENDING, updated=time)
-            )
-            note(connection, key[0], JOB_RESUMED, job=key[1], operation=before["operation"])
-            return job_record(find_job(connection, key))
 
     def end_abandoned_job(self, cluster_id: str) -> JobRecord | None:
         """Interrupt the running job of the cluster if its worker is gone, so that both show how they stand; that job.
@@ -156,26 +117,13 @@ class Jobs:
         """Show that the claim is alive, every ``claims.HEARTBEAT_SECONDS``; False when the job was taken away."""
         mine = jobs.c.claimed_by == (claimed_by or claims.claimant())
         with self._database.write() as connection:
-            query = update(jobs).where(*_is(job_key(job_id)), jobs.c.state.in_(HOLDING), mine)
+            query = update(jobs).where(*is_job(job_key(job_id)), jobs.c.state.in_(HOLDING), mine)
             return connection.execute(query.values(heartbeat_at=now())).rowcount == 1
-
-    def pause_job(self, job_id: str) -> JobRecord:
-        """Mark a running job as paused: it holds its cluster, without a heartbeat, until resumed or finished."""
-        key = job_key(job_id)
-        with self._database.write(durable=True) as connection:
-            query = update(jobs).where(*_is(key), jobs.c.state == JobState.RUNNING).values(state=JobState.PAUSED)
-            changed = connection.execute(query).rowcount
-            job = job_record(find_job(connection, key))
-            if changed:
-                note(connection, key[0], JOB_PAUSED, job=key[1], operation=job.operation)
-            elif job.state is not JobState.PAUSED:
-                raise Refused(f"Job {job_id} is {job.state}: only a running job can be paused")
-            return job
 
     def set_flow_run(self, job_id: str, flow_run_id: str) -> None:
         """Remember which Prefect flow run works on the job."""
         with self._database.write() as connection:
-            connection.execute(update(jobs).where(*_is(job_key(job_id))).values(flow_run=flow_run_id))
+            connection.execute(update(jobs).where(*is_job(job_key(job_id))).values(flow_run=flow_run_id))
 
     def job_of_flow_run(self, flow_run_id: str) -> JobRecord | None:
         """The newest job that this Prefect flow run has worked on, if it got so far."""
@@ -211,6 +159,14 @@ class Jobs:
         with self._database.read() as connection:
             return job_record(find_job(connection, job_key(job_id)))
 
+    def job_state(self, job_id: str) -> JobState:
+        """How a job stands; cheap enough to ask every second."""
+        with self._database.read() as connection:
+            state = connection.execute(select(jobs.c.state).where(*is_job(job_key(job_id)))).scalar_one_or_none()
+        if state is None:
+            raise NotFound(f"There is no job {job_id}", hint="`coopr show` lists a cluster's jobs.")
+        return JobState(state)
+
     def jobs(self, cluster_id: str) -> list[JobRecord]:
         """The cluster's jobs, oldest first."""
         query = select(jobs).where(jobs.c.cluster == cluster_key(cluster_id)).order_by(jobs.c.number)
@@ -238,7 +194,7 @@ class Jobs:
         return self.progress(job_id).counts
 
     @contextlib.contextmanager
-    def _claiming(self, cluster_id: str) -> Iterator[Connection]:
+    def claiming(self, cluster_id: str) -> Iterator[Connection]:
         """A transaction in which losing the race for the cluster is ``Busy``."""
         try:
             with self._database.write(durable=True) as connection:
@@ -249,7 +205,7 @@ class Jobs:
 
 def find_job(connection: Connection, key: tuple[int, int], *, keep: bool = False) -> Row:
     """The row of a job; ``keep``: nobody may change it until the transaction ends. Raises ``NotFound``."""
-    query = select(jobs).where(*_is(key))
+    query = select(jobs).where(*is_job(key))
     row = connection.execute(query.with_for_update(read=True) if keep else query).mappings().one_or_none()
     if row is None:
         raise NotFound(f"There is no job {key[0]:08d}-{key[1]:03d}", hint="`coopr show` lists a cluster's jobs.")
@@ -293,7 +249,8 @@ def insert_job(
     return job_record(row)
 
 
-def _is(key: tuple[int, int]) -> tuple[Any, Any]:
+def is_job(key: tuple[int, int]) -> tuple[Any, Any]:
+    """The conditions that find one job."""
     return jobs.c.cluster == key[0], jobs.c.number == key[1]
 
 

@@ -11,14 +11,14 @@ from coopr_core.store.account.quotas import Quotas
 from coopr_core.store.account.usage import Usage
 from coopr_core.store.beginning import Beginnings
 from coopr_core.store.clusters import Clusters
+from coopr_core.store.controls import Controls
 from coopr_core.store.database import Database
-from coopr_core.store.jobs import Jobs
 from coopr_core.store.migrating import migrate
 from coopr_core.store.nodes import Nodes
 from coopr_core.store.tasks import Tasks
 
 
-class Store(Clusters, Beginnings, Nodes, Jobs, Tasks, Leases, Quotas, History, Usage):
+class Store(Clusters, Beginnings, Nodes, Controls, Tasks, Leases, Quotas, History, Usage):
     """The record of all clusters.
 
     ``with Store.open() as store: store.clusters()``. Every method is one transaction; records are values that do not

@@ -42,7 +42,9 @@ class Actions:
         sessions: Sessions,
         authorized_key: str,
         secret: Callable[[str], str] | None = None,
+        resumed: bool = False,
     ) -> None:
+        """``resumed``: the job was begun before, maybe before the machines were last started."""
         self._store = store
         self._cluster = cluster
         self._layout = layout
@@ -53,12 +55,12 @@ class Actions:
         self._secret = secret
         self._lock = threading.Lock()
         self._nodes = {node.number: node for node in store.nodes(cluster.id)}
-        self._suspect: set[int] = set()
+        self._suspect: set[int] = set(self._nodes) if resumed else set()
         self._context: MacroContext | None = None
         self._found: dict[int, list[Machine]] | None = None
 
     def perform(self, task: TaskRecord, attempt: int, log: TaskLog) -> Result:
-        """Do the task; ``attempt`` counts from 1. What it did not manage is an exit status or a ``CooprError``."""
+        """Do the task; ``attempt`` is one more than failed. What it did not manage is an exit status or an error."""
         number = task.node
         try:
             match task.action:
@@ -178,7 +180,7 @@ class Actions:
         machine = self._machine(number)
         if number not in self._suspect:
             return machine
-        log.write("the connection to the node was lost; looking whether it is there")
+        log.write("the connection to the node was lost, or never made; looking whether it is there")
         self._sessions.drop(machine)
         machine = self._provider.confirm(machine)
         self._record(number, machine, NodeState.CONFIRMED)

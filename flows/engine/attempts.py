@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coopr_core.cluster.records import TaskRecord
+from coopr_core.cluster.records import AttemptRecord, TaskRecord
 from coopr_core.cluster.states import AttemptState
 from coopr_core.errors import (
     CooprError,
@@ -48,6 +48,10 @@ class TaskFailed(CooprError):
         self.again = again
 
 
+class NotStarted(Interrupted):
+    """A task was not tried: its job is paused, stopping, or not ours any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a task failed for good."""
@@ -78,6 +82,7 @@ class Attempts:
     logs: Path
     titles: dict[str, str]
     stop: threading.Event
+    paused: threading.Event = field(default_factory=threading.Event)
     failures: list[Failure] = field(default_factory=list)
     _open: set[TaskLog] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -89,14 +94,17 @@ class Attempts:
         """
         title = self.titles[task.id]
         if self.halted:
-            raise Interrupted(f"{title} was not started: the job is stopping")
+            raise NotStarted(f"{title} was not started: the job is stopping")
         path = self.logs / f"{task.id}.log"
-        attempt = self.store.start_attempt(task.id, task_run_id=run_id, log=str(path))
+        try:
+            attempt = self.store.start_attempt(task.id, task_run_id=run_id, log=str(path))
+        except Refused as refusal:
+            raise NotStarted(f"{title} was not started: {refusal}") from None
         heading = f"{title} (task {task.id}, attempt {attempt.number})"
         with TaskLog(path, task.id, heading, self.redactor.redact, emit) as log:
             self._watch(log)
             try:
-                error, status = self._perform(task, attempt.number, log)
+                error, status = self._perform(task, self._try(attempt), log)
             finally:
                 self._unwatch(log)
             if error is None:
@@ -122,7 +130,12 @@ class Attempts:
 
     @property
     def halted(self) -> bool:
-        """Whether nothing new may start: a task has failed for good, or the job is being stopped."""
+        """Whether nothing new may start: a task has failed for good, or the job is paused or being stopped."""
+        return self.failed_or_stopped or self.paused.is_set()
+
+    @property
+    def failed_or_stopped(self) -> bool:
+        """Whether a task has failed for good, or the job is being stopped."""
         return bool(self.failures) or self.stop.is_set()
 
     def flush(self) -> None:
@@ -131,6 +144,13 @@ class Attempts:
             logs = list(self._open)
         for log in logs:
             log.flush()
+
+    def _try(self, attempt: AttemptRecord) -> int:
+        """Which try it is, from 1: attempts that were only interrupted do not count."""
+        if attempt.number == 1:
+            return 1
+        failed = (AttemptState.FAILED, AttemptState.UNKNOWN)
+        return 1 + sum(earlier.state in failed for earlier in self.store.attempts(attempt.task_id))
 
     def _perform(self, task: TaskRecord, number: int, log: TaskLog) -> tuple[CooprError | None, int | None]:
         """What went wrong, if anything, and the command's exit status, if it came to one."""

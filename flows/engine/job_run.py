@@ -3,8 +3,8 @@
 Only the flow submits, never more tasks than there are workers, and a task only when the plan's walker says that all it
 waits for is done; so the pool can neither deadlock nor queue up work that a failure should have stopped. Ends are told
 by the tasks' own threads, not asked of the API. Costs about 5 ms of this process and 10 ms of the server's per task;
-memory does not grow with the tasks done. After the first failure, or when the user stops the job, nothing new starts,
-what runs ends, and the store says what was left.
+memory does not grow with the tasks done. After the first failure, or when somebody pauses or stops the job (by a
+signal, or in the store, looked at once a second), nothing new starts, what runs ends, and the store says what was left.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from coopr_core.cluster.records import ClusterRecord, JobRecord, TaskRecord
-from coopr_core.cluster.states import JobState, TaskState
+from coopr_core.cluster.states import HOLDING, JobState, TaskState
 from coopr_core.errors import CooprError, Interrupted, TasksFailed
 from coopr_core.planner import Plan, Schedule, Task
-from flows.engine.attempts import Attempts, Failure, TaskFailed
+from flows.engine.attempts import Attempts, Failure, NotStarted, TaskFailed
 from flows.engine.progress import Progress
 from flows.engine.run_log import flow_run_emitter, task_run_emitter
 from flows.engine.signals import Stoppable
@@ -49,6 +49,13 @@ RETRY_SECONDS = 2
 
 GRACE_SECONDS = 60
 """How long a stopped job waits for its running tasks to end."""
+
+
+class Paused(Interrupted):
+    """The job was paused and no process works on it any more."""
+
+    code = "paused"
+
 
 _running: dict[str, JobRun] = {}
 """The jobs this process runs, by id: task runs are handed ids, never objects or secrets."""
@@ -103,18 +110,26 @@ class JobRun:
     """Called when every task has succeeded, before the job counts as done."""
 
     _records: dict[Task, TaskRecord] = field(default_factory=dict)
+    _unstarted: set[str] = field(default_factory=set)
     _lost: bool = False
+    _left: bool = False
+    _aborted: bool = False
+    _over: bool = False
+    _stopped_at: float | None = None
 
     def attempt(self, task_id: str, run: TaskRun) -> None:
         """Try a task, in its own thread and task run."""
-        self.attempts.run(
-            self._by_id[task_id], run_id=str(run.id), may_retry=run.run_count < self.tries, emit=task_run_emitter()
-        )
+        task, may_retry = self._by_id[task_id], run.run_count < self.tries
+        try:
+            self.attempts.run(task, run_id=str(run.id), may_retry=may_retry, emit=task_run_emitter())
+        except NotStarted:
+            self._unstarted.add(task_id)
+            raise
 
     def run(self) -> None:
         """Run every task of the plan that has not succeeded yet, and end the job in the store.
 
-        Raises ``TasksFailed`` with a summary, or ``Interrupted`` when the user or a newer job stopped it.
+        Raises ``TasksFailed`` with a summary, ``Interrupted`` when the user or a newer job stopped it, ``Paused``.
         """
         records = self.store.tasks(self.job.id)
         self._records = {Task(r.node, r.action, r.service): r for r in records}
@@ -139,7 +154,7 @@ class JobRun:
 
     def _work(self, runner: ThreadPoolTaskRunner[Any], done: set[Task], stoppable: Stoppable) -> None:
         self._walk(runner, done, stoppable)
-        if self.at_last is not None and not self.attempts.halted:
+        if self.at_last is not None and not self._left and not self.attempts.failed_or_stopped:
             self.at_last()
 
     def _walk(self, runner: ThreadPoolTaskRunner[Any], done: set[Task], stoppable: Stoppable) -> None:
@@ -156,20 +171,52 @@ class JobRun:
                 running.add(task)
                 self._submit(runner, task, ended)
             if not running:
+                paused = self.attempts.paused.is_set() and not self.attempts.failed_or_stopped
+                if paused and not walker.finished and not self._leave():
+                    continue
                 return
             with contextlib.suppress(queue.Empty):
                 task, future = ended.get(timeout=0.5)
                 running.discard(task)
-                if self._succeeded(task, future):
+                if self._records[task].id in self._unstarted:
+                    self._unstarted.discard(self._records[task].id)
+                    ready.appendleft(task)
+                    self._look()
+                elif self._succeeded(task, future):
                     walker.complete(task)
-            if stoppable.impatient(GRACE_SECONDS):
+            if stoppable.impatient(GRACE_SECONDS) or self._is_overdue():
                 self._abandon(running)
                 return
 
     def _stop(self) -> None:
         """End what runs on the nodes and start nothing new; only sets flags."""
+        self._stopped_at = self._stopped_at or time.monotonic()
         self.attempts.stop.set()
         self.sessions.stop()
+
+    def _is_overdue(self) -> bool:
+        return self._stopped_at is not None and time.monotonic() - self._stopped_at > GRACE_SECONDS
+
+    def _look(self) -> None:
+        """Notice what was asked for in the store: to pause, to go on after all, to stop."""
+        state = self.store.job_state(self.job.id)
+        if self._over:
+            return
+        if state is JobState.PAUSED:
+            self.attempts.paused.set()
+        else:
+            self.attempts.paused.clear()
+        self._aborted = self._aborted or state is JobState.ABORTING
+        self._lost = self._lost or state not in HOLDING
+        if (self._aborted or self._lost) and self._stopped_at is None:
+            self._stop()
+
+    def _leave(self) -> bool:
+        """Let go of the paused job, of which nothing runs any more; False when it has been resumed or aborted."""
+        self._left = self.store.leave_job(self.job.id)
+        if not self._left:
+            self._look()
+        return self._left
 
     def _submit(
         self, runner: ThreadPoolTaskRunner[Any], task: Task, ended: queue.SimpleQueue[tuple[Task, Future[Any]]]
@@ -209,19 +256,20 @@ class JobRun:
 
     @contextlib.contextmanager
     def _pulse(self) -> Iterator[None]:
-        """While the job runs: show that its claim is alive, and send what chatty tasks have gathered."""
+        """While the job runs: show that its claim lives, look what is asked of it, send what chatty tasks gathered."""
         over = threading.Event()
 
         def beat() -> None:
             last = time.monotonic()
             while not over.wait(1):
                 self.attempts.flush()
-                if time.monotonic() - last >= self.heartbeat_seconds:
-                    last = time.monotonic()
-                    with contextlib.suppress(CooprError):  # an unreachable database is met by the tasks themselves
-                        self._lost = not self.store.heartbeat(self.job.id)
-                    if self._lost:
-                        self._stop()
+                with contextlib.suppress(CooprError):  # an unreachable database is met by the tasks themselves
+                    self._look()
+                    if time.monotonic() - last >= self.heartbeat_seconds:
+                        last = time.monotonic()
+                        if not self.store.heartbeat(self.job.id) and not self._over and not self._left:
+                            self._lost = True
+                            self._stop()
 
         thread = threading.Thread(target=beat, name=f"pulse of {self.job.id}", daemon=True)
         thread.start()
@@ -233,16 +281,22 @@ class JobRun:
 
     def _conclude(self, stoppable: Stoppable) -> None:
         name = self.cluster.name
+        if self._left:
+            raise Paused(
+                f"{self.job.operation} of cluster {name} is paused; its state is saved",
+                hint=f"`coopr resume {name}` continues it, `coopr abort {name}` gives it up",
+            )
         if self._lost:
             raise Interrupted(
                 f"job {self.job.id} was taken over by another process", hint=f"`coopr status {name}` shows which"
             )
         if self.attempts.stop.is_set():
-            self._finish(JobState.INTERRUPTED, "stopped by the user")
-            message = f"{self.job.operation} of cluster {name} was interrupted; its state is saved"
+            self._finish(JobState.INTERRUPTED, "aborted" if self._aborted else "stopped by the user")
+            how = "aborted" if self._aborted else "interrupted"
+            message = f"{self.job.operation} of cluster {name} was {how}; its state is saved"
             if isinstance(stoppable.received, TerminationSignal) and runtime.deployment.id:
                 raise stoppable.received  # Prefect knows whether it was a cancellation
-            raise Interrupted(message, hint=f"`coopr delete {name}` removes what was made")
+            raise Interrupted(message, hint="\n".join(self._next_steps()))
         failures = self.attempts.failures
         if failures:
             summary = "\n".join(str(failure) for failure in failures)
@@ -257,9 +311,11 @@ class JobRun:
 
     def _next_steps(self) -> list[str]:
         name = self.cluster.name
-        if self.job.operation == "CLUSTER_DELETE":
-            return [f"`coopr delete {name}` tries again"]
-        return [f"`coopr delete {name}` removes what was made; then create it again"]
+        steps = [f"`coopr retry {name}` goes on with what has not succeeded"]
+        if self.job.operation == "CLUSTER_CREATE":
+            steps.append(f"`coopr delete {name}` removes what was made")
+        return steps
 
     def _finish(self, state: JobState, message: str) -> None:
+        self._over = True
         self.store.finish_job(self.job.id, state, message)

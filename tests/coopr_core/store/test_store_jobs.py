@@ -208,8 +208,63 @@ def test_a_paused_job_holds_its_cluster_until_it_is_resumed(store: Store, url: s
         store.start_attempt(store.tasks(job.id)[0].id)
     assert store.resume_job(job.id).state is JobState.RUNNING
     store.finish_job(job.id, JobState.SUCCEEDED)
-    with pytest.raises(Refused, match="only a running job"):
+    with pytest.raises(Refused, match="is SUCCEEDED: there is nothing to pause"):
         store.pause_job(job.id)
+
+
+def test_a_paused_job_goes_on_in_its_own_worker_until_that_has_let_go_of_it(store: Store) -> None:
+    cluster = _active(store)
+    job = store.start_job(cluster, "STOP_SERVICES", stages())
+    assert not store.unpause_job(job.id), "it is not paused"
+    assert not store.leave_job(job.id)
+    store.pause_job(job.id)
+    with pytest.raises(Busy, match="is pausing"):
+        store.resume_job(job.id)
+    assert store.unpause_job(job.id)
+    assert store.job_state(job.id) is JobState.RUNNING
+    store.pause_job(job.id)
+    assert not store.leave_job(job.id, claimed_by=ELSEWHERE), "only its worker can let go of it"
+    assert store.leave_job(job.id)
+    assert not store.unpause_job(job.id)
+    assert store.resume_job(job.id, claimed_by=ELSEWHERE).claimed_by == ELSEWHERE
+
+
+def test_aborting_waits_for_the_worker_and_ends_at_once_where_there_is_none(store: Store, url: str) -> None:
+    cluster = _active(store)
+    job = store.start_job(cluster, "STOP_SERVICES", stages())
+    assert store.abort_job(job.id).state is JobState.ABORTING
+    assert store.abort_job(job.id).state is JobState.ABORTING
+    with pytest.raises(Busy, match="is aborting"):
+        store.start_job(cluster, "CLUSTER_DELETE", stages())
+    with pytest.raises(Refused, match="its job is ABORTING"):
+        store.start_attempt(store.tasks(job.id)[0].id)
+    assert store.heartbeat(job.id)
+    assert store.finish_job(job.id, JobState.INTERRUPTED).state is JobState.INTERRUPTED
+    assert store.abort_job(job.id).state is JobState.INTERRUPTED
+
+    store.resume_job(job.id)
+    store.pause_job(job.id)
+    store.leave_job(job.id)
+    assert store.abort_job(job.id).state is JobState.INTERRUPTED
+    store.resume_job(job.id, claimed_by=ELSEWHERE)
+    store.abort_job(job.id)
+    _age_heartbeat(url, 10_000)
+    assert store.abort_job(job.id).state is JobState.INTERRUPTED
+    store.resume_job(job.id)
+    store.finish_job(job.id, JobState.SUCCEEDED)
+    with pytest.raises(Refused, match="nothing to abort"):
+        store.abort_job(job.id)
+
+
+def test_the_job_of_a_flow_run_is_its_newest(store: Store) -> None:
+    cluster = _active(store)
+    assert store.job_of_flow_run("run-1") is None
+    first = store.start_job(cluster, "STOP_SERVICES", stages(), flow_run_id="run-1")
+    found = store.job_of_flow_run("run-1")
+    assert found is not None
+    assert found.id == first.id
+    store.set_flow_run(first.id, "run-2")
+    assert store.job_of_flow_run("run-1") is None
 
 
 def test_a_claim_with_a_heartbeat_is_kept_and_one_without_is_taken_over(store: Store, url: str) -> None:

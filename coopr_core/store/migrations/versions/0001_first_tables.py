@@ -70,8 +70,8 @@ def upgrade() -> None:
         "jobs",
         ["cluster"],
         unique=True,
-        sqlite_where=sa.text("state IN ('RUNNING', 'PAUSED')"),
-        postgresql_where=sa.text("state IN ('RUNNING', 'PAUSED')"),
+        sqlite_where=sa.text("state IN ('RUNNING', 'PAUSED', 'ABORTING')"),
+        postgresql_where=sa.text("state IN ('RUNNING', 'PAUSED', 'ABORTING')"),
     )
     op.create_table(
         "nodes",
