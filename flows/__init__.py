@@ -11,13 +11,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flows.care.checking import check_drift
+    from flows.care.collecting import collect_garbage
     from flows.care.reaping import reap_expired
+    from flows.changes.configuring import add_services, configure_cluster, sync_cluster
+    from flows.changes.services import restart_services, start_services, stop_services
     from flows.creation import create_cluster
     from flows.deletion import delete_cluster
 
-__all__ = ["create_cluster", "delete_cluster", "reap_expired"]
+__all__ = [
+    "add_services",
+    "check_drift",
+    "collect_garbage",
+    "configure_cluster",
+    "create_cluster",
+    "delete_cluster",
+    "reap_expired",
+    "restart_services",
+    "start_services",
+    "stop_services",
+    "sync_cluster",
+]
 
 _HOMES = {
+    "add_services": "flows.changes.configuring",
+    "check_drift": "flows.care.checking",
+    "collect_garbage": "flows.care.collecting",
+    "configure_cluster": "flows.changes.configuring",
+    "restart_services": "flows.changes.services",
+    "start_services": "flows.changes.services",
+    "stop_services": "flows.changes.services",
+    "sync_cluster": "flows.changes.configuring",
     "create_cluster": "flows.creation",
     "delete_cluster": "flows.deletion",
     "reap_expired": "flows.care.reaping",
