@@ -135,7 +135,7 @@ def start(home: Path, timeout: float) -> ServerRecord:
         except BaseException:
             _end_child(child)
             raise
-        if _is_free(port):
+        if not _port_was_taken(log, before):
             raise CooprError(
                 f"the Prefect server ended while starting (exit status {child.returncode}): {_last_error(log)}",
                 hint=f"its log is {log}",
@@ -152,6 +152,13 @@ def _log_file(home: Path) -> Path:
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         log.replace(log.with_suffix(".log.1"))
     return log
+
+
+def _port_was_taken(log: Path, begin: int) -> bool:
+    """Whether the server ended because another had the port, which may be free again by now."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        return b"already in use" in file.read()
 
 
 def _last_error(log: Path) -> str:

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -136,6 +137,24 @@ def test_a_state_directory_that_cannot_be_written_is_named(no_server_named: Path
     no_server_named.write_text("a file")
     with pytest.raises(CooprError, match="cannot write to the state directory"):
         ensure_server(no_server_named)
+
+
+def test_a_port_that_another_takes_while_the_server_starts_is_left_to_it(
+    no_server_named: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import server_process
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        monkeypatch.setattr(server_process, "FIRST_PORT", taken)
+        monkeypatch.setattr(server_process, "_is_free", lambda port: True)
+        try:
+            found = ensure_server(no_server_named)
+            assert found.api_url != f"http://127.0.0.1:{taken}/api"
+        finally:
+            stop_server(no_server_named)
+    log = (no_server_named / "logs" / "prefect-server.log").read_text()
+    assert "in use" not in log
 
 
 def test_importing_the_flows_does_not_import_prefect() -> None:
