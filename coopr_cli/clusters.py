@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from coopr_cli.leases import lifetime
 from coopr_cli.output import ago, output_option, print_data, print_table, seconds, span
 from coopr_core.cluster.states import ClusterState, TaskState
 
@@ -88,6 +89,8 @@ def show_command(cluster: str, output: str) -> None:
         return
     click.secho(f"{record.name} ({record.id})", bold=True, nl=False)
     click.echo(f"  {details['state']}  template {record.template}  provider {record.provider}  owner {record.owner}")
+    if record.state is not ClusterState.TERMINATED:
+        click.echo(f"It {lifetime(record)}" + ("; it is protected against deletion." if record.protected else "."))
     click.echo()
     print_table(
         (">node", "host name", "address", "state", "hardware type", "services"),

@@ -82,12 +82,10 @@ def reap_expired_command(everybody: bool, warn_before: str | None, dry_run: bool
 def lifetime(record: ClusterRecord) -> str:
     """How long the cluster may still live, in words."""
     if record.expires_at is None:
-        words = "has no end"
-    else:
-        left = (record.expires_at - datetime.now(UTC)).total_seconds()
-        when = f"{record.expires_at:%F %T} UTC"
-        words = f"expires in {span(left)}, at {when}" if left > 0 else f"expired {span(-left)} ago, at {when}"
-    return f"{words}, and is protected" if record.protected else words
+        return "does not expire"
+    left = (record.expires_at - datetime.now(UTC)).total_seconds()
+    when = f"{record.expires_at:%F %T} UTC"
+    return f"expires in {span(left)}, at {when}" if left > 0 else f"expired {span(-left)} ago, at {when}"
 
 
 def _protect(cluster: str, protected: bool, output: str) -> None:
@@ -95,8 +93,8 @@ def _protect(cluster: str, protected: bool, output: str) -> None:
 
     with Store.open() as store:
         record = store.set_protected(store.cluster(cluster).id, protected)
-    verb = "is protected against deletion" if protected else "is not protected any more"
-    _tell(record, output, f"Cluster {record.name} ({record.id}) {verb}; it {lifetime(record)}.")
+    verb = "is protected against deletion" if protected else f"is not protected any more; it {lifetime(record)}"
+    _tell(record, output, f"Cluster {record.name} ({record.id}) {verb}.")
 
 
 def _tell(record: ClusterRecord, output: str, sentence: str) -> None:
