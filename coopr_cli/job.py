@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from coopr_core.store import Store
 
 
-def run_flow(store: Store, cluster: str, operation: str, flow: Callable[[], Any], *, quiet: bool) -> Any:
+def run_flow(store: Store, cluster: str, operation: str, flow: Callable[[], Any], *, quiet: bool, job: str = "") -> Any:
     """Run ``flow`` (which imports Prefect) against a server and show the job it makes on ``cluster``.
 
-    Returns what the flow returns and lets its errors pass; starts a Prefect server when there is none to use.
+    ``job`` is the id of the one it continues instead. Returns what the flow returns and lets its errors pass; starts a Prefect server when there is none to use.
     """
     from deployments.server import configure_prefect, ensure_server
 
@@ -29,6 +29,8 @@ def run_flow(store: Store, cluster: str, operation: str, flow: Callable[[], Any]
     before = {job.id for job in _jobs(store, cluster)}
 
     def find_job() -> JobRecord | None:
+        if job:
+            return store.job(job)
         return next((job for job in _jobs(store, cluster) if job.id not in before and job.operation == operation), None)
 
     with shown(store, find_job, quiet=quiet):

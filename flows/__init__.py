@@ -16,24 +16,33 @@ if TYPE_CHECKING:
     from flows.care.reaping import reap_expired
     from flows.changes.configuring import add_services, configure_cluster, sync_cluster
     from flows.changes.services import restart_services, start_services, stop_services
+    from flows.control.resuming import abort_cluster, pause_cluster, resume_cluster, retry_cluster
     from flows.creation import create_cluster
     from flows.deletion import delete_cluster
 
 __all__ = [
+    "abort_cluster",
     "add_services",
     "check_drift",
     "collect_garbage",
     "configure_cluster",
     "create_cluster",
     "delete_cluster",
+    "pause_cluster",
     "reap_expired",
     "restart_services",
+    "resume_cluster",
+    "retry_cluster",
     "start_services",
     "stop_services",
     "sync_cluster",
 ]
 
 _HOMES = {
+    "abort_cluster": "flows.control.resuming",
+    "pause_cluster": "flows.control.resuming",
+    "resume_cluster": "flows.control.resuming",
+    "retry_cluster": "flows.control.resuming",
     "add_services": "flows.changes.configuring",
     "check_drift": "flows.care.checking",
     "collect_garbage": "flows.care.collecting",

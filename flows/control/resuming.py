@@ -1,0 +1,87 @@
+"""The flows ``retry-cluster``, ``resume-cluster``, ``pause-cluster`` and ``abort-cluster``.
+
+A job goes on from what the store knows of it, in whatever process: the same plan, ids and values, and of its tasks those
+that have not succeeded. The steps at an operation's end are done again too, they may be repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from coopr_core.cluster.states import Control
+from coopr_core.store import Store
+from flows.control.requests import ABORT_SECONDS, abort, controlled, pause
+from flows.operation import cluster_flow, continue_job
+from flows.report import summarize
+
+Concurrency = Annotated[int, Field(ge=1, le=256)]
+
+
+@cluster_flow("retry-cluster", "retry-cluster {cluster}")
+def retry_cluster(cluster: str, max_concurrency: Concurrency | None = None) -> dict[str, Any]:
+    """Run what has not succeeded of a cluster's last job, which failed or was interrupted.
+
+    Args:
+        cluster: The cluster's name or id.
+        max_concurrency: How many tasks may run at once; as many as the first time when left out.
+
+    Returns:
+        The cluster's id, name, state, job, links and nodes; a job that has succeeded already is a success.
+    """
+    return _go_on(cluster, Control.RETRY, max_concurrency)
+
+
+@cluster_flow("resume-cluster", "resume-cluster {cluster}")
+def resume_cluster(cluster: str, max_concurrency: Concurrency | None = None) -> dict[str, Any]:
+    """Continue a cluster's paused job.
+
+    Args:
+        cluster: The cluster's name or id.
+        max_concurrency: How many tasks may run at once; as many as the first time when left out.
+
+    Returns:
+        The cluster's id, name, state, job, links and nodes; while tasks of the job are still running, it goes on in the
+        process that runs them, and this returns at once.
+    """
+    return _go_on(cluster, Control.RESUME, max_concurrency)
+
+
+@cluster_flow("pause-cluster", "pause-cluster {cluster}")
+def pause_cluster(cluster: str) -> dict[str, Any]:
+    """Pause a cluster's running job: tasks that run come to their end, none is started.
+
+    Args:
+        cluster: The cluster's name or id.
+
+    Returns:
+        The cluster's id, name, state, job, links and nodes.
+    """
+    with Store.open() as store:
+        job = pause(store, cluster)
+        return summarize(store, store.cluster_with_id(job.cluster_id), job.id, "")
+
+
+@cluster_flow("abort-cluster", "abort-cluster {cluster}")
+def abort_cluster(cluster: str, timeout: Annotated[float, Field(gt=0)] = ABORT_SECONDS) -> dict[str, Any]:
+    """End a cluster's job and what it runs on the nodes; its state is saved.
+
+    Args:
+        cluster: The cluster's name or id.
+        timeout: How many seconds to wait for the job to end.
+
+    Returns:
+        The cluster's id, name, state, job, links and nodes.
+    """
+    with Store.open() as store:
+        job = abort(store, cluster, timeout=timeout)
+        return summarize(store, store.cluster_with_id(job.cluster_id), job.id, "")
+
+
+def _go_on(cluster: str, control: Control, max_concurrency: int | None) -> dict[str, Any]:
+    with Store.open() as store:
+        asked = controlled(store, cluster, control)
+        if asked.needed:
+            return continue_job(store, asked.cluster, asked.job, max_concurrency=max_concurrency)
+        return summarize(store, asked.cluster, asked.job.id, "")
