@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def run_flow(store: Store, cluster: str, operation: str, flow: Callable[[], Any], *, quiet: bool, job: str = "") -> Any:
     """Run ``flow`` (which imports Prefect) against a server and show the job it makes on ``cluster``.
 
-    ``job`` is the id of the one it continues instead. Returns what the flow returns and lets its errors pass; starts a Prefect server when there is none to use.
+    ``job`` is the id of the one it continues instead. Returns what the flow returns and lets its errors pass; starts a
+    Prefect server when there is none to use.
     """
     from deployments.server import configure_prefect, ensure_server
 

@@ -1,7 +1,7 @@
 """The flows ``retry-cluster``, ``resume-cluster``, ``pause-cluster`` and ``abort-cluster``.
 
-A job goes on from what the store knows of it, in whatever process: the same plan, ids and values, and of its tasks those
-that have not succeeded. The steps at an operation's end are done again too, they may be repeated.
+A job goes on from what the store knows of it, in whatever process: the same plan, ids and values, and of its tasks
+those that have not succeeded. The steps at an operation's end are done again too, they may be repeated.
 """
 
 from __future__ import annotations
