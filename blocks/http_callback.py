@@ -21,7 +21,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from coopr_core.errors import CooprError
 
-Occasion = Literal["started", "succeeded", "failed", "paused", "lease-expiring"]
+Occasion = Literal["started", "succeeded", "failed", "paused", "lease-expiring", "drift"]
 """What a callback can be told of."""
 
 FIRST_PAUSE_SECONDS = 0.5

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flows.care.checking import check_drift
     from flows.care.collecting import collect_garbage
+    from flows.care.leases import extend_lease, protect_cluster
     from flows.care.reaping import reap_expired
     from flows.changes.configuring import add_services, configure_cluster, sync_cluster
     from flows.changes.services import restart_services, start_services, stop_services
@@ -28,7 +29,9 @@ __all__ = [
     "configure_cluster",
     "create_cluster",
     "delete_cluster",
+    "extend_lease",
     "pause_cluster",
+    "protect_cluster",
     "reap_expired",
     "restart_services",
     "resume_cluster",
@@ -53,6 +56,8 @@ _HOMES = {
     "sync_cluster": "flows.changes.configuring",
     "create_cluster": "flows.creation",
     "delete_cluster": "flows.deletion",
+    "extend_lease": "flows.care.leases",
+    "protect_cluster": "flows.care.leases",
     "reap_expired": "flows.care.reaping",
 }
 

@@ -73,10 +73,10 @@ class Announcer:
         self._callbacks: list[HttpCallback] | None = None
         self._thread = threading.Thread(target=self._deliver, name="callbacks", daemon=True)
 
-    def __call__(self, event: str, store: Store, cluster: ClusterRecord, job_id: str = "") -> None:
-        """Tell of something that happened to the cluster, in that job if any."""
+    def __call__(self, event: str, store: Store, cluster: ClusterRecord, job_id: str = "", **more: Any) -> None:
+        """Tell of something that happened to the cluster, in that job if any; ``more`` is added to what is told."""
         with self.unharmed():
-            payload = describe(event, store, cluster, job_id)
+            payload = {**describe(event, store, cluster, job_id), **more}
             labels = {
                 "prefect.resource.id": f"coopr.cluster.{cluster.id}",
                 "prefect.resource.name": cluster.name,
