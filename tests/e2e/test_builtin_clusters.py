@@ -1,0 +1,107 @@
+"""The builtin templates as a user meets them: created, used, inspected and deleted by the command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from browser import page_text, screenshot
+from command_line import Coopr
+
+from coopr_core.settings import load_settings
+
+pytestmark = pytest.mark.real
+
+
+def create(coopr: Coopr, name: str, *words: str) -> dict[str, Any]:
+    outcome = coopr("create", name, "-y", "--json", *words)
+    assert outcome.code == 0, outcome.out + outcome.err
+    summary: dict[str, Any] = outcome.json
+    assert summary["state"] == "ACTIVE"
+    return summary
+
+
+def delete(coopr: Coopr, name: str) -> None:
+    """Delete the cluster and see that no process, directory or record is left over."""
+    outcome = coopr("delete", name, "-y")
+    assert outcome.code == 0, outcome.err
+    assert name not in [cluster["name"] for cluster in coopr("list", "--json").json]
+    assert coopr("show", "no-such-cluster").code == 8
+    state = load_settings().state_dir
+    assert list((state / "local" / "nodes").iterdir()) == []
+    assert [folder.name for folder in (state / "logs").iterdir() if folder.is_dir()] == []
+    daemons = ("nats-server", "caddy", "postgres", "java")
+    left = [process.info for process in psutil.process_iter(["name", "cwd"]) if process.info["name"] in daemons]
+    assert [info for info in left if str(info["cwd"] or "").startswith(str(state))] == []
+
+
+def test_webapp_serves_its_page_through_the_balancer_and_can_be_followed_in_prefects_ui(
+    coopr: Coopr, tmp_path: Path
+) -> None:
+    summary = create(coopr, "shop", "--template", "webapp", "--nodes", "4")
+    url = summary["links"][0]["url"]
+    pages = [urllib.request.urlopen(url, timeout=10).read().decode() for _ in range(6)]
+    assert len({page.partition("<title>")[2].partition("</title>")[0] for page in pages}) == 2
+    assert json.load(urllib.request.urlopen(f"{url}visits", timeout=10))
+    numbers = [int(page.partition("<strong>")[2].partition("</strong>")[0]) for page in pages]
+    assert numbers == list(range(numbers[0], numbers[0] + 6))
+
+    details = coopr("show", "shop", "--json").json
+    tasks = coopr("tasks", "shop", "--json").json
+    assert len(tasks) == 29
+    assert {task["state"] for task in tasks} == {"SUCCEEDED"}
+    start = next(task for task in tasks if (task["action"], task["service"]) == ("START", "webapp-database"))
+    assert coopr("logs", start["id"]).out.strip()
+    assert "webapp" in coopr("logs", "shop").out
+    hosts = coopr("exec", "shop", "--json", "--", 'echo "$COOPR_ROOT"').json
+    assert len({result["stdout"] for result in hosts}) == len(details["nodes"]) == 4
+    assert coopr("exec", "shop", "--service", "webapp-app", "--", "exit 3").code == 3
+
+    text = page_text(summary["flow_run_url"])
+    assert "create-cluster shop" in text
+    assert "Completed" in text
+    assert f"job:{start['id'].rpartition('-')[0]}" in text
+    picture = tmp_path / "flow-run.png"
+    screenshot(summary["flow_run_url"], picture)
+    assert picture.stat().st_size > 20_000
+    delete(coopr, "shop")
+
+
+def test_nats_hands_messages_from_node_to_node_and_keeps_its_quorum_when_one_is_killed(coopr: Coopr) -> None:
+    create(coopr, "queue", "--template", "nats", "--nodes", "3")
+    addresses = [node["address"].partition(":")[0] for node in coopr("show", "queue", "--json").json["nodes"]]
+
+    async def publish_and_read(first: str, second: str, text: bytes) -> bytes:
+        import nats
+
+        writer, reader = await nats.connect(f"nats://{first}:4222"), await nats.connect(f"nats://{second}:4222")
+        try:
+            stream = writer.jetstream()
+            await stream.add_stream(name="orders", subjects=["orders"], num_replicas=3)
+            await stream.publish("orders", text, timeout=20)
+            subscription = await reader.jetstream().pull_subscribe("orders", durable=None)
+            messages = await subscription.fetch(10, timeout=10)
+            return bytes(messages[-1].data)
+        finally:
+            await writer.close()
+            await reader.close()
+
+    assert asyncio.run(publish_and_read(addresses[0], addresses[2], b"before")) == b"before"
+    killed = coopr("exec", "queue", "--node", "1001", "--", "pkill -KILL -f nats-server.*$COOPR_ROOT")
+    assert killed.code in (0, 137, 255), killed.err
+    assert asyncio.run(publish_and_read(addresses[0], addresses[2], b"after")) == b"after"
+    delete(coopr, "queue")
+
+
+def test_spark_runs_a_job(coopr: Coopr) -> None:
+    create(coopr, "crunch", "--template", "spark", "--nodes", "3")
+    program = "$COOPR_ROOT/var/lib/coopr/spark-standalone-master/bin/spark-pi"
+    outcome = coopr("exec", "crunch", "--service", "spark-standalone-master", "--", program)
+    assert outcome.code == 0, outcome.err
+    assert "Pi is roughly 3.1" in outcome.out
+    delete(coopr, "crunch")
