@@ -1,4 +1,4 @@
-"""The flows ``extend-lease`` and ``protect-cluster``: what the command does with the record alone, from Prefect's UI."""
+"""The flows ``extend-lease`` and ``protect-cluster``: in Prefect what the command does with the record alone."""
 
 from __future__ import annotations
 

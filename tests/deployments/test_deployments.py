@@ -85,6 +85,7 @@ def test_a_cluster_is_created_and_deleted_with_nothing_but_http_calls(
     with Store.open() as store:
         assert store.cluster("remote").state is ClusterState.ACTIVE
         assert store.jobs(store.cluster("remote").id)[0].flow_run_id == created["id"]
+        assert {event["via"] for event in store.history(store.cluster("remote").id)} == {"deployment"}
 
         refused = run(prefect_server, "create-cluster/coopr", parameters)
         assert refused["state"]["type"] == "FAILED"

@@ -91,3 +91,17 @@ def test_the_end_of_a_lease_is_told_once_by_log_event_and_callback(prefect_serve
         assert state(store, cluster) is ClusterState.INCOMPLETE
     logs = api(prefect_server, "/logs/filter", {"limit": 200, "sort": "TIMESTAMP_DESC"})
     assert any("ending" in log["message"] and "will be deleted" in log["message"] for log in logs)
+
+
+def test_a_lease_is_extended_and_a_cluster_protected_by_flows_too(prefect_server: ServerInfo) -> None:
+    from flows import extend_lease, protect_cluster
+
+    with Store.open() as store:
+        soon = datetime.now(UTC) + timedelta(hours=3)
+        cluster = new_cluster(store, "longer", tenant="extended", expires_at=soon)
+        summary = extend_lease("longer", "2h", tenant="extended")
+        assert summary["expires_at"] == (soon + timedelta(hours=2)).isoformat()
+        assert protect_cluster(cluster.id, tenant="extended")["name"] == "longer"
+        assert store.cluster(cluster.id, tenant="extended").protected
+        protect_cluster(cluster.id, protected=False, tenant="extended")
+        assert not store.cluster(cluster.id, tenant="extended").protected
