@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restart": ("coopr_cli.services", "Restart services of a cluster, all at once or rolling."),
     "configure": ("coopr_cli.configure", "Change a cluster's config; show what differs first."),
     "add-services": ("coopr_cli.configure", "Put more services on the nodes of a cluster."),
+    "scale": ("coopr_cli.scale", "Give a cluster more or fewer nodes."),
+    "replace": ("coopr_cli.scale", "Make nodes of a cluster anew, under the same names."),
     "sync": ("coopr_cli.configure", "Bring a cluster to today's version of its template."),
     "delete": ("coopr_cli.delete", "Delete a cluster and all its machines."),
     "retry": ("coopr_cli.control", "Run what has not succeeded of a cluster's last job."),

@@ -41,6 +41,11 @@ def authorized_key(path: Path) -> str:
     return public_key(load_key(path))
 
 
+def needs_blocks(store: Store, cluster: ClusterRecord) -> bool:
+    """Whether Prefect must be asked for a block before the cluster's machines can be reached."""
+    return bool(cluster.provider_settings or _made_with(store, cluster).get("ssh_key"))
+
+
 def cluster_provider(store: Store, cluster: ClusterRecord) -> Provider:
     """The provider plug-in of a cluster, with the settings it was made with and those of its block as they are now."""
     return make_provider(provider_entity(store, cluster), cluster.provider_settings)

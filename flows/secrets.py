@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from coopr_core.macros import uses
+
+_BLOCK = re.compile(r"coopr-cluster-(\d{8,})")
 
 
 def block_name(cluster_id: str) -> str:
@@ -33,15 +36,24 @@ def derive(key: str, name: str) -> str:
 
 def open_secrets(cluster_id: str, redact: Callable[[str], None]) -> Callable[[str], str]:
     """The cluster's passwords by name; its key is made on first use. ``redact`` hears of each before anybody else."""
-    name = block_name(cluster_id)
-    key = _load(name)
+    secret = known_secrets(cluster_id, redact)
+    if secret is None:
+        _secret()(value=f"key-{secrets.token_hex(32)}").save(block_name(cluster_id), _sync=True)
+        secret = known_secrets(cluster_id, redact)
+    assert secret is not None
+    return secret
+
+
+def known_secrets(cluster_id: str, redact: Callable[[str], None]) -> Callable[[str], str] | None:
+    """The cluster's passwords by name, as ``open_secrets`` gives them; None when Prefect has no key of the cluster."""
+    key = _load(block_name(cluster_id))
     if key is None:
-        _secret()(value=f"key-{secrets.token_hex(32)}").save(name, _sync=True)
-        key = str(_load(name))
+        return None
     redact(key)
+    found = key
 
     def secret(wanted: str) -> str:
-        value = derive(key, wanted)
+        value = derive(found, wanted)
         redact(value)
         return value
 
@@ -53,6 +65,15 @@ def forget_secrets(cluster_id: str) -> None:
     name = block_name(cluster_id)
     if _load(name) is not None:
         _secret().delete(name, _sync=True)
+
+
+def clusters_with_keys() -> list[str]:
+    """The ids of the clusters that Prefect keeps a key for."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        blocks = client.read_block_documents_by_type("secret", include_secrets=False)
+    return sorted(match[1] for block in blocks if (match := _BLOCK.fullmatch(block.name or "")))
 
 
 def _load(name: str) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from coopr_core.catalog.entities import Service
 
@@ -48,3 +48,14 @@ class Automator(Protocol):
 
     def run(self, action: str, service: Service, node: NodeInputs, session: Session) -> Result:
         """Run one action of a service and wait for its end."""
+
+
+@runtime_checkable
+class KeepsRecords(Protocol):
+    """What an automator may offer besides: the record of a task on its node, for who looks for drift."""
+
+    def record(self, task_id: str, root: str, session: Session) -> Mapping[str, Any]:
+        """The JSON a task was run with, as it is on the node now. Raises ``NotFound`` when it is not there."""
+
+    def forget(self, task_id: str, root: str, session: Session) -> None:
+        """Remove what a task left on the node; gone is fine."""

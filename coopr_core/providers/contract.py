@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +87,11 @@ class Provider(Protocol):
 
     def find(self, cluster_id: str) -> list[Machine]:
         """Every machine that carries the cluster's tag, whether the store knows it or not."""
+
+
+@runtime_checkable
+class ListsAll(Protocol):
+    """What a provider may offer besides, where all machines it can see belong to this installation."""
+
+    def find_all(self) -> list[Machine]:
+        """Every machine this installation ever made and that is still there, whichever cluster it was made for."""

@@ -36,6 +36,11 @@ def settings_type(providertype: str) -> type[ProviderSettings]:
     return cast(type[ProviderSettings], _plugin(providertype).settings_type)
 
 
+def lists_all(providertype: str) -> bool:
+    """Whether a provider of that type is installed and can name all machines of this installation."""
+    return providertype in provider_types() and hasattr(_plugin(providertype), "find_all")
+
+
 def _plugin(providertype: str) -> Any:
     found = tuple(entry_points(group=GROUP, name=providertype))
     if not found:

@@ -11,7 +11,7 @@ import io
 import re
 import shlex
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -144,6 +144,32 @@ class Session:
         if status:
             reason = "; ".join(said.tail) or f"exit status {status}"
             raise RemoteFailure(f"cannot {doing} {self._link.name}: {reason}")
+
+    def stream(
+        self,
+        command: str,
+        *,
+        content: Iterable[bytes] = (),
+        receive: Callable[[bytes], None] | None = None,
+        timeout: float | None = None,
+    ) -> CommandResult:
+        """Run a command with ``content`` as its standard input; its output goes to ``receive`` as the bytes it is.
+
+        What comes back to ``receive`` is not redacted; ``stderr`` and ``tail`` of the result are. Raises what ``run``
+        raises.
+        """
+        said = _Output(None, self._link.redactor)
+
+        def take(stream: str, chunk: bytes) -> None:
+            if stream == "stdout" and receive is not None:
+                receive(chunk)
+            else:
+                said.receive(stream, chunk)
+
+        text = f"exec sh -c {shlex.quote(self._elevated(command) if self._root else command)}"
+        status = self._link.execute(text, take, content=content, end=True, timeout=timeout)
+        said.finish()
+        return said.result(status)
 
     def get(self, path: str) -> bytes:
         """The content of a file on the node. Raises ``NotFound`` when it is not there."""

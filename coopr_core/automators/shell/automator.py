@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from coopr_core.automators.contract import NodeInputs, Result
 from coopr_core.automators.shell.action import FIELDS, REQUIRED_SETS, check_action, read_action
 from coopr_core.automators.shell.bundle import Places, digest, read_manifest, units, write_manifest
+from coopr_core.automators.shell.records import read_record, remove_record
 from coopr_core.automators.shell.task_files import PRIVATE, task_files
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import InvalidInput, Problem
@@ -105,6 +106,14 @@ class ShellAutomator:
             raise late from error
         return Result(done.exit_status, done.tail)
 
+    def record(self, task_id: str, root: str, session: Session) -> Mapping[str, Any]:
+        """The JSON of a task as it is on the node. Raises ``NotFound``."""
+        return read_record(task_id, root, _on_root(session, root))
+
+    def forget(self, task_id: str, root: str, session: Session) -> None:
+        """Remove what a task left on the node."""
+        remove_record(task_id, root, _on_root(session, root))
+
 
 def _silent(stream: str, line: str) -> None:
     """Our own bookkeeping is nothing for the task's log."""
@@ -112,7 +121,11 @@ def _silent(stream: str, line: str) -> None:
 
 def _acting(session: Session, node: NodeInputs) -> Session:
     """On a real machine services are root's business; a local node belongs to the user we log in as."""
-    return session.as_root() if node.root == "/" else session
+    return _on_root(session, node.root)
+
+
+def _on_root(session: Session, root: str) -> Session:
+    return session.as_root() if root == "/" else session
 
 
 def _fields(action: str, service: Service, node: NodeInputs) -> Mapping[str, Any]:

@@ -100,6 +100,10 @@ class LocalProvider:
         """The cluster's nodes, by their records; those half deleted too."""
         return [_machine(record) for record in self._folders.records() if record.cluster_id == cluster_id]
 
+    def find_all(self) -> list[Machine]:
+        """Every node of this state folder, whichever cluster it was made for."""
+        return [_machine(record) for record in self._folders.records()]
+
     def _add(self, name: str, request: MachineRequest, image: Path, cache: Path) -> NodeRecord:
         private_key, public_key = _new_host_key()
         root = self._nodes_place() / name

@@ -1,0 +1,1 @@
+"""The commands that reach the nodes of a cluster: ``ssh``, ``exec``, ``scp``, and the exports for other tools."""

@@ -1,0 +1,119 @@
+"""`coopr ssh-config` and `coopr inventory`: a cluster's nodes as OpenSSH and Ansible want them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from coopr_cli.access.openssh import options, pin_hosts
+from coopr_cli.access.selectors import select, selector_options, short_name
+from coopr_cli.output import print_data
+from coopr_cli.reaching import ready_prefect
+from coopr_core.errors import NotFound
+from coopr_core.providers.contract import Machine
+
+if TYPE_CHECKING:
+    from coopr_core.cluster.records import ClusterRecord, NodeRecord
+    from coopr_core.store import Store
+
+
+@click.command("ssh-config")
+@click.argument("cluster")
+@selector_options
+def ssh_config_command(cluster: str, nodes: tuple[str, ...], services: tuple[str, ...], failed: bool) -> None:
+    """Print CLUSTER's nodes as an ssh_config: coopr ssh-config demo > demo.ssh; ssh -F demo.ssh demo1-1000.
+
+    The nodes' host keys are pinned in a file of the state folder that this writes.
+    """
+    from coopr_core.store import Store
+
+    with Store.open() as store:
+        record = store.cluster(cluster)
+        chosen = select(store, record, nodes=nodes, services=services, failed=failed)
+        click.echo(f"# Cluster {record.name} ({record.id})")
+        for node, wanted in _reachable(store, record, chosen):
+            names = dict.fromkeys((short_name(node), node.host_name))
+            click.echo(f"\nHost {' '.join(names)}")
+            for name, value in wanted.items():
+                click.echo(f"  {name} {value}")
+
+
+@click.command("inventory")
+@click.argument("cluster")
+@selector_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["ansible", "yaml", "json"]),
+    default="ansible",
+    help="Ansible's inventory as YAML (ansible and yaml are the same), or as JSON.",
+)
+def inventory_command(
+    cluster: str, nodes: tuple[str, ...], services: tuple[str, ...], failed: bool, output: str
+) -> None:
+    """Print CLUSTER as an inventory for Ansible, a group per service: coopr inventory demo > demo.yaml.
+
+    Then: ansible -i demo.yaml webapp_app -m ping. Group names have _ where service names have other characters.
+    """
+    from coopr_core.store import Store
+
+    with Store.open() as store:
+        record = store.cluster(cluster)
+        chosen = select(store, record, nodes=nodes, services=services, failed=failed)
+        print_data(_inventory(record, _reachable(store, record, chosen)), "json" if output == "json" else "yaml")
+
+
+def _reachable(
+    store: Store, cluster: ClusterRecord, chosen: list[NodeRecord]
+) -> list[tuple[NodeRecord, dict[str, str]]]:
+    """The nodes that have an address, with what reaches them; the others are named on stderr."""
+    from coopr_core.settings import load_settings
+    from flows.runtime import client_key
+
+    ready_prefect(store, cluster)
+    key = client_key(store, cluster)
+    known_hosts = pin_hosts(load_settings().state_dir, cluster, store.nodes(cluster.id))
+    found = []
+    for node in chosen:
+        if node.machine and node.machine.get("addresses"):
+            found.append((node, options(Machine.from_json(node.machine), key, known_hosts)))
+        else:
+            click.echo(f"node {node.number} has no address yet (state {node.state.value}): left out", err=True)
+    if not found:
+        raise NotFound(f"no node of cluster {cluster.name} has an address yet")
+    return found
+
+
+def _inventory(cluster: ClusterRecord, found: list[tuple[NodeRecord, dict[str, str]]]) -> dict[str, Any]:
+    hosts: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {}
+    for node, wanted in found:
+        name = short_name(node)
+        own = {"HostName", "Port", "User", "IdentityFile"}
+        flags = [word for option, value in wanted.items() if option not in own for word in ("-o", f"{option}={value}")]
+        hosts[name] = {
+            "ansible_host": wanted["HostName"],
+            "ansible_port": int(wanted["Port"]),
+            "ansible_user": wanted["User"],
+            "ansible_ssh_private_key_file": wanted["IdentityFile"].strip('"').replace("%%", "%"),
+            "ansible_ssh_common_args": shlex.join(["-F", "/dev/null", *flags]),
+            "coopr_node": node.number,
+            "coopr_host_name": node.host_name,
+            "coopr_services": list(node.services),
+            "coopr_root": (node.machine or {}).get("root", "/"),
+            "coopr_hardware_type": node.hardware_type,
+            "coopr_image_type": node.image_type,
+        }
+        for service in node.services:
+            groups.setdefault(_group(service), {"hosts": {}})["hosts"][name] = {}
+    about = {"coopr_cluster": cluster.name, "coopr_cluster_id": cluster.id, "coopr_template": cluster.template}
+    return {"all": {"vars": about, "hosts": hosts, "children": dict(sorted(groups.items()))}}
+
+
+def _group(service: str) -> str:
+    """A service's name as Ansible lets a group be called."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", service)
+    return f"_{name}" if name[0].isdigit() or name in ("all", "ungrouped") else name

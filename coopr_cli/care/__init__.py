@@ -1,0 +1,1 @@
+"""The commands that look after clusters and the installation: ``drift``, ``gc`` and ``doctor``."""

@@ -1,0 +1,24 @@
+"""What a command needs before it can reach the machines of a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coopr_core.cluster.records import ClusterRecord
+    from coopr_core.store import Store
+
+
+def ready_prefect(store: Store, cluster: ClusterRecord, *, passwords: bool = False) -> None:
+    """Have a Prefect server, started if need be, when the cluster's key or settings are in one of its blocks.
+
+    ``passwords``: also when its config has passwords, whose key is in a block. For most clusters nothing is done, and
+    Prefect is not imported.
+    """
+    from flows.runtime import needs_blocks
+    from flows.secrets import uses_secrets
+
+    if needs_blocks(store, cluster) or (passwords and uses_secrets(store.layout(cluster.id).config)):
+        from deployments.server import ensure_server
+
+        ensure_server()

@@ -1,0 +1,311 @@
+"""How a cluster differs from what is recorded of it, found without changing anything.
+
+Looked for are machines that are gone or do not answer, services whose ``health`` action fails, config that is no longer
+what was last applied to the node, and machines that carry the cluster's tag but belong to no node. The only thing ever
+written to a node are the files of a health check, which are removed again. Config values may be secrets: only the paths
+that differ are told. Nodes are looked at side by side; the cost is one connection a node and one command a service.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from coopr_core.automators import load_automator
+from coopr_core.automators.contract import KeepsRecords
+from coopr_core.catalog.entities import Service
+from coopr_core.cluster.records import ClusterRecord, NodeRecord, TaskRecord
+from coopr_core.cluster.states import ClusterState, TaskState
+from coopr_core.errors import Busy, CooprError, NotFound, TimedOut, Unreachable
+from coopr_core.macros import MacroContext, expand
+from coopr_core.providers.contract import Machine
+from flows.care.comparing import paths_that_differ
+from flows.engine.actions import Actions
+from flows.engine.task_log import TaskLog
+from flows.links import macro_nodes
+from flows.runtime import authorized_key, client_key, cluster_provider
+from flows.secrets import known_secrets, uses_secrets
+
+if TYPE_CHECKING:
+    from coopr_core.cluster.layout import ClusterLayout
+    from coopr_core.remote.pool import Sessions
+    from coopr_core.store import Store
+
+_THREADS = 32
+_GREETING_SECONDS = 30
+_LAST_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference: ``kind`` is stable, ``node`` is None for what concerns the whole cluster.
+
+    The kinds are ``machine-gone``, ``unreachable``, ``wrong-host-key``, ``unhealthy``, ``config``, ``no-record``,
+    ``extra-machine`` and ``no-secrets``.
+    """
+
+    kind: str
+    message: str
+    node: int | None = None
+    host_name: str = ""
+    service: str = ""
+    paths: tuple[str, ...] = ()
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What looking at a cluster found; ``checked`` counts health checks, ``unchecked`` names what is not known."""
+
+    cluster: ClusterRecord
+    findings: tuple[Finding, ...]
+    nodes: int
+    checked: int
+    unchecked: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The drift as ``-o json`` prints it."""
+        return {
+            "cluster": self.cluster.name,
+            "id": self.cluster.id,
+            "state": self.cluster.state.value,
+            "drift": bool(self.findings),
+            "findings": [asdict(finding) for finding in self.findings],
+            "nodes": self.nodes,
+            "health_checks": self.checked,
+            "not_checked": list(self.unchecked),
+        }
+
+
+def find_drift(store: Store, cluster: ClusterRecord) -> Drift:
+    """Look at every node of a cluster. Raises ``Busy`` while a job changes it.
+
+    A cluster with passwords in its config, or with blocks, needs Prefect to be configured for this process.
+    """
+    from coopr_core.remote.pool import Sessions
+    from coopr_core.remote.redaction import Redactor
+
+    if cluster.state is ClusterState.PENDING and not store.end_abandoned_job(cluster.id):
+        raise Busy(
+            f"cluster {cluster.name} is busy: while a job changes it, drift cannot be told",
+            hint="see `coopr status`, and look again when the job has ended",
+        )
+    cluster = store.cluster(cluster.id, tenant=cluster.tenant)
+    with Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
+        try:
+            return _Look(store, cluster, sessions).everywhere()
+        except BaseException:
+            sessions.stop()
+            raise
+
+
+class _Look:
+    """One look at one cluster."""
+
+    def __init__(self, store: Store, cluster: ClusterRecord, sessions: Sessions) -> None:
+        self._cluster = cluster
+        self._sessions = sessions
+        self._layout: ClusterLayout = store.layout(cluster.id)
+        self._nodes = store.nodes(cluster.id)
+        self._provider = cluster_provider(store, cluster)
+        self._secret: Callable[[str], str] | None = None
+        self._no_secrets = False
+        if uses_secrets(self._layout.config):
+            self._secret = known_secrets(cluster.id, sessions.redactor.add)
+            self._no_secrets = self._secret is None
+        self._past = _Past(store, cluster.id)
+        services = self._layout.services.values()
+        self._automators = {n: load_automator(n) for n in {a.type for s in services for a in s.actions.values()}}
+        self._actions = Actions(
+            store=store,
+            cluster=cluster,
+            layout=self._layout,
+            provider=self._provider,
+            automators=self._automators,
+            sessions=sessions,
+            authorized_key=authorized_key(client_key(store, cluster)),
+            secret=self._secret,
+        )
+        self._macros = MacroContext(owner=cluster.owner, nodes=macro_nodes(self._nodes), secret=self._secret)
+        self._checked: set[tuple[int, str]] = set()
+        self._unchecked: dict[str, None] = {}
+
+    def everywhere(self) -> Drift:
+        """Look at the provider, then at all nodes."""
+        found = {machine.token: machine for machine in self._provider.find(self._cluster.id)}
+        with ThreadPoolExecutor(max_workers=min(_THREADS, max(1, len(self._nodes)))) as threads:
+            looks = [threads.submit(self._at, node, found.get(node.token)) for node in self._nodes]
+            try:
+                findings = [finding for look in looks for finding in look.result()]
+            except BaseException:
+                self._sessions.stop()
+                raise
+        return Drift(
+            self._cluster,
+            (*self._of_cluster(found), *findings),
+            len(self._nodes),
+            len(self._checked),
+            tuple(sorted(self._unchecked)),
+        )
+
+    def _of_cluster(self, found: Mapping[str, Machine]) -> list[Finding]:
+        findings = []
+        if self._no_secrets:
+            message = (
+                "the key its passwords are made from is gone from Prefect, so config with passwords is not compared"
+            )
+            hint = f"restore Prefect's database, or `coopr configure {self._cluster.name} --all` for new passwords"
+            findings.append(Finding("no-secrets", message, hint=hint))
+        tokens = {node.token for node in self._nodes}
+        for token, machine in sorted(found.items()):
+            if token not in tokens:
+                message = f"machine {machine.provider_id} carries the cluster's tag and belongs to no node"
+                findings.append(Finding("extra-machine", message, hint="`coopr gc` deletes it"))
+        return findings
+
+    def _at(self, node: NodeRecord, found: Machine | None) -> list[Finding]:
+        """What differs on one node; nothing is known beyond the first sign that it does not answer."""
+        replace = f"`coopr replace {self._cluster.name} {node.number}` makes it anew"
+        if node.machine is None:
+            return [_on(node, "machine-gone", f"it has no machine (state {node.state})", hint=replace)]
+        if found is None:
+            return [_on(node, "machine-gone", "its machine is gone from the provider", hint=replace)]
+        findings: list[Finding] = []
+        try:
+            self._sessions.session(Machine.from_json(node.machine)).run(":", timeout=_GREETING_SECONDS)
+            for name in sorted(node.services):
+                service = self._layout.services[name]
+                findings += self._config(node, service)
+                findings += self._health(node, service)
+        except (Unreachable, TimedOut) as error:
+            kind = error.code if error.code == "wrong-host-key" else "unreachable"
+            bring_back = (
+                f"`coopr exec {self._cluster.name} --node {node.number} true` tries to bring it back; {replace}"
+            )
+            findings.append(_on(node, kind, error.message, hint=error.hint or bring_back))
+        return findings
+
+    def _config(self, node: NodeRecord, service: Service) -> list[Finding]:
+        """What the service's CONFIGURE would bring now, against what the last one brought."""
+        action = service.actions.get("configure")
+        if action is None or self._no_secrets:
+            return []
+        automator = self._automators[action.type]
+        task = self._past.configured.get((node.number, service.name))
+        configure = f"`coopr configure {self._cluster.name} --all` applies it again"
+        if task is None:
+            message = "its config was never applied"
+            return [_on(node, "no-record", message, service=service.name, hint=configure)]
+        if not isinstance(automator, KeepsRecords) or node.machine is None:
+            self._unchecked[f"config of {service.name}: automator {action.type} keeps no record of it"] = None
+            return []
+        machine = Machine.from_json(node.machine)
+        try:
+            wanted = json.loads(
+                json.dumps(expand(dict(self._layout.config), self._macros.at(node.number), path="config"))
+            )
+            record = automator.record(task, machine.root, self._sessions.session(machine))
+        except NotFound as error:
+            return [_on(node, "no-record", error.message, service=service.name, hint=configure)]
+        except (Unreachable, TimedOut):
+            raise
+        except CooprError as error:
+            message = f"its config cannot be compared: {error.message}"
+            return [_on(node, "config", message, service=service.name, hint=error.hint or configure)]
+        applied = record.get("config")
+        applied = applied.get("cluster") if isinstance(applied, dict) else None
+        paths = paths_that_differ(wanted, applied, service.config)
+        if not paths:
+            return []
+        shown = ", ".join(paths[:_LAST_LINES]) + (f" and {len(paths) - _LAST_LINES} more" * (len(paths) > _LAST_LINES))
+        message = f"its config is not what was last applied: {shown}"
+        return [_on(node, "config", message, service=service.name, paths=paths, hint=configure)]
+
+    def _health(self, node: NodeRecord, service: Service) -> list[Finding]:
+        action = service.actions.get("health")
+        if action is None:
+            if "start" in service.actions:
+                self._unchecked[f"health of {service.name}: it has no health action"] = None
+            return []
+        if (node.number, service.name) in self._past.stopped:
+            self._unchecked[f"health of {service.name} on {_short(node)}: it was stopped"] = None
+            return []
+        self._checked.add((node.number, service.name))
+        task = _health_task(self._cluster.id, node.number, service.name)
+        restart = f"`coopr restart {self._cluster.name} {service.name}`"
+        try:
+            result = self._actions.perform(task, 1, _Unwritten())
+        except TimedOut as error:
+            return [_on(node, "unhealthy", error.message, service=service.name, hint=restart)]
+        except Unreachable:
+            raise
+        except CooprError as error:
+            message = f"its health cannot be checked: {error.message}"
+            return [_on(node, "unhealthy", message, service=service.name, hint=error.hint)]
+        automator = self._automators[action.type]
+        if isinstance(automator, KeepsRecords) and node.machine is not None:
+            machine = Machine.from_json(node.machine)
+            automator.forget(task.id, machine.root, self._sessions.session(machine))
+        if result.exit_status == 0:
+            return []
+        said = "; ".join(line.strip() for line in result.tail[-_LAST_LINES:])
+        message = f"its health check fails (exit status {result.exit_status})" + (f": {said}" if said else "")
+        return [_on(node, "unhealthy", message, service=service.name, hint=restart)]
+
+
+class _Past:
+    """What jobs did to each service of each node: the task that configured it last, and whether it was stopped."""
+
+    def __init__(self, store: Store, cluster_id: str) -> None:
+        self.configured: dict[tuple[int, str], str] = {}
+        self.stopped: set[tuple[int, str]] = set()
+        decided: set[tuple[int, str]] = set()
+        for job in reversed(store.jobs(cluster_id)):
+            for task in reversed(store.tasks(job.id, state=TaskState.SUCCEEDED)):
+                place = (task.node, task.service)
+                if task.action == "CONFIGURE":
+                    self.configured.setdefault(place, task.id)
+                elif task.action in ("START", "STOP") and place not in decided:
+                    decided.add(place)
+                    if task.action == "STOP":
+                        self.stopped.add(place)
+
+
+class _Unwritten(TaskLog):
+    """The log of a check: nobody reads it, what matters is in the finding."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __call__(self, stream: str, line: str) -> None:
+        """Take one line of output."""
+
+    def write(self, line: str, level: int = 0) -> None:
+        """Take one line."""
+
+
+def _health_task(cluster_id: str, node: int, service: str) -> TaskRecord:
+    """A task no job has; its id names its files on the node, so that checks leave no more than one set behind."""
+    return TaskRecord(
+        id=f"{cluster_id}-drift-{service}",
+        job_id="",
+        cluster_id=cluster_id,
+        stage=0,
+        node=node,
+        action="HEALTH",
+        service=service,
+        state=TaskState.RUNNING,
+    )
+
+
+def _short(node: NodeRecord) -> str:
+    return node.host_name.partition(".")[0]
+
+
+def _on(
+    node: NodeRecord, kind: str, message: str, *, service: str = "", paths: tuple[str, ...] = (), hint: str = ""
+) -> Finding:
+    return Finding(kind, message, node.number, node.host_name, service, paths, hint)

@@ -1,0 +1,209 @@
+"""What is left over of clusters that are gone: machines, logs, keys of passwords, files for SSH.
+
+Promise: nothing that a living node has, or a running job may be making, is ever named. What there is is read before
+what is recorded, so whatever comes up in between is known; a token is never used twice, so a machine without a node
+never gets one again. Things of clusters this database never heard of are only named where they can be nobody else's: in
+our own state folder, on our own Prefect server, at a provider that sees this installation's machines alone.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from coopr_core.cluster.records import ClusterRecord
+from coopr_core.cluster.states import ClusterState, Operation
+from coopr_core.errors import CooprError, NotFound
+from coopr_core.providers import load_provider
+from coopr_core.providers.contract import ListsAll, Machine, Provider
+from coopr_core.remote.connection import name_of
+from coopr_core.settings import load_settings
+from flows.runtime import cluster_provider, needs_blocks
+from flows.secrets import block_name, clusters_with_keys, forget_secrets
+
+if TYPE_CHECKING:
+    from coopr_core.store import Store
+
+_CLUSTER_ID = re.compile(r"\d{8,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """One thing to delete: ``kind`` is ``machine``, ``logs``, ``secret`` or ``known-hosts``; ``why`` a clause."""
+
+    kind: str
+    name: str
+    cluster: str
+    why: str
+    remove: Callable[[], None] = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, str]:
+        """The leftover as ``-o json`` prints it."""
+        return {"kind": self.kind, "name": self.name, "cluster": self.cluster, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What was found, and in words what could not be looked at."""
+
+    items: tuple[Leftover, ...]
+    unseen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PrefectSeen:
+    """Whether a Prefect server can be asked for keys of passwords, and whether it is ours alone."""
+
+    reachable: bool
+    ours: bool = False
+
+
+def find_leftovers(store: Store, prefect: PrefectSeen) -> Leftovers:
+    """Everything left over, machines first. A provider that cannot be asked is named in ``unseen``."""
+    unseen: list[str] = []
+    seen = _Seen(load_settings().state_dir, prefect, unseen)
+    seen.machines(store)
+    return Leftovers(tuple(_judged(seen, _Known(store))), tuple(unseen))
+
+
+def delete_leftovers(store: Store, chosen: Iterable[Leftover], prefect: PrefectSeen) -> dict[Leftover, str]:
+    """Delete what was chosen and is still left over now; each with what kept it from being deleted, if anything."""
+    still = {item: item for item in find_leftovers(store, prefect).items}
+    results = {}
+    for item in chosen:
+        results[item] = ""
+        if item in still:
+            try:
+                still[item].remove()
+            except (CooprError, OSError) as error:
+                results[item] = str(error)
+    return results
+
+
+class _Known:
+    """What the store says of each cluster, read after everything else."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._clusters = {cluster.id: cluster for cluster in store.clusters(tenant=None, terminated=True)}
+        self._tokens: dict[str, set[str]] = {}
+
+    def gone(self, cluster_id: str) -> str:
+        """Why nothing of the cluster is needed; empty when it lives."""
+        cluster = self._clusters.get(cluster_id)
+        if cluster is None:
+            return f"cluster {cluster_id} is unknown"
+        return f"cluster {cluster.name} is deleted" if cluster.state is ClusterState.TERMINATED else ""
+
+    def knows(self, cluster_id: str) -> bool:
+        """Whether the database ever had the cluster."""
+        return cluster_id in self._clusters
+
+    def label(self, cluster_id: str) -> str:
+        """The cluster as people are told of it."""
+        cluster = self._clusters.get(cluster_id)
+        return f"{cluster.name} ({cluster_id})" if cluster else cluster_id
+
+    def unowned(self, machine: Machine) -> str:
+        """Why no node has the machine; empty when one has, or when a job may be about to."""
+        if reason := self.gone(machine.cluster_id):
+            return reason
+        cluster = self._clusters[machine.cluster_id]
+        if cluster.state is ClusterState.PENDING:
+            return ""
+        if cluster.id not in self._tokens:
+            self._tokens[cluster.id] = {node.token for node in self._store.nodes(cluster.id) if node.token}
+        return "" if machine.token in self._tokens[cluster.id] else f"no node of cluster {cluster.name} has it"
+
+    def logs_were_kept(self, cluster_id: str) -> bool:
+        """Whether the user asked for the logs to outlive the cluster."""
+        deletions = [j for j in self._store.jobs(cluster_id) if j.operation is Operation.CLUSTER_DELETE]
+        return bool(deletions and deletions[-1].parameters.get("values", {}).get("keep_logs"))
+
+
+class _Seen:
+    """Everything there is, read before the store is asked whose it is."""
+
+    def __init__(self, state_dir: Path, prefect: PrefectSeen, unseen: list[str]) -> None:
+        self.prefect = prefect
+        self._unseen = unseen
+        self.found: dict[tuple[str, str], tuple[Machine, Provider]] = {}
+        self.logs = _named_after_clusters(state_dir / "logs")
+        self.known_hosts = sorted((state_dir / "ssh").glob("*.known_hosts"))
+        self.keys: list[str] = []
+        if not prefect.reachable:
+            unseen.append("the keys of passwords: no Prefect server runs (`coopr server start`)")
+            return
+        try:
+            self.keys = clusters_with_keys()
+        except httpx.HTTPError as error:
+            unseen.append(f"the keys of passwords: {error or type(error).__name__}")
+
+    def machines(self, store: Store) -> None:
+        """Ask every provider that clusters were made with, and those of the catalog that see all machines of ours."""
+        for cluster in store.clusters(tenant=None, terminated=True):
+            self._ask(f"machines of {cluster.name} ({cluster.id})", partial(_of_cluster, store, cluster, self.prefect))
+        for name, kind, settings in _catalog_providers():
+            self._ask(f"machines of provider {name}", partial(_of_provider, kind, settings))
+
+    def _ask(self, what: str, ask: Callable[[], tuple[Provider, list[Machine]]]) -> None:
+        try:
+            provider, machines = ask()
+        except CooprError as error:
+            self._unseen.append(f"{what}: {error.message}")
+            return
+        for machine in machines:
+            self.found.setdefault((machine.provider_id, machine.token), (machine, provider))
+
+
+def _of_cluster(store: Store, cluster: ClusterRecord, prefect: PrefectSeen) -> tuple[Provider, list[Machine]]:
+    if not prefect.reachable and needs_blocks(store, cluster):
+        raise NotFound("their settings are in a block, and no Prefect server runs")
+    provider = cluster_provider(store, cluster)
+    return provider, provider.find(cluster.id)
+
+
+def _of_provider(kind: str, settings: dict[str, Any]) -> tuple[Provider, list[Machine]]:
+    provider = load_provider(kind, settings)
+    return provider, provider.find_all() if isinstance(provider, ListsAll) else []
+
+
+def _catalog_providers() -> list[tuple[str, str, dict[str, Any]]]:
+    from coopr_core.catalog import Catalog
+    from coopr_core.providers.registry import lists_all
+
+    entities = Catalog.load(load_settings().catalog).providers.values()
+    return [(e.name, e.providertype, dict(e.provisioner)) for e in entities if lists_all(e.providertype)]
+
+
+def _judged(seen: _Seen, known: _Known) -> Iterator[Leftover]:
+    for machine, provider in seen.found.values():
+        if why := known.unowned(machine):
+            name = f"{machine.provider_id} ({name_of(machine)})" if machine.addresses else machine.provider_id
+            yield Leftover("machine", name, known.label(machine.cluster_id), why, partial(provider.delete, machine))
+    for folder in seen.logs:
+        why = known.gone(folder.name)
+        if why and not (known.knows(folder.name) and known.logs_were_kept(folder.name)):
+            yield Leftover("logs", str(folder), known.label(folder.name), why, partial(shutil.rmtree, folder))
+    for cluster_id in seen.keys:
+        why = known.gone(cluster_id)
+        if why and (seen.prefect.ours or known.knows(cluster_id)):
+            remove = partial(forget_secrets, cluster_id)
+            yield Leftover("secret", block_name(cluster_id), known.label(cluster_id), why, remove)
+    for file in seen.known_hosts:
+        cluster_id = file.name.partition(".")[0]
+        if why := known.gone(cluster_id):
+            yield Leftover("known-hosts", str(file), known.label(cluster_id), why, file.unlink)
+
+
+def _named_after_clusters(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and _CLUSTER_ID.fullmatch(path.name))

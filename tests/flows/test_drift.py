@@ -1,0 +1,219 @@
+"""Drift and leftovers on real local clusters: what is found, what is left alone, what is deleted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line import Coopr
+from flow_catalog import service, write_catalog
+
+from coopr_core.cluster.records import ClusterRecord
+from coopr_core.errors import Busy
+from coopr_core.planner import plan
+from coopr_core.providers.contract import Machine, MachineRequest
+from coopr_core.store import Store
+from flows.care.comparing import paths_that_differ
+from flows.runtime import authorized_key, client_key, cluster_provider, logs_of
+
+
+@pytest.fixture
+def coopr(capsys: pytest.CaptureFixture[str]) -> Coopr:
+    return Coopr(capsys)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with Store.open() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def cluster(prefect_server: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterRecord]:
+    """Two nodes with a service whose health is a file, one without a health action, and a password."""
+    from flows import create_cluster, delete_cluster
+
+    catalog = write_catalog(
+        tmp_path_factory.mktemp("catalog"),
+        {
+            "well": service(
+                configure="true",
+                start="touch $COOPR_DATA/well",
+                stop="rm -f $COOPR_DATA/well",
+                health="test -e $COOPR_DATA/well || { echo not well, $COOPR_CONFIG_PASSWORD; exit 3; }",
+            ),
+            "plain": service(start="true"),
+        },
+        config={"password": "%secret.admin%", "peers": "%ip.service.well%", "port": 4222},
+    )
+    created = create_cluster(name="drifting", template="tiny", size=2, catalog=[catalog])
+    with Store.open() as opened:
+        yield opened.cluster(created["cluster_id"])
+    delete_cluster("drifting")
+
+
+def root_of(store: Store, cluster: ClusterRecord, number: int = 1000) -> Path:
+    machine = store.node(cluster.id, number).machine
+    assert machine is not None
+    return Path(machine["root"])
+
+
+def our_key() -> str:
+    return authorized_key(client_key())
+
+
+def kinds(coopr: Coopr, *, code: int = 2) -> list[tuple[str, int | None, str]]:
+    outcome = coopr("drift", "drifting", "-o", "json")
+    assert outcome.code == code, outcome.err
+    assert outcome.json["drift"] is (code == 2)
+    return [(found["kind"], found["node"], found["service"]) for found in outcome.json["findings"]]
+
+
+def test_a_cluster_as_it_was_made_has_no_drift_and_looking_leaves_nothing(
+    coopr: Coopr, store: Store, cluster: ClusterRecord
+) -> None:
+    assert kinds(coopr, code=0) == []
+    found = coopr("drift", "drifting", "--json").json
+    assert (found["nodes"], found["health_checks"]) == (2, 2)
+    assert found["not_checked"] == ["health of plain: it has no health action"]
+    assert not list((root_of(store, cluster) / "var/cache/coopr").glob("*drift*"))
+
+
+def test_a_service_that_fails_its_health_check_is_drift_and_its_words_show_no_password(
+    coopr: Coopr, store: Store, cluster: ClusterRecord
+) -> None:
+    flag = root_of(store, cluster) / "var/lib/coopr/well/well"
+    flag.unlink()
+    outcome = coopr("drift", "drifting")
+    assert outcome.code == 2
+    assert "unhealthy" in outcome.out
+    assert "exit status 3): not well, ***" in outcome.out
+    assert kinds(coopr) == [("unhealthy", 1000, "well")]
+    flag.touch()
+    assert kinds(coopr, code=0) == []
+
+
+def test_config_that_is_not_what_was_applied_is_drift_and_only_its_path_is_told(
+    coopr: Coopr, store: Store, cluster: ClusterRecord
+) -> None:
+    folder = root_of(store, cluster, 1001) / "var/cache/coopr"
+    record = next(file for file in folder.glob("*.json") if '"taskName": "CONFIGURE"' in file.read_text())
+    text = record.read_text()
+    record.write_text(text.replace("4222", "4333"))
+    (found,) = coopr("drift", "drifting", "--json").json["findings"]
+    assert (found["kind"], found["node"], found["paths"]) == ("config", 1001, ["port"])
+    record.unlink()
+    assert kinds(coopr) == [("no-record", 1001, "well")]
+    record.write_text(text)
+    shutil.chown(record, *(folder.stat().st_uid, folder.stat().st_gid))
+    assert kinds(coopr, code=0) == []
+
+
+def test_a_busy_cluster_cannot_be_looked_at(coopr: Coopr, store: Store, cluster: ClusterRecord) -> None:
+    from coopr_core.cluster.states import JobState, Operation
+    from flows.care.drift import find_drift
+
+    restart = plan("RESTART_SERVICES", store.layout(cluster.id))
+    job = store.start_job(cluster.id, Operation.RESTART_SERVICES, restart)
+    with pytest.raises(Busy):
+        find_drift(store, store.cluster(cluster.id))
+    assert coopr("drift", "drifting").code == 9
+    store.finish_job(job.id, JobState.SUCCEEDED)
+
+
+def test_a_machine_that_is_gone_is_drift_and_an_extra_one_is_a_leftover(
+    coopr: Coopr, store: Store, cluster: ClusterRecord
+) -> None:
+    provider = cluster_provider(store, cluster)
+    stray = provider.create(
+        MachineRequest("lost-1", cluster.id, "drifting", 1000, "stray", "small", "python", "", our_key())
+    )
+    assert kinds(coopr) == [("extra-machine", None, "")]
+
+    named = coopr("gc", "--dry-run", "--json")
+    assert named.code == 0
+    (leftover,) = named.json["leftovers"]
+    assert (leftover["kind"], leftover["deleted"]) == ("machine", False)
+    assert stray.provider_id in leftover["name"]
+    refused = coopr("gc")
+    assert (refused.code, stray.provider_id in refused.out) == (10, True)
+    assert len(provider.find(cluster.id)) == 3
+    assert coopr("gc", "-y").code == 0
+    assert len(provider.find(cluster.id)) == 2
+    assert kinds(coopr, code=0) == []
+
+
+def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs_are_not(
+    prefect_server: object, coopr: Coopr, store: Store, tmp_path: Path, cluster: ClusterRecord
+) -> None:
+    from flows import collect_garbage, create_cluster, delete_cluster
+    from flows.secrets import clusters_with_keys, open_secrets
+
+    catalog = write_catalog(tmp_path, {"plain": service(start="true")})
+    ids = {}
+    for name in ("gone", "kept"):
+        ids[name] = create_cluster(name=name, template="tiny", size=1, catalog=[catalog])["cluster_id"]
+        delete_cluster(name, keep_logs=name == "kept")
+    logs_of(ids["gone"]).mkdir()
+    open_secrets(ids["gone"], lambda text: None)
+    provider = cluster_provider(store, cluster)
+    unknown = provider.create(
+        MachineRequest("lost-2", "00009999", "older", 1000, "older", "small", "python", "", our_key())
+    )
+    found = collect_garbage()
+    assert {(item["kind"], item["why"]) for item in found["found"]} == {
+        ("machine", "cluster 00009999 is unknown"),
+        ("logs", "cluster gone is deleted"),
+        ("secret", "cluster gone is deleted"),
+    }
+    assert found["deleted"] == []
+    assert len(collect_garbage(delete=True)["deleted"]) == 3
+    assert provider.find(unknown.cluster_id) == []
+    assert ids["gone"] not in clusters_with_keys()
+    assert cluster.id in clusters_with_keys()
+    assert not logs_of(ids["gone"]).exists()
+    assert logs_of(ids["kept"]).exists()
+    nothing = coopr("gc")
+    assert (nothing.code, "Nothing is left over" in nothing.err) == (0, True)
+
+
+def test_the_flow_tells_drift_and_looks_at_every_cluster(
+    prefect_server: object, store: Store, cluster: ClusterRecord
+) -> None:
+    from flows import check_drift
+
+    flag = root_of(store, cluster) / "var/lib/coopr/well/well"
+    flag.unlink()
+    found = check_drift()
+    flag.touch()
+    assert found["drift"] is True
+    assert [look["cluster"] for look in found["clusters"]] == ["drifting"]
+    assert check_drift(cluster="drifting")["drift"] is False
+
+
+def test_a_lost_machine_is_drift(coopr: Coopr, store: Store, cluster: ClusterRecord) -> None:
+    machine = store.node(cluster.id, 1001).machine
+    assert machine is not None
+    cluster_provider(store, cluster).delete(Machine.from_json(machine))
+    assert kinds(coopr) == [("machine-gone", 1001, "")]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "covered", "paths"),
+    [
+        ({"a": {"b": 1}}, {"a": {"b": 1}}, (), ()),
+        ({"a": {"b": 1, "c": [1, 2]}}, {"a": {"b": 2, "c": [1, 2]}}, (), ("a.b",)),
+        ({"a": (1, 2)}, {"a": [1, 2]}, (), ()),
+        ({"a": 1, "b": 1}, {"a": 2, "b": 2}, ("b",), ("b",)),
+        ({"a": {"b": 1}}, {"a": 5}, ("a.b",), ("a", "a.b")),
+        ({"ab": 1}, {"ab": 2}, ("a",), ()),
+        ({"a": 1}, None, (), ("a",)),
+        ({"a": {}}, {}, (), ("a",)),
+    ],
+)
+def test_trees_are_compared_within_what_is_covered(
+    wanted: object, found: object, covered: tuple[str, ...], paths: tuple[str, ...]
+) -> None:
+    assert paths_that_differ(wanted, found, covered) == paths
