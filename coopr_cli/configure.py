@@ -138,7 +138,8 @@ def _do(
         if output == "table":
             click.echo(f"Cluster {name} is as it should be: nothing to do.")
         else:
-            print_data(prepared.to_json(), output)
+            known = {"cluster_id": prepared.cluster.id, "name": name, "state": prepared.cluster.state, "job": ""}
+            print_data({**known, "differences": []}, output)
         return
     if output == "table":
         for difference in prepared.differences:

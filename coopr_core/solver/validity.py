@@ -19,10 +19,19 @@ from coopr_core.solver.search.problem import quantities
 from coopr_core.solver.unsatisfiable import Clash, Unsatisfiable
 
 
+class Outgrown(Unsatisfiable):
+    """The nodes of a cluster break constraints of its template; ``clash`` has all of them."""
+
+    code = "layout-invalid"
+
+    def _ways_out(self) -> str:
+        return "nodes that are there never move: change the template, scale the cluster, or rebuild it"
+
+
 def renewed(catalog: Entities, request: ClusterRequest, current: ClusterLayout) -> ClusterLayout:
     """``current`` under today's template: the same nodes with today's services, config and links.
 
-    Raises ``Unsatisfiable`` with every constraint the nodes do not obey, ``NotFound`` or ``InvalidInput`` when the
+    Raises ``Outgrown`` with every constraint the nodes do not obey, ``NotFound`` or ``InvalidInput`` when the
     template or a service is gone, may no longer be chosen, or misses a dependency.
     """
     present = sorted({name for node in current.nodes for name in node.services})
@@ -32,10 +41,8 @@ def renewed(catalog: Entities, request: ClusterRequest, current: ClusterLayout) 
     choice = choose(catalog, asked, present, len(current.nodes))
     broken = violations(choice, current.nodes)
     if broken:
-        raise Unsatisfiable(
-            f"the nodes of the cluster do not obey today's template {choice.template.name}; broken are:",
-            clash=broken,
-            reason="nodes that are there never move: change the template, scale the cluster, or rebuild it",
+        raise Outgrown(
+            f"the nodes of the cluster do not obey today's template {choice.template.name}; broken are:", clash=broken
         )
     return layout_of(choice, request, current.nodes)
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from coopr_core.cluster.config import merge_config, requested_config
 from coopr_core.cluster.states import ClusterState, Operation
+from coopr_core.errors import Refused
 from flows.changes.prepared import PreparedChange, check_renderable, differences, reached
-from flows.changes.present import OwnEntities, present
+from flows.changes.present import OwnEntities, Present, present
+from flows.changes.sizing import reloading
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
@@ -25,6 +27,9 @@ OPERATION_OF: Mapping[Verb, Operation] = {
     "stop": Operation.STOP_SERVICES,
     "restart": Operation.RESTART_SERVICES,
 }
+
+INSTALLING = frozenset({Operation.ADD_SERVICES, Operation.SCALE, Operation.REPLACE_NODES})
+"""The operations that install services on a cluster that runs."""
 
 
 def prepare_services(
@@ -61,13 +66,14 @@ def prepare_configure(
 ) -> PreparedChange:
     """Give the cluster another config: ``config`` laid over the present one, or in its place.
 
-    Only services that read what changes are configured, all of them with ``everything`` and on a cluster whose last
-    change failed, since nobody knows what reached its nodes.
+    Only services that read what changes are configured, and restarted unless they take it while they run; all of them
+    with ``everything`` and on a cluster whose last change failed, since nobody knows what reached its nodes.
     """
     from coopr_core.planner import plan
 
     operation = Operation.CLUSTER_CONFIGURE_WITH_RESTART if restart else Operation.CLUSTER_CONFIGURE
     now = present(store, cluster, operation)
+    everything = _unsure(store, now) or everything
     request = now.request
     if config is not None and mode == "replace":
         request = request.model_copy(update={"config": dict(config), "config_mode": "replace"})
@@ -76,12 +82,13 @@ def prepare_configure(
     whole = requested_config(now.template.defaults.config, request.config, request.config_mode)
     after = replace(now.layout, config=whole)
     check_renderable(after)
-    everything = everything or now.cluster.state is ClusterState.INCONSISTENT
     changed = reached(now, after, restart=restart)
     return PreparedChange(
         cluster=now.cluster,
         operation=operation,
-        plan=plan(operation, after) if everything else plan(operation, after, changed=changed),
+        plan=plan(operation, after)
+        if everything
+        else plan(operation, after, changed=changed, reloads=reloading(now, now, after, changed)),
         layout=after,
         request=request,
         template=now.template,
@@ -109,7 +116,9 @@ def prepare_add_services(
     return PreparedChange(
         cluster=now.cluster,
         operation=Operation.ADD_SERVICES,
-        plan=plan("ADD_SERVICES", after, current=now.layout, changed=changed or None),
+        plan=plan(
+            "ADD_SERVICES", after, current=now.layout, changed=changed, reloads=reloading(now, now, after, changed)
+        ),
         layout=after,
         request=now.request.model_copy(update={"services": tuple(sorted(placed))}) if new else now.request,
         template=now.template,
@@ -133,10 +142,11 @@ def prepare_sync(store: Store, cluster: str, *, catalog: Sequence[str] = (), res
     template = known.template(now.request.template)
     check_renderable(after)
     changed = reached(now, after, restart=restart)
+    verb = "CLUSTER_CONFIGURE_WITH_RESTART" if restart else "CLUSTER_CONFIGURE"
     return PreparedChange(
         cluster=now.cluster,
         operation=Operation.SYNC_TEMPLATE,
-        plan=plan("CLUSTER_CONFIGURE_WITH_RESTART" if restart else "CLUSTER_CONFIGURE", after, changed=changed),
+        plan=plan(verb, after, changed=changed),
         layout=after,
         request=now.request,
         template=template,
@@ -144,3 +154,21 @@ def prepare_sync(store: Store, cluster: str, *, catalog: Sequence[str] = (), res
         differences=differences(now, after, changed),
         parameters={"restart": restart, "catalog": list(catalog)},
     )
+
+
+def _unsure(store: Store, now: Present) -> bool:
+    """Whether nobody knows what config reached the nodes: a change of it failed.
+
+    Raises ``Refused`` when the last job was to install something and did not end well: configuring what may not be
+    there would only hide that.
+    """
+    if now.cluster.state is not ClusterState.INCONSISTENT or now.cluster.last_job is None:
+        return False
+    last = store.job(now.cluster.last_job)
+    if last.operation in INSTALLING:
+        raise Refused(
+            f"cluster {now.cluster.name} is INCONSISTENT: its last job {last.id} {last.operation} did not end, so not"
+            " all of its services may be installed",
+            hint=f"`coopr retry {now.cluster.name}` goes on with it",
+        )
+    return True

@@ -250,3 +250,25 @@ def test_a_change_waits_for_no_other_job_and_says_so(cluster: Callable[..., str]
     store.finish_job(job.id, JobState.SUCCEEDED)
     with pytest.raises(Busy, match="was changed by job"):
         store.start_job(late.cluster.id, late.operation, late.plan, change=late.change)
+
+
+def test_a_failed_addition_is_retried_and_nothing_is_configured_before_it_succeeds(
+    cluster: Callable[..., str], store: Store, tmp_path: Path
+) -> None:
+    from flows import add_services
+    from flows.control.resuming import retry_cluster
+
+    cluster()
+    more = write_catalog(tmp_path / "more", {"cache": noting(install='test -e "$COOPR_DATA/../fixed" && ' + NOTE)})
+    Path(more, "clustertemplates", "tiny.json").unlink()
+    with pytest.raises(TasksFailed, match="INSTALL cache"):
+        add_services("demo", ["cache"], catalog=[more])
+    with pytest.raises(Refused, match="not all of its services may be installed"):
+        prepare_configure(store, "demo", {"web": {"port": 85}})
+    job = store.cluster("demo").last_job
+    for number in (1000, 1001):
+        _notes(store, number).with_name("fixed").touch()
+    retry_cluster("demo")
+    record = store.cluster("demo")
+    assert (record.state, record.last_job) == (ClusterState.ACTIVE, job)
+    assert done(store, 1000) == done(store, 1001) == ["INSTALL cache 80", "CONFIGURE cache 80", "START cache 80"]
