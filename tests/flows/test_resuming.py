@@ -1,0 +1,271 @@
+"""Jobs that go on: retried after a failure, paused and resumed, aborted, and run again by Prefect; on real clusters."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from flow_catalog import service, write_catalog
+
+from coopr_core.cluster.records import JobRecord
+from coopr_core.cluster.states import AttemptState, ClusterState, JobState, TaskState
+from coopr_core.errors import Busy, Interrupted, Refused, TasksFailed
+from coopr_core.settings import load_settings
+from coopr_core.store import Store
+from flows.control.requests import abort, pause, wait_until_paused
+from flows.server import ServerInfo
+
+
+@pytest.fixture(autouse=True)
+def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.engine import job_run
+
+    monkeypatch.setattr(job_run, "RETRY_SECONDS", 0.1)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with Store.open() as opened:
+        yield opened
+
+
+def marked(word: str, then: str = "true") -> str:
+    """A command that leaves a line on its node each time it runs."""
+    return f'echo {word} >> "$COOPR_DATA/runs"; {then}'
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+    return found
+
+
+def runs(service_name: str) -> list[str]:
+    """What the service's commands left on all nodes, in order on each."""
+    places = [load_settings().state_dir / "local", Path("/var/lib/coopr-nodes")]
+    files = [file for place in places for file in place.rglob(f"var/lib/coopr/{service_name}/runs")]
+    return sorted(line for file in files for line in file.read_text().split())
+
+
+class InBackground:
+    """A flow called in a thread, as by another process; what it raised, if anything."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._call = call
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.result = self._call()
+        except BaseException as error:  # noqa: BLE001 - it is looked at by the test
+            self.error = error
+
+    def join(self) -> BaseException | None:
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        return self.error
+
+
+def creating_process(name: str, catalog: str, **options: Any) -> subprocess.Popen[str]:
+    """A process that creates a cluster of two nodes."""
+    call = f"create_cluster(name={name!r}, template='tiny', size=2, catalog=[{catalog!r}])"
+    code = f"from flows import create_cluster; {call}"
+    return subprocess.Popen([sys.executable, "-c", code], text=True, start_new_session=True, **options)
+
+
+def last_job(store: Store, name: str) -> JobRecord | None:
+    cluster = next((c for c in store.clusters(terminated=True) if c.name == name), None)
+    return store.job(cluster.last_job) if cluster is not None and cluster.last_job else None
+
+
+def is_running(store: Store, name: str, action: str) -> bool:
+    job = last_job(store, name)
+    return job is not None and any(t.action == action for t in store.tasks(job.id, state=TaskState.RUNNING))
+
+
+def test_a_retry_runs_what_has_not_succeeded_with_the_same_ids_and_values(
+    prefect_server: ServerInfo, store: Store, tmp_path: Path
+) -> None:
+    from flows import create_cluster, delete_cluster, retry_cluster
+
+    catalog = write_catalog(
+        tmp_path / "catalog",
+        {
+            "steady": service(install=marked("install")),
+            "broken": service(
+                install=marked("try", 'test -e "$COOPR_DATA/../repaired"'), start=marked("start-$COOPR_CONFIG_WORD")
+            ),
+        },
+        config={"word": "first"},
+    )
+    with pytest.raises(TasksFailed) as caught:
+        create_cluster(name="again", template="tiny", size=2, catalog=[catalog], max_concurrency=1)
+    assert "coopr retry again" in caught.value.hint
+    cluster = store.cluster("again")
+    before = store.tasks(cluster.last_job or "")
+    machines = [node.machine for node in store.nodes(cluster.id)]
+
+    for machine in machines:
+        assert machine is not None
+        (Path(machine["root"]) / "var/lib/coopr/repaired").touch()
+    write_catalog(tmp_path / "catalog", {"broken": service(start="false")}, config={"word": "second"})
+    summary = retry_cluster("again")
+    assert (summary["state"], summary["job"]) == ("ACTIVE", cluster.last_job)
+    after = store.tasks(summary["job"])
+    assert [task.id for task in after] == [task.id for task in before]
+    for old, new in zip(before, after, strict=True):
+        assert new.state is TaskState.SUCCEEDED
+        if old.state is TaskState.SUCCEEDED:
+            assert new.attempts == old.attempts, f"{new} had succeeded"
+    assert [node.machine for node in store.nodes(cluster.id)] == machines
+    assert runs("steady") == ["install"] * 2
+    assert runs("broken").count("start-first") == 2, "the values are those of the first time"
+
+    assert retry_cluster("again")["state"] == "ACTIVE", "retrying what has succeeded is a success"
+    assert len(store.jobs(cluster.id)) == 1
+    delete_cluster("again")
+    assert retry_cluster("again")["state"] == "TERMINATED"
+
+
+@pytest.mark.real
+def test_a_paused_job_ends_what_runs_starts_nothing_and_goes_on_in_another_process(
+    prefect_server: ServerInfo, store: Store, tmp_path: Path
+) -> None:
+    from flows import delete_cluster, resume_cluster, retry_cluster
+
+    catalog = write_catalog(
+        tmp_path / "catalog", {"slow": service(install=marked("install", "sleep 3"), start=marked("start"))}
+    )
+    process = creating_process("halt", catalog, stderr=subprocess.PIPE)
+    until(lambda: is_running(store, "halt", "INSTALL"))
+    job = pause(store, "halt")
+    assert job.state is JobState.PAUSED
+    assert store.cluster("halt").state is ClusterState.PENDING
+    with pytest.raises(Busy, match="is paused"):
+        delete_cluster("halt")
+    with pytest.raises(Refused, match="paused, not failed"):
+        retry_cluster("halt")
+    wait_until_paused(store, job.id, timeout=30)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "is paused; its state is saved" in errors
+    states = {task.action: task.state for task in store.tasks(job.id)}
+    assert states["INSTALL"] is TaskState.SUCCEEDED
+    assert states["START"] is TaskState.WAITING
+    assert store.job(job.id).state is JobState.PAUSED
+
+    assert resume_cluster("halt")["state"] == "ACTIVE"
+    assert runs("slow") == ["install", "install", "start", "start"]
+    assert all(task.attempts == 1 for task in store.tasks(job.id))
+    with pytest.raises(Refused, match="nothing to resume"):
+        resume_cluster("halt")
+    with pytest.raises(Refused, match="nothing to pause"):
+        pause(store, "halt")
+    delete_cluster("halt")
+
+
+def test_a_job_resumed_while_its_tasks_still_run_goes_on_where_it_is(
+    prefect_server: ServerInfo, store: Store, tmp_path: Path
+) -> None:
+    from flows import create_cluster, delete_cluster, resume_cluster
+
+    catalog = write_catalog(
+        tmp_path / "catalog", {"slow": service(install=marked("install", "sleep 4"), start=marked("start"))}
+    )
+    creating = InBackground(lambda: create_cluster(name="blink", template="tiny", catalog=[catalog]))
+    until(lambda: is_running(store, "blink", "INSTALL"))
+    job = pause(store, "blink")
+    time.sleep(1.5)
+    assert resume_cluster("blink")["state"] == "PENDING"
+    assert creating.join() is None
+    assert creating.result["state"] == "ACTIVE"
+    assert runs("slow") == ["install", "start"]
+    assert all(task.attempts == 1 for task in store.tasks(job.id))
+    delete_cluster("blink")
+
+
+def test_aborting_ends_commands_on_the_nodes_and_a_retry_goes_on(
+    prefect_server: ServerInfo, store: Store, tmp_path: Path
+) -> None:
+    from flows import create_cluster, delete_cluster, retry_cluster
+
+    catalog = write_catalog(
+        tmp_path / "catalog",
+        {"slow": service(install='test -e "$COOPR_DATA/second" || { touch "$COOPR_DATA/second"; sleep 7010; }')},
+    )
+    creating = InBackground(lambda: create_cluster(name="stopped", template="tiny", catalog=[catalog]))
+    until(lambda: is_running(store, "stopped", "INSTALL") and sleeping("7010"))
+    job = abort(store, "stopped", timeout=30)
+    assert job.state is JobState.INTERRUPTED
+    error = creating.join()
+    assert isinstance(error, Interrupted)
+    assert "was aborted; its state is saved" in str(error)
+    assert "coopr retry stopped" in error.hint
+    assert not sleeping("7010")
+    assert store.cluster("stopped").state is ClusterState.INCOMPLETE
+    assert abort(store, "stopped").state is JobState.INTERRUPTED, "aborting twice is once"
+
+    assert retry_cluster("stopped")["state"] == "ACTIVE"
+    install = next(task for task in store.tasks(job.id) if task.action == "INSTALL")
+    assert [a.state for a in store.attempts(install.id)] == [AttemptState.INTERRUPTED, AttemptState.SUCCEEDED]
+    with pytest.raises(Refused, match="nothing to abort"):
+        abort(store, "stopped")
+    delete_cluster("stopped")
+
+
+def sleeping(seconds: str) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", seconds]]
+
+
+def test_a_paused_job_can_be_given_up(prefect_server: ServerInfo, store: Store, tmp_path: Path) -> None:
+    from flows import create_cluster, delete_cluster
+
+    catalog = write_catalog(tmp_path / "catalog", {"slow": service(install="sleep 2", start="true")})
+    creating = InBackground(lambda: create_cluster(name="given-up", template="tiny", catalog=[catalog]))
+    until(lambda: is_running(store, "given-up", "INSTALL"))
+    job = pause(store, "given-up")
+    assert isinstance(creating.join(), Interrupted)
+    assert abort(store, "given-up").state is JobState.INTERRUPTED
+    assert store.cluster("given-up").state is ClusterState.INCOMPLETE
+    assert store.job(job.id).message == "aborted while it was paused"
+    assert delete_cluster("given-up")["state"] == "TERMINATED"
+
+
+@pytest.mark.real
+def test_after_a_reboot_a_retry_finds_the_machines_again(
+    prefect_server: ServerInfo, store: Store, tmp_path: Path
+) -> None:
+    from flows import delete_cluster, retry_cluster
+
+    first = 'test -e "$COOPR_DATA/second" || { touch "$COOPR_DATA/second"; sleep 7011; }'
+    catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=first, start=marked("start"))})
+    process = creating_process("reboot", catalog, stderr=subprocess.DEVNULL)
+    until(lambda: len(sleeping("7011")) == 2)
+    for victim in [process, *node_servers()]:
+        os.kill(victim.pid, signal.SIGKILL)
+    process.wait()
+    summary = retry_cluster("reboot")
+    assert summary["state"] == "ACTIVE"
+    tasks = store.tasks(summary["job"])
+    assert all(task.attempts == (2 if task.action == "INSTALL" else 1) for task in tasks)
+    assert not sleeping("7011")
+    delete_cluster("reboot")
+
+
+def node_servers() -> list[psutil.Process]:
+    wanted = ["coopr_core.providers.local.server", str(load_settings().state_dir)]
+    return [p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[-2:] == wanted]
