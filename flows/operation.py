@@ -39,6 +39,7 @@ from flows.announcing import announced
 from flows.engine.actions import Actions
 from flows.engine.attempts import Attempts
 from flows.engine.job_run import JobRun, Paused
+from flows.engine.membership import Membership
 from flows.engine.run_log import FLOWS, own_logger
 from flows.report import publish_cluster, summarize
 from flows.runtime import authorized_key, client_key, cluster_provider, job_parameters, logs_of, provider_entity
@@ -285,6 +286,7 @@ def _remember(store: Store, cluster: ClusterRecord, job: JobRecord) -> None:
 
 def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Sessions, *, on_services: bool) -> Actions:
     layout = store.layout(cluster.id)
+    tasks = store.tasks(job.id)
     used: list[str] = []
     secret = None
     if on_services:
@@ -299,7 +301,8 @@ def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Ses
         sessions=sessions,
         authorized_key=authorized_key(client_key(store, cluster)),
         secret=secret,
-        resumed=any(task.attempts for task in store.tasks(job.id)),
+        resumed=any(task.attempts for task in tasks),
+        membership=Membership.of(job, tasks),
     )
 
 

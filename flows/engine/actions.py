@@ -19,6 +19,7 @@ from coopr_core.cluster.states import NodeState
 from coopr_core.errors import CooprError, InvalidInput, Unreachable
 from coopr_core.macros import MacroContext, expand
 from coopr_core.providers.contract import Machine, MachineRequest, Provider
+from flows.engine.membership import Membership
 from flows.links import macro_nodes
 
 if TYPE_CHECKING:
@@ -43,8 +44,12 @@ class Actions:
         authorized_key: str,
         secret: Callable[[str], str] | None = None,
         resumed: bool = False,
+        membership: Membership | None = None,
     ) -> None:
-        """``resumed``: the job was begun before, maybe before the machines were last started."""
+        """``resumed``: the job was begun before, maybe before the machines were last started.
+
+        ``membership``: which nodes come, go or are made anew; none when left out.
+        """
         self._store = store
         self._cluster = cluster
         self._layout = layout
@@ -56,12 +61,16 @@ class Actions:
         self._lock = threading.Lock()
         self._nodes = {node.number: node for node in store.nodes(cluster.id)}
         self._suspect: set[int] = set(self._nodes) if resumed else set()
-        self._context: MacroContext | None = None
+        self._membership = membership or Membership()
+        self._contexts: dict[bool, MacroContext] = {}
         self._found: dict[int, list[Machine]] | None = None
 
     def perform(self, task: TaskRecord, attempt: int, log: TaskLog) -> Result:
         """Do the task; ``attempt`` is one more than failed. What it did not manage is an exit status or an error."""
         number = task.node
+        if self._membership.unaffected(task, self._nodes):
+            log.write("the replaced nodes have the addresses they had: there is nothing to adapt to")
+            return Result()
         try:
             match task.action:
                 case "CREATE":
@@ -198,17 +207,18 @@ class Actions:
         record = self._store.record_machine(self._cluster.id, number, json, state)
         with self._lock:
             self._nodes[number] = record
-            self._context = None
+            self._contexts.clear()
 
-    def _macros(self) -> MacroContext:
-        """What macros stand for, worked out once for all nodes until a machine changes."""
+    def _macros(self, number: int) -> MacroContext:
+        """What macros stand for on a node, worked out once for all that stay until a machine changes."""
+        leaves = number in self._membership.leaving
         with self._lock:
-            if self._context is None:
-                nodes = macro_nodes(self._nodes.values())
-                self._context = MacroContext(
+            if leaves not in self._contexts:
+                nodes = macro_nodes(self._membership.seen_from(number, self._nodes.values()))
+                self._contexts[leaves] = MacroContext(
                     owner=self._cluster.owner, nodes=nodes, secret=self._secret, config=self._layout.config
                 )
-            return self._context
+            return self._contexts[leaves].at(number)
 
     def _services(self, number: int) -> list[Service]:
         return [self._layout.services[name] for name in sorted(self._nodes[number].services)]
@@ -230,11 +240,12 @@ class Actions:
     ) -> dict[str, Any]:
         """The task as it is written to the node (section 12). BOOTSTRAP, which may run early, gets no config."""
         with self._lock:
-            nodes = list(self._nodes.values())
+            nodes = self._membership.seen_from(node.number, self._nodes.values())
+        leaving = self._membership.leaving_with(task.service, node.number, nodes)
         config: Any = {}
         described: dict[str, Any] = {}
         if service is not None:
-            config = expand(dict(self._layout.config), self._macros().at(node.number), path="config")
+            config = expand(dict(self._layout.config), self._macros(node.number), path="config")
             action = service.actions[task.action.lower()]
             described = {"name": service.name, "action": {"type": action.type, "fields": dict(action.fields)}}
         return {
@@ -257,6 +268,7 @@ class Actions:
                 "image": node.image,
                 "automators": sorted({a.type for s in self._services(node.number) for a in s.actions.values()}),
                 "services": list(node.services),
+                **({"leaving": leaving} if leaving else {}),
                 "nodes": {str(other.number): _properties(other) for other in nodes},
             },
         }
