@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -48,6 +50,13 @@ def api(server: ServerInfo, path: str, body: Any = None, *, method: str = "") ->
         method=method or ("GET" if data is None else "POST"),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                text = answer.read()
+            return json.loads(text) if text else None
+        except urllib.error.HTTPError as error:  # 503: its SQLite file was busy; Prefect's own client tries again too
+            if error.code != 503 or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
