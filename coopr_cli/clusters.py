@@ -69,8 +69,12 @@ def status_command(cluster: str, output: str) -> None:
 @click.argument("cluster")
 @output_option
 def show_command(cluster: str, output: str) -> None:
-    """Show everything known about a cluster: its nodes with addresses and services, its links and jobs."""
+    """Show everything known about a cluster: its nodes with addresses and services, its links and jobs.
+
+    With -o yaml or json also what asks for a cluster like it: `coopr create --from FILE` accepts the output.
+    """
     from coopr_core.store import Store
+    from flows.asking_again import request_of
 
     with Store.open() as store:
         record = _looked_after(store, [store.cluster(cluster, terminated=True)])[0]
@@ -82,7 +86,7 @@ def show_command(cluster: str, output: str) -> None:
             "links": _links(store, record),
             "nodes": [_node(node) for node in nodes],
             "jobs": [_job(store, job) for job in jobs],
-            "config": store.layout(record.id).config,
+            "request": request_of(store, record),
         }
     if output != "table":
         print_data(details, output)

@@ -40,13 +40,13 @@ def run_options(command: Any) -> Any:
 def create_command(
     name: str, output: str, yes: bool, max_concurrency: int | None, schedule: str | None, **options: Any
 ) -> None:
-    """Create a cluster. NAME defaults to the template's name and a number."""
+    """Create a cluster. NAME defaults to the name in the file --from names, else to the template's and a number."""
     from coopr_core.store import Store
     from flows.preparation import prepare_create
 
     wanted = gather(options)
     with Store.open() as store:
-        name = name or _free_name(store, wanted.template)
+        name = name or _free_name(store, wanted.template, str(wanted.base.get("name") or ""))
         prepared = prepare_create(wanted.values(name), catalog=wanted.catalog, store=store)
         if output == "table" and not yes:
             show_layout(prepared.layout)
@@ -92,6 +92,8 @@ def _create(store: Store, parameters: dict[str, Any], output: str) -> None:
     )
 
 
-def _free_name(store: Store, template: str) -> str:
+def _free_name(store: Store, template: str, preferred: str) -> str:
     taken = {cluster.name for cluster in store.clusters()}
+    if preferred and preferred not in taken:
+        return preferred
     return next(name for number in range(1, len(taken) + 2) if (name := f"{template}-{number}") not in taken)

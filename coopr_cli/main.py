@@ -57,6 +57,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "catalog": ("coopr_cli.catalog", "List, show and check templates, services and the rest of the catalog."),
     "deploy": ("coopr_cli.server", "Publish the flows as Prefect deployments."),
     "server": ("coopr_cli.server", "Start, stop and inspect the Prefect server that coopr uses."),
+    "doctor": ("coopr_cli.care.doctor", "Check whether this installation can do its work."),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """What the user typed about the cluster wanted, config files and settings already merged."""
+    """What the user typed about the cluster wanted, config files and settings already merged.
+
+    ``base`` is a request read from a file, which everything typed is laid over.
+    """
 
     template: str
     size: int | None = None
@@ -26,16 +29,16 @@ class RequestOptions:
     hardware_type: str | None = None
     image_type: str | None = None
     config: dict[str, Any] | None = None
-    config_mode: str = "merge"
+    config_mode: str | None = None
     dns_suffix: str | None = None
     lease: str | None = None
-    optimize: str = "preference"
+    optimize: str | None = None
     catalog: tuple[str, ...] = field(default=())
+    base: Mapping[str, Any] = field(default_factory=dict)
 
     def values(self, name: str) -> dict[str, Any]:
         """The fields of a ``ClusterRequest`` called ``name``."""
-        return {
-            "name": name,
+        typed = {
             "template": self.template,
             "size": self.size,
             "services": self.services,
@@ -48,6 +51,12 @@ class RequestOptions:
             "lease": self.lease,
             "optimize": self.optimize,
         }
+        given = {key: value for key, value in typed.items() if value is not None}
+        if self.base.get("config") and self.config is not None and self.config_mode != "replace":
+            from coopr_core.cluster.config import merge_config
+
+            given["config"] = merge_config(self.base["config"], self.config)
+        return {**self.base, **given, "name": name}
 
 
 def catalog_option(command: F) -> F:
@@ -64,7 +73,13 @@ def request_options(command: F) -> F:
     """Adds the options that describe a cluster; ``gather`` turns them into ``RequestOptions``."""
     for option in reversed(
         [
-            click.option("-t", "--template", required=True, help="The cluster template."),
+            click.option("-t", "--template", help="The cluster template (needed, unless --from says it)."),
+            click.option(
+                "--from",
+                "request_file",
+                metavar="FILE",
+                help="A request to start from, such as 'coopr show CLUSTER -o yaml' prints; '-' is standard input.",
+            ),
             click.option(
                 "-n", "--nodes", "--size", "nodes", type=int, help="How many nodes (default: the template's least)."
             ),
@@ -93,8 +108,7 @@ def request_options(command: F) -> F:
             click.option(
                 "--optimize",
                 type=click.Choice(["preference", "cost"]),
-                default="preference",
-                help="Prefer the template's order, or the least price.",
+                help="Prefer the template's order (which is the default), or the least price.",
             ),
         ]
     ):
@@ -103,21 +117,29 @@ def request_options(command: F) -> F:
 
 
 def gather(options: dict[str, Any]) -> RequestOptions:
-    """The request options among a command's parameters; raises ``InvalidInput`` for a config that cannot be read."""
+    """The request options among a command's parameters; raises ``InvalidInput`` for a file that cannot be read."""
+    from coopr_cli.request_file import read_request
+
     services = options["services"]
+    base = read_request(options["request_file"]) if options["request_file"] else {}
+    catalog = base.pop("catalog", ())
+    template = options["template"] or base.get("template")
+    if not template:
+        raise InvalidInput("a template is needed: --template", hint="`coopr catalog list templates` shows them")
     return RequestOptions(
-        template=options["template"],
+        template=str(template),
         size=options["nodes"],
         services=None if services is None else tuple(name.strip() for name in services.split(",") if name.strip()),
         provider=options["provider"],
         hardware_type=options["hardware_type"],
         image_type=options["image_type"],
         config=read_config(options["config_files"], options["settings"]),
-        config_mode="replace" if options["replace_config"] else "merge",
+        config_mode="replace" if options["replace_config"] else None,
         dns_suffix=options["dns_suffix"],
         lease=options.get("lease"),
         optimize=options["optimize"],
-        catalog=tuple(str(Path(path).absolute()) for path in options["catalog"]),
+        catalog=tuple(str(Path(path).absolute()) for path in options["catalog"] or catalog),
+        base=base,
     )
 
 
