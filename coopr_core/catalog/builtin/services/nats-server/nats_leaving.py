@@ -133,8 +133,8 @@ def _removal(me: str, others: Sequence[Server], staying: Sequence[Server], user:
             continue
         if answer.get("success") or me not in _group(others):
             return ""
-        error = answer.get("error") or {}
-        said = f"{server.name}: {error.get('description') or answer}"
+        refusal = answer.get("error") or {}
+        said = f"{server.name}: {refusal.get('description') or answer}"
     return f"{me} is not removed from the JetStream group: {said}"
 
 
