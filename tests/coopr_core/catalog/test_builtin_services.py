@@ -9,9 +9,7 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
-import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import nats
 import pytest
 from nats.js.api import StreamConfig
 from service_nodes import ActionFailed, ServiceNodes, new_folder
+from visitors import Visitors, fetch
 
 import coopr_core.catalog
 from coopr_core.catalog.catalog import Catalog
@@ -36,12 +35,6 @@ HOSTS = ["test1-1000.local", "test1-1001.local"]
 SPARK_WORKER = ["node-tools", "spark-software", "spark-standalone-worker"]
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's loopback addresses")
-
-
-def fetch(url: str, timeout: float = 10) -> str:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=timeout) as answer:
-        return answer.read().decode()
 
 
 def wait_for(condition, seconds: float = 20) -> None:
@@ -266,36 +259,6 @@ def test_the_page_is_served_by_all_servers_survives_the_death_of_one_and_keeps_i
             assert not nodes.data(number, services[1]).exists()
 
 
-class Visitors:
-    """Threads that fetch the page again and again while entered; ``failures`` are the answers that were none."""
-
-    def __init__(self, url: str, count: int = 4) -> None:
-        self.answers: list[tuple[float, str]] = []
-        self.failures: list[str] = []
-        self._url = url
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._visit) for _ in range(count)]
-
-    def _visit(self) -> None:
-        while not self._over.wait(0.01):
-            try:
-                page = fetch(self._url, timeout=30)
-            except OSError as error:
-                self.failures.append(f"{time.monotonic():.1f} {error}")
-            else:
-                self.answers.append((time.monotonic(), page.partition("Hello from ")[2].partition("<")[0]))
-
-    def __enter__(self) -> Visitors:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-
 def test_a_rolling_restart_of_the_application_servers_under_load_loses_no_request():
     with ServiceNodes("webapp", WEBAPP) as nodes:
         nodes.run_operation("CLUSTER_CREATE")
@@ -304,7 +267,7 @@ def test_a_rolling_restart_of_the_application_servers_under_load_loses_no_reques
             wait_for(lambda: len(visitors.answers) > 50)
             nodes.run_plan(roll("RESTART_SERVICES", nodes.layout, ["webapp-app"]))
             done = time.monotonic()
-            wait_for(lambda: {server for when, server in visitors.answers if when > done + 2} >= set(HOSTS))
+            wait_for(lambda: visitors.servers_since(done + 2) >= set(HOSTS))
         assert visitors.failures == []
         assert len(visitors.answers) > 200
         after = nodes.processes(nodes.data(1000, "webapp-app")) + nodes.processes(nodes.data(1001, "webapp-app"))
