@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from prefect import runtime
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
@@ -124,9 +125,14 @@ class Announcer:
 
 
 def saved_callbacks() -> list[HttpCallback]:
-    """The callbacks saved as blocks on the Prefect server."""
+    """The callbacks saved as blocks on the Prefect server; none where the block type was never registered."""
     with get_client(sync_client=True) as client:
-        documents = client.read_block_documents_by_type(HttpCallback.get_block_type_slug())
+        try:
+            documents = client.read_block_documents_by_type(HttpCallback.get_block_type_slug())
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
+            return []
     return [HttpCallback._from_block_document(document) for document in documents]
 
 

@@ -6,7 +6,7 @@ that failed can be run again; and a change that was worked out before another jo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, select, update
@@ -32,8 +32,9 @@ PLACEMENT = ("services", "hardware_type", "image_type", "flavor", "image", "ssh_
 class ClusterChange:
     """What is to be written: the layout's services, config, links and nodes.
 
-    Nodes of the layout that the cluster does not have yet are added, against the tenant's quota, and must have their
-    final host names; those it has that are not in the layout stay on record until the job has deleted them.
+    Nodes of the layout that the cluster does not have yet are added, and must have their final host names; what they
+    take, and by how much the others become dearer, is reserved of the tenant's quota. Those it has that are not in the
+    layout stay on record until the job has deleted them.
     ``seen_job`` is the id of the cluster's last job when the change was worked out.
     """
 
@@ -72,8 +73,12 @@ def _write_nodes(connection: Connection, cluster: Row, layout: ClusterLayout) ->
     columns = [nodes.c.number, *(nodes.c[name] for name in PLACEMENT)]
     known = {row["number"]: row for row in connection.execute(select(*columns).where(here)).mappings()}
     new = [node for node in layout.nodes if node.number not in known]
+    dearer = sum(
+        (node.price or 0.0) - (known[node.number]["price"] or 0.0) for node in layout.nodes if node.number in known
+    )
+    added = taken_by(new)
+    reserve(connection, cluster["tenant"], replace(added, price=added.price + dearer))
     if new:
-        reserve(connection, cluster["tenant"], taken_by(new))
         connection.execute(insert(nodes), [node_values(cluster["id"], node) for node in new])
     for node in layout.nodes:
         if (row := known.get(node.number)) is None:

@@ -22,7 +22,7 @@ def test_prefect_registers_them_and_describes_every_field(prefect_server: Server
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Successfully registered" in done.stdout
-    for slug in ("coopr-ssh-key", "coopr-local-provider-settings"):
+    for slug in ("coopr-ssh-key", "coopr-local-provider-settings", "coopr-http-callback"):
         kind = api(prefect_server, f"/block_types/slug/{slug}")
         assert kind["logo_url"] is None
         assert kind["description"]

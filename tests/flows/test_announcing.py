@@ -126,3 +126,13 @@ def test_a_callback_that_hangs_is_given_up(prefect_server: ServerInfo, receiver:
         with Announcer(patience=0.5) as tell:
             tell(STARTED, store, cluster)
         assert time.monotonic() - begun < 2
+
+
+def test_where_the_block_type_was_never_registered_there_are_no_callbacks(
+    prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from blocks import HttpCallback
+    from flows.announcing import saved_callbacks
+
+    monkeypatch.setattr(HttpCallback, "_block_type_slug", "never-registered")
+    assert saved_callbacks() == []

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
-from store_samples import new_cluster, python, stages
+from store_samples import TEMPLATE, new_cluster, python, stages
 
+from coopr_core.cluster.layout import Node
 from coopr_core.cluster.quotas import Holding, Quota
+from coopr_core.cluster.records import JobRecord
 from coopr_core.cluster.states import ClusterState, JobState
 from coopr_core.errors import InvalidInput, OverQuota
 from coopr_core.store import Store
+from coopr_core.store.changing import ClusterChange
 
 
 def test_a_tenant_without_a_quota_may_have_anything(store: Store) -> None:
@@ -49,6 +53,30 @@ def test_a_quota_is_changed_and_lifted_and_only_makes_sense_from_0_up(store: Sto
         store.set_quota("lab", Quota(nodes=-1))
 
 
+def test_nodes_that_come_or_become_dearer_are_reserved_too(store: Store) -> None:
+    cluster = new_cluster(store, "a")
+    store.finish_job(store.start_job(cluster.id, "CLUSTER_CREATE", stages()).id, JobState.SUCCEEDED)
+    store.set_quota("default", Quota(nodes=3, price=0.8))
+
+    def change(operation: str, *nodes: Node) -> JobRecord:
+        made_of = replace(store.layout(cluster.id), nodes=nodes)
+        last = store.jobs(cluster.id)[-1].id
+        wanted = ClusterChange(made_of, store.request(cluster.id), TEMPLATE, last)
+        return store.start_job(cluster.id, operation, stages(), change=wanted)
+
+    first, second = store.layout(cluster.id).nodes
+    another = replace(second, number=1002, host_name="a-1002", price=0.25)
+    with pytest.raises(OverQuota, match="nodes: 3 nodes allowed, 2 in use, 2 more wanted"):
+        change("SCALE", first, second, another, replace(another, number=1003))
+    with pytest.raises(OverQuota, match=r"price: 0\.8 an hour allowed, 0\.5 in use, 0\.5 more wanted"):
+        change("REPLACE_NODES", replace(first, price=0.5), replace(second, price=0.5))
+    with pytest.raises(OverQuota, match="price"):
+        change("SCALE", replace(first, price=0.5), second, another)
+    store.finish_job(change("SCALE", first, second, another).id, JobState.SUCCEEDED)
+    assert store.holding("default") == Holding(clusters=1, nodes=3, price=0.75)
+    change("REPLACE_NODES", replace(first, price=0.3), replace(second, price=0.2), another)
+
+
 def test_looking_whether_something_fits_reserves_nothing(store: Store) -> None:
     store.set_quota("lab", Quota(clusters=1))
     store.check_quota("lab", Holding(clusters=1, nodes=3))
@@ -64,6 +92,7 @@ import time
 from store_samples import new_cluster
 from coopr_core.errors import OverQuota
 from coopr_core.store import Store
+from coopr_core.store.changing import ClusterChange
 with Store.open(sys.argv[1]) as store:
     time.sleep(max(0, float(sys.argv[3]) - time.time()))
     made = 0
