@@ -1,7 +1,7 @@
 """From programs to the task graph: chains inside a node, joins between services, gates between roles.
 
 Rules (A depends on B): INSTALL A follows INSTALL B; INITIALIZE A and START A follow B being up, which is the last of
-INITIALIZE and START that B has in the plan (rule D6); STOP B follows STOP A; each on every node of the plan that has
+INITIALIZE and START that B has in the plan (rule D6); STOP B follows STOP A, and REMOVE B REMOVE A; each on every node of the plan that has
 the other. A service without the task is passed through. The cost grows with the number of different programs, not of
 nodes.
 """
@@ -121,6 +121,9 @@ class _Folding:
         if action == "INSTALL":
             found = self._dependencies.nearest("install", service, has("INSTALL"))
             return [(leaving, "INSTALL", name) for name in found]
+        if action == "REMOVE":
+            found = self._dependencies.nearest("install", service, has("REMOVE"), back=True)
+            return [(leaving, "REMOVE", name) for name in found]
         if action == "STOP":
             found = self._dependencies.nearest("runtime", service, has("STOP"), back=True)
             return [(leaving, "STOP", name) for name in found]

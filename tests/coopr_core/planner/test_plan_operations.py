@@ -272,3 +272,12 @@ def test_what_reloads_takes_its_new_configuration_without_a_restart_beside_what_
     configured = plan("CLUSTER_CONFIGURE_WITH_RESTART", NOW, changed=changed, reloads={1003: ["lb"]})
     assert _on(configured, 1003) == ["BOOTSTRAP", "CONFIGURE lb"]
     assert _on(configured, 1001) == ["BOOTSTRAP", "STOP app", "CONFIGURE app", "START app"]
+
+
+def test_what_others_were_installed_upon_is_removed_after_them() -> None:
+    tools = service("tools", ("install", "remove"))
+    server = service("server", ("install", "start", "stop", "remove"), install=["tools"])
+    before = layout((tools, server), ["tools", "server"], ["tools", "server"])
+    after = ClusterLayout(before.nodes[:1], before.services)
+    ours = plan("SCALE_IN", after, current=before)
+    assert _on(ours, 1001) == ["STOP server", "REMOVE server", "REMOVE tools", "DELETE"]
