@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "add-services": ("coopr_cli.configure", "Put more services on the nodes of a cluster."),
     "scale": ("coopr_cli.scale", "Give a cluster more or fewer nodes."),
     "replace": ("coopr_cli.scale", "Make nodes of a cluster anew, under the same names."),
+    "rebuild": ("coopr_cli.rebuild", "Make a cluster again from its request, then delete the old one."),
     "sync": ("coopr_cli.configure", "Bring a cluster to today's version of its template."),
     "delete": ("coopr_cli.delete", "Delete a cluster and all its machines."),
     "retry": ("coopr_cli.control", "Run what has not succeeded of a cluster's last job."),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flows.care.leases import extend_lease, protect_cluster
     from flows.care.reaping import reap_expired
     from flows.changes.configuring import add_services, configure_cluster, sync_cluster
+    from flows.changes.rebuilding import rebuild_cluster
     from flows.changes.scaling import replace_nodes, scale_cluster
     from flows.changes.services import restart_services, start_services, stop_services
     from flows.control.resuming import abort_cluster, pause_cluster, resume_cluster, retry_cluster
@@ -34,6 +35,7 @@ __all__ = [
     "pause_cluster",
     "protect_cluster",
     "reap_expired",
+    "rebuild_cluster",
     "replace_nodes",
     "restart_services",
     "resume_cluster",
@@ -53,6 +55,7 @@ _HOMES = {
     "check_drift": "flows.care.checking",
     "collect_garbage": "flows.care.collecting",
     "configure_cluster": "flows.changes.configuring",
+    "rebuild_cluster": "flows.changes.rebuilding",
     "replace_nodes": "flows.changes.scaling",
     "restart_services": "flows.changes.services",
     "scale_cluster": "flows.changes.scaling",

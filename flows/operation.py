@@ -12,7 +12,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from uuid import UUID, uuid4
@@ -294,7 +294,7 @@ def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Ses
         secret = open_secrets(cluster.id, sessions.redactor.add) if uses_secrets(layout.config) else None
     return Actions(
         store=store,
-        cluster=cluster,
+        cluster=replace(cluster, name=job.parameters.get("named") or cluster.name),
         layout=layout,
         provider=cluster_provider(store, cluster),
         automators={name: load_automator(name) for name in used},

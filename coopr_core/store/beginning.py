@@ -44,10 +44,12 @@ class Beginnings:
         provider_settings: str = "",
         parameters: Mapping[str, Any] | None = None,
         flow_run_id: str = "",
+        name: str = "",
     ) -> tuple[ClusterRecord, JobRecord]:
         """Record a new cluster, PENDING, and the job that creates it, held by this process.
 
-        The arguments are those of ``create_cluster`` and ``start_job``. Raises ``OverQuota`` when the tenant may not
+        The arguments are those of ``create_cluster`` and ``start_job``; ``name`` is what it is called until it takes
+        over the request's name (``take_name``), if that is not free yet. Raises ``OverQuota`` when the tenant may not
         have it, ``InvalidInput`` when a living cluster of the tenant has the name.
         """
         try:
@@ -61,6 +63,7 @@ class Beginnings:
                     tenant=tenant or self.tenant,
                     expires_at=expires_at,
                     provider_settings=provider_settings,
+                    name=name,
                 )
                 job = insert_job(
                     connection,
@@ -73,4 +76,4 @@ class Beginnings:
                 )
                 return cluster_record(find_cluster(connection, job.cluster_id)), job
         except IntegrityError:
-            raise name_taken(request.name) from None
+            raise name_taken(name or request.name) from None

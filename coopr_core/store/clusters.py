@@ -10,7 +10,7 @@ import difflib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -171,6 +171,16 @@ class Clusters:
         with self._database.read() as connection:
             return ClusterRequest.model_validate(find_cluster(connection, cluster_id, clusters.c.request)["request"])
 
+    def take_name(self, cluster_id: str, name: str) -> ClusterRecord:
+        """Call the cluster ``name`` from now on. Raises ``InvalidInput`` while another living cluster has the name."""
+        try:
+            with self._database.write(durable=True) as connection:
+                key = find_cluster(connection, cluster_id, lock=True)["id"]
+                connection.execute(update(clusters).where(clusters.c.id == key).values(name=name, updated=now()))
+                return cluster_record(find_cluster(connection, cluster_id))
+        except IntegrityError:
+            raise name_taken(name) from None
+
     def delete_cluster_record(self, cluster_id: str) -> None:
         """Forget a deleted cluster with its nodes, jobs, tasks and attempts. Raises ``Refused`` while it lives."""
         with self._database.write(durable=True) as connection:
@@ -201,11 +211,15 @@ def insert_cluster(
     tenant: str,
     expires_at: datetime | None,
     provider_settings: str,
+    name: str = "",
 ) -> Row:
-    """Write a new cluster and its nodes; its row. Raises ``IntegrityError`` when the name is taken, ``OverQuota``."""
+    """Write a new cluster and its nodes; its row. Raises ``IntegrityError`` when the name is taken, ``OverQuota``.
+
+    ``name`` is what it is called until it takes over the name of the request, which its nodes are named by.
+    """
     time = now()
     values = {
-        "name": request.name,
+        "name": name or request.name,
         "tenant": tenant,
         "owner": owner,
         "state": ClusterState.INCOMPLETE,

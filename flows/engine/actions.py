@@ -199,7 +199,7 @@ class Actions:
     def _machine(self, number: int) -> Machine:
         machine = self._nodes[number].machine
         if machine is None:
-            raise CooprError(f"node {number} has no machine", hint=f"`coopr delete {self._cluster.name}`, create again")
+            raise CooprError(f"node {number} has no machine", hint=f"`coopr delete {self._cluster.id}`, create again")
         return Machine.from_json(machine)
 
     def _record(self, number: int, machine: Machine | None, state: NodeState) -> None:

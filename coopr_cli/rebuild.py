@@ -1,0 +1,63 @@
+"""`coopr rebuild`: makes a cluster again from its request and deletes the old one once the new one is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from coopr_cli.confirm import confirm
+from coopr_cli.job import run_flow
+from coopr_cli.output import output_option, print_data
+from coopr_cli.plan import show_layout
+from coopr_cli.request import catalog_option
+
+
+@click.command("rebuild")
+@click.argument("cluster")
+@click.option("--in-place", is_flag=True, help="Delete the old cluster first: no room for both is needed.")
+@catalog_option
+@click.option("--max-concurrency", type=click.IntRange(1, 256), default=16, help="Tasks at a time (default: 16).")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@output_option
+def rebuild_command(
+    cluster: str, in_place: bool, catalog: tuple[str, ...], max_concurrency: int, yes: bool, output: str
+) -> None:
+    """Make CLUSTER again from the same request; the old one is deleted only when the new one is ACTIVE.
+
+    The new cluster is called NAME-next until the old one is gone, then NAME. If it cannot be made, the old one stays
+    as it is.
+    """
+    from coopr_core.store import Store
+    from flows.changes.renewing import prepare_rebuild
+
+    folders = [str(Path(path).absolute()) for path in catalog]
+    with Store.open() as store:
+        rebuild = prepare_rebuild(store, cluster, catalog=folders)
+        add = len(rebuild.new.layout.nodes) if rebuild.new else 0
+        destroy = len(store.nodes(rebuild.old.id)) if rebuild.old else 0
+        if output == "table":
+            if rebuild.new:
+                show_layout(rebuild.new.layout)
+            else:
+                click.echo(f"{rebuild.next_name}, made by an earlier rebuild, takes over the name.")
+            click.secho(f"Plan: {add} to add, 0 to change, {destroy} to destroy.", bold=True)
+        first = " (the old one first)" if in_place and rebuild.new else ""
+        confirm(f"Rebuild cluster {rebuild.name}{first}?", yes=yes)
+
+        def flow() -> Any:
+            from flows import rebuild_cluster
+
+            return rebuild_cluster(rebuild.name, in_place=in_place, catalog=folders, max_concurrency=max_concurrency)
+
+        beside = rebuild.new is not None and not in_place
+        watched = rebuild.next_name if beside else rebuild.name
+        operation = "CLUSTER_CREATE" if beside else "CLUSTER_DELETE"
+        summary = run_flow(store, watched, operation, flow, quiet=output != "table")
+        if output != "table":
+            print_data(summary, output)
+            return
+        click.echo(f"Cluster {summary['name']} ({summary['cluster_id']}) is {summary['state']}: rebuilt.")
+        for link in summary["links"]:
+            click.echo(f"  {link['label']}: {link['url']}")

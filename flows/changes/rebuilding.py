@@ -1,0 +1,123 @@
+"""The flow ``rebuild-cluster``: a cluster is made again from its request, and only then the old one is deleted.
+
+If the new one cannot be made, the old one has not been touched and what was made of the new one is deleted again, or
+named where that fails. A rebuild that was cut short goes on where it stands when it is called again.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import runtime
+from pydantic import Field
+
+from coopr_core.cluster.records import ClusterRecord
+from coopr_core.cluster.states import ClusterState, Operation
+from coopr_core.errors import CooprError, Interrupted, TasksFailed
+from coopr_core.planner import plan
+from coopr_core.store import Store
+from flows.changes.renewing import Rebuild, prepare_rebuild
+from flows.operation import cluster_flow, parameters_of, run_operation, start_operation
+from flows.report import publish_cluster, summarize
+
+
+@cluster_flow("rebuild-cluster", "rebuild-cluster {cluster}")
+def rebuild_cluster(
+    cluster: str,
+    in_place: bool = False,
+    catalog: list[str] | None = None,
+    max_concurrency: Annotated[int, Field(ge=1, le=256)] = 16,
+) -> dict[str, Any]:
+    """Make a cluster again from the same request, then delete the old one; the new one takes over its name.
+
+    Args:
+        cluster: The cluster's name or id.
+        in_place: Delete the old cluster first; needs no room for both, but there is none for a while.
+        catalog: Folders with templates and services, laid over the catalog the cluster was made from.
+        max_concurrency: How many tasks may run at once.
+
+    Returns:
+        The new cluster's id, name, state, job, links and nodes.
+    """
+    with Store.open() as store:
+        rebuild = prepare_rebuild(store, cluster, catalog=catalog or ())
+        made = rebuild.made
+        if made is None and in_place and rebuild.old is not None:
+            _delete(store, rebuild.old, max_concurrency)
+            return _create(store, rebuild, rebuild.name, max_concurrency)
+        if made is None:
+            made = _create_beside(store, rebuild, max_concurrency)
+        if rebuild.old is not None:
+            _delete(store, rebuild.old, max_concurrency)
+        made = store.take_name(made.id, rebuild.name)
+        summary = summarize(store, made, store.jobs(made.id)[0].id, str(runtime.flow_run.ui_url or ""))
+    publish_cluster(summary)
+    return summary
+
+
+def _create_beside(store: Store, rebuild: Rebuild, max_concurrency: int) -> ClusterRecord:
+    """The new cluster, ACTIVE, under its temporary name; when that fails, nothing of it is left but what is named."""
+    try:
+        summary = _create(store, rebuild, rebuild.next_name, max_concurrency)
+    except Interrupted:
+        raise
+    except TasksFailed as failure:
+        left = _remove(store, rebuild.next_name, max_concurrency)
+        raise TasksFailed(
+            f"the new cluster for {rebuild.name} could not be made; {rebuild.name} is as it was. {left}\n{failure}",
+            hint=f"correct what failed, then `coopr rebuild {rebuild.name}` again",
+        ) from failure
+    return store.cluster(summary["cluster_id"])
+
+
+def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int) -> dict[str, Any]:
+    assert rebuild.new is not None
+    assert rebuild.old is not None
+    made_with = rebuild.made_with or {}
+    cluster, job = store.begin_cluster(
+        rebuild.new.request,
+        rebuild.new.template,
+        rebuild.new.layout,
+        rebuild.new.plan,
+        owner=rebuild.old.owner,
+        tenant=rebuild.old.tenant,
+        expires_at=rebuild.new.expires_at,
+        provider_settings=rebuild.old.provider_settings,
+        parameters=parameters_of(
+            rebuild.new.plan,
+            provider=rebuild.new.provider,
+            ssh_key=made_with.get("ssh_key", ""),
+            schedule=made_with.get("schedule", "stages"),
+            max_concurrency=max_concurrency,
+            catalog=made_with.get("catalog", []),
+            named=rebuild.name,
+        ),
+        flow_run_id=str(runtime.flow_run.id or ""),
+        name=name,
+    )
+    return run_operation(store, cluster, job)
+
+
+def _delete(store: Store, cluster: ClusterRecord, max_concurrency: int) -> None:
+    deletion = plan("CLUSTER_DELETE", store.layout(cluster.id))
+    job = start_operation(
+        store,
+        cluster,
+        Operation.CLUSTER_DELETE,
+        deletion,
+        max_concurrency=max_concurrency,
+        values={"keep_logs": False},
+    )
+    run_operation(store, cluster, job)
+
+
+def _remove(store: Store, name: str, max_concurrency: int) -> str:
+    """Delete what there is of the new cluster that failed; what became of it, in words."""
+    left = [found for found in store.clusters() if found.name == name and found.state is not ClusterState.TERMINATED]
+    if not left:
+        return "The new one had no machine yet."
+    try:
+        _delete(store, left[0], max_concurrency)
+    except CooprError as error:
+        return f"What was made of the new one could not be deleted: `coopr delete {name}` ({left[0].id}): {error}"
+    return "What was made of the new one is deleted."

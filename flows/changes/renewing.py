@@ -1,0 +1,95 @@
+"""What rebuilding a cluster would do, found out before anything is touched; never imports Prefect.
+
+The new cluster is made beside the old one under the name ``NAME-next`` and takes over ``NAME`` when the old one is
+gone; its nodes are named by ``NAME`` from the beginning, so nothing on them has to change then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from coopr_core.cluster.records import ClusterRecord
+from coopr_core.cluster.states import ClusterState, Operation, check_allowed
+from coopr_core.errors import NotFound, Refused
+from coopr_core.settings import load_settings
+from flows.preparation import Preparation, prepare_create
+
+if TYPE_CHECKING:
+    from coopr_core.store import Store
+
+NEXT = "-next"
+"""What the new cluster's name ends with until it takes over the old one's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """A rebuild that may start.
+
+    ``old`` is the cluster to be deleted, None when it is gone already; ``made`` is the new one where an earlier rebuild
+    has made it, else ``new`` says what will be made. ``made_with`` are the parameters of the old one's first job.
+    """
+
+    name: str
+    old: ClusterRecord | None
+    made: ClusterRecord | None = None
+    new: Preparation | None = None
+    made_with: Mapping[str, Any] | None = None
+
+    @property
+    def next_name(self) -> str:
+        """What the new cluster is called for the time being."""
+        return next_name(self.name)
+
+
+def next_name(name: str) -> str:
+    """The name of the cluster that is to take the place of ``name``."""
+    return f"{name[: 255 - len(NEXT)]}{NEXT}"
+
+
+def prepare_rebuild(store: Store, cluster: str, *, catalog: Sequence[str] = ()) -> Rebuild:
+    """Check that the cluster may be rebuilt, and plan the new one from the old one's request and today's catalog.
+
+    An earlier rebuild that did not come to its end is taken up where it stands. Raises ``Refused`` for a protected
+    cluster, ``Busy`` while a job holds it, ``NotFound``, or what ``prepare_create`` raises.
+    """
+    try:
+        old = store.cluster(cluster)
+    except NotFound:
+        made = _made(store, cluster)
+        if made is None:
+            raise
+        return Rebuild(cluster, None, made)
+    store.end_abandoned_job(old.id)
+    old = store.cluster(old.id)
+    check_allowed(old.state, Operation.CLUSTER_DELETE, cluster=old.name)
+    if old.protected:
+        raise Refused(
+            f"cluster {old.name} is protected, and rebuilding deletes it", hint=f"`coopr unprotect {old.name}` first"
+        )
+    made = _made(store, old.name)
+    if made is not None:
+        return Rebuild(old.name, old, made)
+    first = store.jobs(old.id)[0].parameters
+    paths = [*load_settings().catalog, *first.get("catalog", ()), *catalog]
+    values = store.request(old.id).model_dump() | {"name": old.name}
+    new = prepare_create(values, catalog=list(dict.fromkeys(map(str, paths))), tenant=old.tenant)
+    return Rebuild(old.name, old, new=new, made_with={**first, "catalog": [str(path) for path in paths]})
+
+
+def _made(store: Store, name: str) -> ClusterRecord | None:
+    """The cluster that an earlier rebuild of ``name`` has made, when it is complete. Raises ``Refused`` when not."""
+    try:
+        made = store.cluster(next_name(name))
+    except NotFound:
+        return None
+    jobs = store.jobs(made.id)
+    if not jobs or jobs[0].parameters.get("named") != name or made.name != next_name(name):
+        return None
+    if made.state is not ClusterState.ACTIVE:
+        raise Refused(
+            f"an earlier rebuild of {name} has left {made.name}, which is {made.state}",
+            hint=f"`coopr retry {made.name}` finishes it, `coopr delete {made.name}` removes it; then rebuild again",
+        )
+    return made

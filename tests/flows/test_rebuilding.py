@@ -1,0 +1,111 @@
+"""A cluster is made again from its request while the old one serves; a failure leaves the old one alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flow_catalog import service, write_catalog
+
+from coopr_core.cluster.states import ClusterState
+from coopr_core.errors import Refused, TasksFailed
+from coopr_core.settings import load_settings
+from coopr_core.store import Store
+from flows.changes.renewing import prepare_rebuild
+from flows.server import ServerInfo
+
+
+@pytest.fixture(autouse=True)
+def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.engine import job_run
+
+    monkeypatch.setattr(job_run, "RETRY_SECONDS", 0.1)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with Store.open() as opened:
+        yield opened
+
+
+def machines_left() -> list[str]:
+    return [path.name for path in (load_settings().state_dir / "local" / "nodes").iterdir()]
+
+
+def test_the_new_cluster_takes_over_the_name_when_the_old_one_is_gone(store: Store, tmp_path: Path) -> None:
+    from flows import create_cluster, delete_cluster, rebuild_cluster
+
+    note = "echo $COOPR_CLUSTER_NAME"
+    catalog = write_catalog(tmp_path / "catalog", {"app": service(start=note)})
+    created = create_cluster(name="again", template="tiny", size=2, catalog=[catalog], owner="alice")
+    old = store.cluster("again")
+
+    store.set_protected(old.id, True)
+    with pytest.raises(Refused, match="protected"):
+        rebuild_cluster("again")
+    store.set_protected(old.id, False)
+
+    rebuilt = rebuild_cluster("again")
+    assert (rebuilt["name"], rebuilt["state"], len(rebuilt["nodes"])) == ("again", "ACTIVE", 2)
+    assert rebuilt["cluster_id"] != old.id
+    new = store.cluster("again")
+    assert (new.id, new.owner, store.request(new.id)) == (rebuilt["cluster_id"], "alice", store.request(old.id))
+    assert store.cluster_with_id(old.id).state is ClusterState.TERMINATED
+    assert rebuilt["nodes"][0]["host_name"] == f"again{int(new.id)}-1000.local"
+    start = next(task for task in store.tasks(rebuilt["job"]) if task.action == "START")
+    assert Path(start.log).read_text().splitlines()[-1] == "again", "nodes know the name it takes over"
+    assert {store.job(job.id).flow_run_id for job in (store.jobs(old.id)[-1], store.jobs(new.id)[0])} == {
+        store.job(rebuilt["job"]).flow_run_id
+    }
+
+    in_place = rebuild_cluster("again", in_place=True)
+    assert (in_place["name"], in_place["state"]) == ("again", "ACTIVE")
+    assert created["cluster_id"] != rebuilt["cluster_id"] != in_place["cluster_id"]
+    delete_cluster("again")
+    assert machines_left() == []
+
+
+def test_when_the_new_one_fails_the_old_one_is_untouched_and_nothing_is_left_over(store: Store, tmp_path: Path) -> None:
+    from flows import create_cluster, delete_cluster, rebuild_cluster
+
+    catalog = write_catalog(tmp_path / "catalog", {"app": service(start="true")})
+    create_cluster(name="again", template="tiny", size=1, catalog=[catalog])
+    before = machines_left()
+    file = tmp_path / "catalog/services/app.json"
+    file.write_text(json.dumps({"name": "app", **service(start="echo broken; exit 3")}))
+    with pytest.raises(TasksFailed, match=r"again is as it was. What was made of the new one is deleted") as caught:
+        rebuild_cluster("again")
+    assert "START app" in str(caught.value)
+    assert store.cluster("again").state is ClusterState.ACTIVE
+    assert machines_left() == before
+    assert [cluster.name for cluster in store.clusters()] == ["again"]
+
+    file.write_text(json.dumps({"name": "app", **service(start="true")}))
+    assert prepare_rebuild(store, "again").new is not None
+    delete_cluster("again")
+
+
+def test_a_rebuild_that_was_cut_short_goes_on_where_it_stands(store: Store, tmp_path: Path) -> None:
+    from flows import create_cluster, delete_cluster, rebuild_cluster
+    from flows.changes import rebuilding
+
+    catalog = write_catalog(tmp_path / "catalog", {"app": service(start="true")})
+    create_cluster(name="again", template="tiny", size=1, catalog=[catalog])
+    made = rebuilding._create_beside
+    with pytest.MonkeyPatch.context() as patch:
+
+        def cut_short(*arguments: object) -> None:
+            made(*arguments)
+            raise KeyboardInterrupt
+
+        patch.setattr(rebuilding, "_create_beside", cut_short)
+        with pytest.raises(BaseException):  # noqa: B017, PT011 - whatever Prefect makes of it
+            rebuild_cluster("again")
+    assert {cluster.name for cluster in store.clusters()} == {"again", "again-next"}
+    there = store.cluster("again-next")
+    assert rebuild_cluster("again")["cluster_id"] == there.id
+    assert [cluster.name for cluster in store.clusters()] == ["again"]
+    delete_cluster("again")
+    assert machines_left() == []
