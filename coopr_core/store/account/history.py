@@ -1,7 +1,7 @@
 """The store's history of a cluster: what happened to it, job by job and attempt by attempt, by whom and from where.
 
 Promise: everything is there in the order in which it happened, each as one JSON value with ``version``, ``time``,
-``event`` and ``cluster``. Costs memory for one job's attempts at a time.
+``event`` and ``cluster``. Costs memory for every attempt.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from coopr_core.cluster import ids
 from coopr_core.store.account.events import JOB_RESUMED, JOB_STARTED
@@ -37,7 +37,7 @@ class History:
             row = find_cluster(connection, cluster_id)
             noted = select(events).where(events.c.cluster == row["id"]).order_by(events.c.id)
             happened = [_event(row, event) for event in connection.execute(noted).mappings()]
-            same_task = (
+            same_task = and_(
                 tasks.c.cluster == attempts.c.cluster,
                 tasks.c.job == attempts.c.job,
                 tasks.c.number == attempts.c.task,
@@ -45,7 +45,7 @@ class History:
             columns = (tasks.c.node, tasks.c.action, tasks.c.service, tasks.c.stage)
             tried = (
                 select(attempts, *columns)
-                .join(tasks, onclause=same_task[0] & same_task[1] & same_task[2])
+                .join(tasks, onclause=same_task)
                 .where(attempts.c.cluster == row["id"])
                 .order_by(attempts.c.started, attempts.c.job, attempts.c.task, attempts.c.number)
             )
