@@ -94,16 +94,20 @@ def _inventory(cluster: ClusterRecord, found: list[tuple[NodeRecord, dict[str, s
         name = short_name(node)
         own = {"HostName", "Port", "User", "IdentityFile"}
         flags = [word for option, value in wanted.items() if option not in own for word in ("-o", f"{option}={value}")]
+        root = str((node.machine or {}).get("root", "/"))
+        # Ansible asks for ~USER, which is not where a node that shares a machine has its home.
+        own_tmp = {} if root == "/" else {"ansible_remote_tmp": f"{root}/tmp/ansible"}
         hosts[name] = {
             "ansible_host": wanted["HostName"],
             "ansible_port": int(wanted["Port"]),
             "ansible_user": wanted["User"],
             "ansible_ssh_private_key_file": wanted["IdentityFile"].strip('"').replace("%%", "%"),
             "ansible_ssh_common_args": shlex.join(["-F", "/dev/null", *flags]),
+            **own_tmp,
             "coopr_node": node.number,
             "coopr_host_name": node.host_name,
             "coopr_services": list(node.services),
-            "coopr_root": (node.machine or {}).get("root", "/"),
+            "coopr_root": root,
             "coopr_hardware_type": node.hardware_type,
             "coopr_image_type": node.image_type,
         }
