@@ -54,7 +54,6 @@ def stop() -> None:
 def deploy_command(pool: str, output: str) -> None:
     """Publish the flows as Prefect deployments on a process work pool."""
     from deployments.publish import publish
-
     from deployments.server import configure_prefect, ensure_server
 
     server = ensure_server()
