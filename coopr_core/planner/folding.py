@@ -1,9 +1,9 @@
 """From programs to the task graph: chains inside a node, joins between services, gates between roles.
 
 Rules (A depends on B): INSTALL A follows INSTALL B; INITIALIZE A and START A follow B being up, which is the last of
-INITIALIZE and START that B has in the plan (rule D6); STOP B follows STOP A, and REMOVE B REMOVE A; each on every node of the plan that has
-the other. A service without the task is passed through. The cost grows with the number of different programs, not of
-nodes.
+INITIALIZE and START that B has in the plan (rule D6); STOP B follows STOP A, and REMOVE B REMOVE A; each on every node
+of the plan that has the other. A service without the task is passed through. The cost grows with the number of
+different programs, not of nodes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether this installation can do its work: one verdict a part, each found by using the part, none by changing it.
 
-``ok``; ``note`` for what keeps nothing from working; ``wrong`` for what does. Takes about a second, or ten when a Prefect
-server does not answer.
+``ok``; ``note`` for what keeps nothing from working; ``wrong`` for what does. Takes about a second, or ten when a
+Prefect server does not answer.
 """
 
 from __future__ import annotations
