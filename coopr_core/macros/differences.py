@@ -24,7 +24,10 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str
 def _text(tree: Any) -> list[str]:
     import yaml
 
-    return yaml.safe_dump(tree, sort_keys=True, allow_unicode=True, width=1000).splitlines() if tree else []
+    if not tree:
+        return []
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where it was built
+    return str(yaml.dump(tree, Dumper=dumper, sort_keys=True, allow_unicode=True, width=1000)).splitlines()
 
 
 def _hidden(tree: Any, other: Any, secret: bool = False) -> Any:

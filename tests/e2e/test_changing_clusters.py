@@ -90,3 +90,16 @@ def test_a_service_is_added_to_a_running_builtin_cluster(coopr: Coopr, tmp_path:
     create(coopr, "two", "--template", "open-nats", "--nodes", "2", "--catalog", str(tmp_path))
     assert change(coopr, "add-services", "two", "greeter", "-y").count("START greeter") == 2
     assert all("greeter" in node["services"] for node in coopr("show", "two", "--json").json["nodes"])
+
+
+def test_a_rolling_restart_of_nats_loses_no_acknowledged_message(coopr: Coopr) -> None:
+    from test_scaling_clusters import Traffic
+
+    summary = create(coopr, "bus", "--template", "nats", "--nodes", "3")
+    with Traffic([f"nats://{node['address']}:4222" for node in summary["nodes"]]) as traffic:
+        before = len(traffic.acknowledged)
+        tasks = change(coopr, "restart", "bus", "nats-server", "--rolling")
+        assert len(traffic.acknowledged) > before
+    assert tasks == ["STOP nats-server", "START nats-server", "HEALTH nats-server"] * 3
+    assert traffic.acknowledged == list(range(len(traffic.acknowledged)))
+    assert sorted(set(traffic.read)) == traffic.acknowledged
