@@ -1,7 +1,8 @@
 """The flow ``check-drift``: looks whether clusters are still what is recorded of them, and tells when they are not.
 
 Changes nothing. Each cluster is looked at on its own: one that is busy, or whose provider does not answer, hinders no
-other. A cluster with drift is told as the event ``coopr.cluster.drift`` and in the run's page. Meant for a schedule.
+other. A cluster with drift is told as ``coopr.cluster.drift``, to Prefect and by callback, and in the run's
+page. Meant for a schedule.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from typing import Any
 
 import httpx
 from prefect.artifacts import create_table_artifact
-from prefect.events import emit_event
 
-from coopr_core.cluster.records import ClusterRecord
 from coopr_core.errors import Busy, CooprError
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
+from flows.announcing import Announcer
 from flows.care.drift import find_drift
 from flows.engine.run_log import flow_run_emitter
 from flows.operation import cluster_flow
@@ -57,19 +57,11 @@ def check_drift(cluster: str | None = None, tenant: str | None = None) -> dict[s
                 place = " ".join(part for part in (each.name, finding["host_name"], finding["service"]) if part)
                 say(logging.WARNING, f"{place}: {finding['kind']}: {finding['message']}")
             if look["drift"]:
-                _tell(each, look)
+                with Announcer() as tell:
+                    tell(DRIFT, store, each, drift=look)
         say(logging.INFO, f"{len(looks)} clusters looked at, {sum(look['drift'] for look in looks)} with drift")
     _publish(looks)
     return {"drift": any(look["drift"] for look in looks), "clusters": looks, "skipped": skipped}
-
-
-def _tell(cluster: ClusterRecord, look: dict[str, Any]) -> None:
-    resource = {
-        "prefect.resource.id": f"coopr.cluster.{cluster.id}",
-        "prefect.resource.name": cluster.name,
-        "coopr.tenant": cluster.tenant,
-    }
-    emit_event(event=DRIFT, resource=resource, payload=look)
 
 
 def _publish(looks: list[dict[str, Any]]) -> None:

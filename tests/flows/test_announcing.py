@@ -136,3 +136,20 @@ def test_where_the_block_type_was_never_registered_there_are_no_callbacks(
 
     monkeypatch.setattr(HttpCallback, "_block_type_slug", "never-registered")
     assert saved_callbacks() == []
+
+
+def test_a_callback_that_asked_for_drift_is_told_what_differs(prefect_server: ServerInfo, receiver: Receiver) -> None:
+    from blocks import HttpCallback
+    from store_samples import new_cluster
+
+    from flows.announcing import Announcer
+    from flows.care.checking import DRIFT
+
+    HttpCallback(url=receiver.url, events=["drift"]).save("test", overwrite=True)
+    with Store.open() as store:
+        cluster = new_cluster(store, "drifted")
+        with Announcer() as tell:
+            tell(DRIFT, store, cluster, drift={"findings": [{"kind": "machine-gone"}]})
+    (message,) = receiver.messages
+    assert message.json["drift"]["findings"] == [{"kind": "machine-gone"}]
+    assert events(prefect_server, cluster.id, 1)[0]["payload"]["drift"] == message.json["drift"]
