@@ -139,9 +139,9 @@ def test_where_the_block_type_was_never_registered_there_are_no_callbacks(
 
 
 def test_a_callback_that_asked_for_drift_is_told_what_differs(prefect_server: ServerInfo, receiver: Receiver) -> None:
-    from blocks import HttpCallback
     from store_samples import new_cluster
 
+    from blocks import HttpCallback
     from flows.announcing import Announcer
     from flows.care.checking import DRIFT
 
