@@ -15,7 +15,7 @@ from coopr_core.errors import Busy
 from coopr_core.planner import plan
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.store import Store
-from flows.care.comparing import paths_that_differ
+from flows.care.drift.comparing import paths_that_differ
 from flows.runtime import authorized_key, client_key, cluster_provider, logs_of
 
 

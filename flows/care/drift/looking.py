@@ -9,9 +9,8 @@ that differ are told. Nodes are looked at side by side; the cost is one connecti
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators import load_automator
@@ -22,7 +21,9 @@ from coopr_core.cluster.states import ClusterState, TaskState
 from coopr_core.errors import Busy, CooprError, NotFound, TimedOut, Unreachable
 from coopr_core.macros import MacroContext, expand
 from coopr_core.providers.contract import Machine
-from flows.care.comparing import paths_that_differ
+from flows.care.drift.comparing import paths_that_differ
+from flows.care.drift.findings import Drift, Finding
+from flows.care.drift.past import Past
 from flows.engine.actions import Actions
 from flows.engine.task_log import TaskLog
 from flows.links import macro_nodes
@@ -37,47 +38,6 @@ if TYPE_CHECKING:
 _THREADS = 32
 _GREETING_SECONDS = 30
 _LAST_LINES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One difference: ``kind`` is stable, ``node`` is None for what concerns the whole cluster.
-
-    The kinds are ``machine-gone``, ``unreachable``, ``wrong-host-key``, ``unhealthy``, ``config``, ``no-record``,
-    ``extra-machine`` and ``no-secrets``.
-    """
-
-    kind: str
-    message: str
-    node: int | None = None
-    host_name: str = ""
-    service: str = ""
-    paths: tuple[str, ...] = ()
-    hint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """What looking at a cluster found; ``checked`` counts health checks, ``unchecked`` names what is not known."""
-
-    cluster: ClusterRecord
-    findings: tuple[Finding, ...]
-    nodes: int
-    checked: int
-    unchecked: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The drift as ``-o json`` prints it."""
-        return {
-            "cluster": self.cluster.name,
-            "id": self.cluster.id,
-            "state": self.cluster.state.value,
-            "drift": bool(self.findings),
-            "findings": [asdict(finding) for finding in self.findings],
-            "nodes": self.nodes,
-            "health_checks": self.checked,
-            "not_checked": list(self.unchecked),
-        }
 
 
 def find_drift(store: Store, cluster: ClusterRecord) -> Drift:
@@ -116,7 +76,7 @@ class _Look:
         if uses_secrets(self._layout.config):
             self._secret = known_secrets(cluster.id, sessions.redactor.add)
             self._no_secrets = self._secret is None
-        self._past = _Past(store, cluster.id)
+        self._past = Past(store, cluster.id)
         services = self._layout.services.values()
         self._automators = {n: load_automator(n) for n in {a.type for s in services for a in s.actions.values()}}
         self._actions = Actions(
@@ -194,9 +154,9 @@ class _Look:
         if action is None or self._no_secrets:
             return []
         automator = self._automators[action.type]
-        task = self._past.configured.get((node.number, service.name))
+        tasks = self._past.configured.get((node.number, service.name))
         configure = f"`coopr configure {self._cluster.name} --all` applies it again"
-        if task is None:
+        if not tasks:
             message = "its config was never applied"
             return [_on(node, "no-record", message, service=service.name, hint=configure)]
         if not isinstance(automator, KeepsRecords) or node.machine is None:
@@ -207,7 +167,7 @@ class _Look:
             wanted = json.loads(
                 json.dumps(expand(dict(self._layout.config), self._macros.at(node.number), path="config"))
             )
-            record = automator.record(task, machine.root, self._sessions.session(machine))
+            record = self._record(automator, machine, tasks)
         except NotFound as error:
             return [_on(node, "no-record", error.message, service=service.name, hint=configure)]
         except (Unreachable, TimedOut):
@@ -223,6 +183,16 @@ class _Look:
         shown = ", ".join(paths[:_LAST_LINES]) + (f" and {len(paths) - _LAST_LINES} more" * (len(paths) > _LAST_LINES))
         message = f"its config is not what was last applied: {shown}"
         return [_on(node, "config", message, service=service.name, paths=paths, hint=configure)]
+
+    def _record(self, automator: KeepsRecords, machine: Machine, tasks: Sequence[str]) -> Mapping[str, Any]:
+        """The newest record there is; a task that found nothing to adapt to succeeded without leaving one."""
+        missing: NotFound | None = None
+        for task in tasks:
+            try:
+                return automator.record(task, machine.root, self._sessions.session(machine))
+            except NotFound as error:
+                missing = missing or error
+        raise missing or NotFound("there is no record of it")
 
     def _health(self, node: NodeRecord, service: Service) -> list[Finding]:
         action = service.actions.get("health")
@@ -254,24 +224,6 @@ class _Look:
         said = "; ".join(line.strip() for line in result.tail[-_LAST_LINES:])
         message = f"its health check fails (exit status {result.exit_status})" + (f": {said}" if said else "")
         return [_on(node, "unhealthy", message, service=service.name, hint=restart)]
-
-
-class _Past:
-    """What jobs did to each service of each node: the task that configured it last, and whether it was stopped."""
-
-    def __init__(self, store: Store, cluster_id: str) -> None:
-        self.configured: dict[tuple[int, str], str] = {}
-        self.stopped: set[tuple[int, str]] = set()
-        decided: set[tuple[int, str]] = set()
-        for job in reversed(store.jobs(cluster_id)):
-            for task in reversed(store.tasks(job.id, state=TaskState.SUCCEEDED)):
-                place = (task.node, task.service)
-                if task.action == "CONFIGURE":
-                    self.configured.setdefault(place, task.id)
-                elif task.action in ("START", "STOP") and place not in decided:
-                    decided.add(place)
-                    if task.action == "STOP":
-                        self.stopped.add(place)
 
 
 class _Unwritten(TaskLog):
