@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coopr_cli.confirm import confirm
+from coopr_cli.failure import failure_options, tell_given_up
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_cli.plan import show_layout
 from coopr_cli.request import gather, request_options
+from coopr_core.cluster.policies import FailurePolicy
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
@@ -35,15 +37,24 @@ def run_options(command: Any) -> Any:
 @request_options
 @click.option("--lease", help="How long the cluster may live, e.g. 2h or 7d (default: the template's).")
 @run_options
+@failure_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output_option
 def create_command(
-    name: str, output: str, yes: bool, max_concurrency: int | None, schedule: str | None, **options: Any
+    name: str,
+    output: str,
+    yes: bool,
+    max_concurrency: int | None,
+    schedule: str | None,
+    on_failure: Any,
+    min_nodes: int | None,
+    **options: Any,
 ) -> None:
     """Create a cluster. NAME defaults to the name in the file --from names, else to the template's and a number."""
     from coopr_core.store import Store
     from flows.preparation import prepare_create
 
+    policy = FailurePolicy.of(on_failure, min_nodes)
     wanted = gather(options)
     with Store.open() as store:
         name = name or _free_name(store, wanted.template, str(wanted.base.get("name") or ""))
@@ -51,7 +62,8 @@ def create_command(
         if output == "table" and not yes:
             show_layout(prepared.layout)
         confirm(f"Create cluster {name} with {len(prepared.layout.nodes)} nodes?", yes=yes)
-        run = {"max_concurrency": max_concurrency, "schedule": schedule}
+        run: dict[str, Any] = {"max_concurrency": max_concurrency, "schedule": schedule}
+        run |= {"on_failure": policy.on_failure, "min_nodes": min_nodes}
         _create(store, {**wanted.values(name), "catalog": list(wanted.catalog), **run}, output)
 
 
@@ -80,6 +92,7 @@ def _create(store: Store, parameters: dict[str, Any], output: str) -> None:
         return create_cluster(**{key: value for key, value in parameters.items() if value is not None})
 
     summary = run_flow(store, name, "CLUSTER_CREATE", flow, quiet=output != "table")
+    tell_given_up(store, summary["job"])
     if output != "table":
         print_data(summary, output)
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coopr_cli.confirm import confirm
+from coopr_cli.failure import failure_options, tell_given_up
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data, print_table
 from coopr_cli.request import catalog_option
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
     from coopr_core.planner import Plan
     from coopr_core.store import Store
     from flows.changes.prepared import PreparedChange
-
-
-def failure_options(command: Any) -> Any:
-    """Adds ``--on-failure`` and ``--min-nodes``: what becomes of the job when a node cannot be made."""
-    command = click.option(
-        "--min-nodes", type=int, default=None, help="With 'continue': nodes of a layout that are enough (default: 1)."
-    )(command)
-    return click.option(
-        "--on-failure",
-        type=click.Choice(["hold", "rollback", "continue"]),
-        default="hold",
-        help="When a node fails: hold everything for a retry, delete what was made, or continue without the node.",
-    )(command)
 
 
 @click.command("scale")
@@ -125,6 +113,7 @@ def _do(
         _show(store, prepared)
     confirm(f"{question}?", yes=yes)
     summary = run_flow(store, prepared.cluster.id, prepared.operation, flow, quiet=output != "table")
+    tell_given_up(store, summary["job"])
     if output != "table":
         print_data({**summary, "changes": changes}, output)
         return

@@ -35,6 +35,7 @@ STARTED, LEASE_EXPIRING = f"{PREFIX}started", f"{PREFIX}lease-expiring"
 ENDINGS: Mapping[JobState, str] = {
     JobState.SUCCEEDED: f"{PREFIX}succeeded",
     JobState.FAILED: f"{PREFIX}failed",
+    JobState.ROLLED_BACK: f"{PREFIX}failed",
     JobState.INTERRUPTED: f"{PREFIX}failed",
     JobState.PAUSED: f"{PREFIX}paused",
 }

@@ -14,6 +14,7 @@ from prefect.blocks.core import Block
 from pydantic import Field
 
 from blocks import LocalProviderSettings, SshKey
+from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.errors import InvalidInput
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
@@ -45,6 +46,8 @@ def create_cluster(
     owner: str | None = None,
     tenant: str | None = None,
     fingerprints: dict[str, str] | None = None,
+    on_failure: Literal["hold", "rollback", "continue"] = "hold",
+    min_nodes: Annotated[int, Field(ge=1)] | None = None,
 ) -> dict[str, Any]:
     """Create a cluster from a template and wait until its services run.
 
@@ -69,10 +72,13 @@ def create_cluster(
         owner: Who the cluster belongs to; the user who runs the flow when left out.
         tenant: Whose cluster it is, and whose quota it takes from; the setting's tenant when left out.
         fingerprints: What a saved plan was made from; the cluster is refused when any of it has changed since.
+        on_failure: hold leaves what was made for a retry, rollback deletes it, continue goes on without failed nodes.
+        min_nodes: With continue, how many nodes with the same services must be left.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
     """
+    policy = FailurePolicy.of(on_failure, min_nodes)
     settings = load_settings()
     values = {
         "name": name,
@@ -110,6 +116,7 @@ def create_cluster(
                 ssh_key=key_block,
                 schedule=schedule,
                 max_concurrency=max_concurrency,
+                values=policy.to_json(),
                 catalog=[str(path) for path in paths],
             ),
             flow_run_id=str(runtime.flow_run.id or ""),

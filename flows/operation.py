@@ -25,6 +25,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.states import Cancelled
 
 from coopr_core.automators import load_automator
+from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.cluster.records import ClusterRecord, JobRecord
 from coopr_core.cluster.states import JobState, Operation
 from coopr_core.errors import Interrupted
@@ -37,6 +38,7 @@ from coopr_core.store import Store
 from coopr_core.store.claims import HEARTBEAT_SECONDS
 from flows.announcing import announced
 from flows.engine.actions import Actions
+from flows.engine.after_failure import AfterFailure
 from flows.engine.attempts import Attempts
 from flows.engine.job_run import JobRun, Paused
 from flows.engine.membership import Membership
@@ -215,18 +217,20 @@ def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: 
     with tags(f"cluster:{cluster.name}"), Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
         actions = _actions(store, cluster, job, sessions, on_services=steps.on_services)
         at_last = steps.at_last
+        after_failure = AfterFailure(store, job, actions, FailurePolicy.from_json(job.parameters.get("values", {})))
         work = JobRun(
             store=store,
             cluster=cluster,
             job=job,
             plan=Plan.from_json(job.parameters["plan"]),
-            attempts=_attempts(store, cluster, job, actions, sessions.redactor),
+            attempts=_attempts(store, cluster, job, actions, sessions.redactor, after_failure),
             sessions=sessions,
             schedule=job.parameters["schedule"],
             max_concurrency=max_concurrency,
             tries=load_settings().attempts,
             heartbeat_seconds=HEARTBEAT_SECONDS,
             at_last=(lambda: at_last(Ending(store, cluster, job, actions))) if at_last else None,
+            after_failure=after_failure,
         )
         work.run()
     return str(runtime.flow_run.ui_url or "")
@@ -306,9 +310,18 @@ def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Ses
     )
 
 
-def _attempts(store: Store, cluster: ClusterRecord, job: JobRecord, actions: Actions, redactor: Redactor) -> Attempts:
+def _attempts(
+    store: Store,
+    cluster: ClusterRecord,
+    job: JobRecord,
+    actions: Actions,
+    redactor: Redactor,
+    after_failure: AfterFailure,
+) -> Attempts:
     labels = {node.number: node.host_name.partition(".")[0] for node in store.nodes(cluster.id)}
     titles = {
         task.id: f"{f'{task.action} {task.service}'.strip()} @ {labels[task.node]}" for task in store.tasks(job.id)
     }
-    return Attempts(store, actions, redactor, logs_of(cluster.id), titles, threading.Event())
+    return Attempts(
+        store, actions, redactor, logs_of(cluster.id), titles, threading.Event(), tolerates=after_failure.tolerates
+    )

@@ -53,6 +53,8 @@ class JobState(StrEnum):
     """It was asked to stop; its worker ends what runs."""
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
+    ROLLED_BACK = "ROLLED_BACK"
+    """It failed, and what it had made was deleted again: there is nothing to resume."""
     INTERRUPTED = "INTERRUPTED"
     """Stopped by the user, or its worker vanished; it can be resumed like a failed one."""
 
@@ -108,13 +110,15 @@ class Rule:
     """One row of the table: where an operation may start and where it leads.
 
     ``nothing_to_do`` are the states in which the operation is already done. While the job runs the cluster is PENDING.
-    ``failure_without_machines`` is for a failure when no node has a machine (None: the same as ``failure``).
+    ``failure_without_machines`` is for a failure when no node has a machine (None: the same as ``failure``);
+    ``rolled_back`` for one that was rolled back before it touched any node that was there (None: the same).
     """
 
     allowed: frozenset[ClusterState]
     success: ClusterState
     failure: ClusterState
     failure_without_machines: ClusterState | None = None
+    rolled_back: ClusterState | None = None
     nothing_to_do: frozenset[ClusterState] = frozenset()
 
 
@@ -144,7 +148,7 @@ RULES: Mapping[Operation, Rule] = {
     Operation.START_SERVICES: _ON_ACTIVE,
     Operation.RESTART_SERVICES: _ON_ACTIVE,
     Operation.SYNC_TEMPLATE: _ON_ACTIVE,
-    Operation.SCALE: _ON_ACTIVE,
+    Operation.SCALE: Rule(_ACTIVE, ClusterState.ACTIVE, ClusterState.INCONSISTENT, rolled_back=ClusterState.ACTIVE),
 }
 """The table: every operation, the states it may start in, and the states it ends in."""
 
@@ -186,16 +190,21 @@ def check_allowed(state: ClusterState, operation: Operation, *, cluster: str = "
     )
 
 
-def state_after(operation: Operation, end: JobState, *, any_machine: bool) -> ClusterState:
+def state_after(operation: Operation, end: JobState, *, any_machine: bool, touched: bool = True) -> ClusterState:
     """What the cluster becomes when a job of ``operation`` ends so; ``any_machine``: some node may have a machine.
+
+    ``touched``: a task of the job ran on a node that was there before and still is.
 
     An interrupted job counts as failed, but leaves a cluster without machines in place, to be resumed.
     """
     rule = RULES[operation]
     if end is JobState.SUCCEEDED:
         return rule.success
-    if end is JobState.FAILED and rule.failure_without_machines is not None and not any_machine:
+    failed = end in (JobState.FAILED, JobState.ROLLED_BACK)
+    if failed and rule.failure_without_machines is not None and not any_machine:
         return rule.failure_without_machines
+    if end is JobState.ROLLED_BACK and rule.rolled_back is not None and not touched:
+        return rule.rolled_back
     return rule.failure
 
 
@@ -242,7 +251,10 @@ def check_control(state: JobState, control: Control, *, job: str = "") -> bool:
         raise Refused(f"{subject} is paused, not failed", hint="`coopr resume` continues it.")
     if state in HOLDING:
         raise Busy(f"{subject} is {state}: it has to end before `coopr {control}`", hint="See `coopr status`.")
-    hints = {JobState.SUCCEEDED: "There is nothing left of it to do."}
+    hints = {
+        JobState.SUCCEEDED: "There is nothing left of it to do.",
+        JobState.ROLLED_BACK: "What it had made is gone; start a new one.",
+    }
     raise Refused(
         f"{subject} is {state}: there is nothing to {control}", hint=hints.get(state, "`coopr retry` goes on.")
     )

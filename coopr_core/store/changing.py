@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from coopr_core.cluster.states import NodeState
+from coopr_core.cluster.states import WITHOUT_MACHINE, NodeState
 from coopr_core.errors import Busy
 from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.clusters import node_values
 from coopr_core.store.rows import Row, job_id
-from coopr_core.store.schema import clusters, nodes
+from coopr_core.store.schema import clusters, nodes, tasks
 
 if TYPE_CHECKING:
     from coopr_core.catalog.entities import ClusterTemplate
@@ -86,6 +86,26 @@ def _write_nodes(connection: Connection, cluster: Row, layout: ClusterLayout) ->
         values = {name: value for name, value in node_values(cluster["id"], node).items() if name in PLACEMENT}
         if any(row[name] != value for name, value in values.items()):
             connection.execute(update(nodes).where(here, nodes.c.number == node.number).values(values))
+
+
+def forget_made(connection: Connection, job: tuple[int, int]) -> bool:
+    """Drop the nodes of a cluster that a job was to add and has rolled back; whether it touched one that stays.
+
+    A cluster whose nodes are all new keeps them, as the record of what was wanted.
+    """
+    cluster, number = job
+    of_job = (tasks.c.cluster == cluster, tasks.c.job == number)
+    made = set(connection.execute(select(tasks.c.node).where(*of_job, tasks.c.action == "CREATE")).scalars())
+    tried = set(connection.execute(select(tasks.c.node).where(*of_job, tasks.c.attempts > 0)).scalars())
+    known = connection.execute(select(nodes.c.number).where(nodes.c.cluster == cluster)).scalars().all()
+    kept = len(set(known) - made)
+    if kept:
+        gone = (nodes.c.cluster == cluster, nodes.c.number.in_(made), nodes.c.state.in_(WITHOUT_MACHINE))
+        connection.execute(delete(nodes).where(*gone))
+        request = connection.execute(select(clusters.c.request).where(clusters.c.id == cluster)).scalar_one()
+        values = {"size": kept, "request": {**request, "size": kept}}
+        connection.execute(update(clusters).where(clusters.c.id == cluster).values(values))
+    return bool(tried - made)
 
 
 def forget_left(connection: Connection, cluster: int) -> None:

@@ -89,6 +89,8 @@ class Controls(Jobs):
                 raise Busy(f"{label} is pausing: its running tasks have to end first", hint="Try again in a moment.")
             if before["state"] == JobState.SUCCEEDED:
                 raise Refused(f"{label} has succeeded", hint="There is nothing left to resume.")
+            if before["state"] == JobState.ROLLED_BACK:
+                raise Refused(f"{label} was rolled back", hint="What it made is gone; start a new one.")
             if cluster["last_job"] != key[1]:
                 raise Refused(
                     f"{label} is not the cluster's last job", hint="Only the last job can be resumed; start a new one."

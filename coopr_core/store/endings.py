@@ -29,7 +29,7 @@ from coopr_core.errors import Busy, Refused
 from coopr_core.store import claims
 from coopr_core.store.account.events import JOB_ENDED, note
 from coopr_core.store.account.machines import machines_gone
-from coopr_core.store.changing import forget_left
+from coopr_core.store.changing import forget_left, forget_made
 from coopr_core.store.clusters import now
 from coopr_core.store.rows import Row, job_id
 from coopr_core.store.schema import attempts, clusters, jobs, nodes, tasks
@@ -93,9 +93,10 @@ def end_job(connection: Connection, job: Row, state: JobState, message: str) -> 
     _interrupt_attempts(connection, key)
     ongoing = (*_of(key), tasks.c.state.in_(_ONGOING))
     connection.execute(update(tasks).where(*ongoing).values(state=TaskState.INTERRUPTED, ended=time))
+    touched = state is not JobState.ROLLED_BACK or forget_made(connection, key)
     with_machine = (nodes.c.cluster == key[0], nodes.c.state.not_in(WITHOUT_MACHINE))
     machines = connection.execute(select(func.count()).select_from(nodes).where(*with_machine)).scalar_one()
-    after = state_after(Operation(job["operation"]), state, any_machine=machines > 0)
+    after = state_after(Operation(job["operation"]), state, any_machine=machines > 0, touched=touched)
     connection.execute(update(clusters).where(clusters.c.id == key[0]).values(state=after, updated=time))
     if after is ClusterState.TERMINATED:
         connection.execute(update(nodes).where(*with_machine).values(state=NodeState.DELETED))

@@ -80,6 +80,14 @@ class Tasks:
                 taken.setdefault((service, action), []).append((ended - started).total_seconds())
         return {kind: sum(seconds) / len(seconds) for kind, seconds in taken.items()}
 
+    def undo_tasks(self, job_id: str, node: int) -> None:
+        """Let all tasks of a node wait again, because what they did is about to be undone."""
+        cluster, job = job_key(job_id)
+        mine = (tasks.c.cluster == cluster, tasks.c.job == job, tasks.c.node == node)
+        blank = {"state": TaskState.WAITING, "exit_status": None}
+        with self._database.write() as connection:
+            connection.execute(update(tasks).where(*mine, tasks.c.state == TaskState.SUCCEEDED).values(blank))
+
     def start_attempt(self, task_id: str, *, task_run_id: str = "", log: str = "") -> AttemptRecord:
         """Record that the task is being tried, in that Prefect task run, with its output going to ``log``.
 

@@ -133,17 +133,44 @@ class Actions:
         log.write(f"machine {machine.provider_id} answers at {machine.addresses.get('access_v4')}:{machine.port}")
         return Result(properties={"ipaddresses": dict(machine.addresses)})
 
+    def leave_out(self, number: int) -> None:
+        """Go on without the node: no other one is told of it any more."""
+        with self._lock:
+            self._membership.given_up.add(number)
+            self._contexts.clear()
+
+    def may_lose(self, number: int, least: int) -> bool:
+        """Whether the job made the node and at least ``least`` others with the same services are left without it."""
+        with self._lock:
+            node = self._nodes[number]
+            gone = {*self._membership.given_up, *self._membership.leaving, number}
+            alike = [n for n in self._nodes.values() if n.services == node.services and n.number not in gone]
+            return number in self._membership.created and len(alike) >= least
+
+    @property
+    def membership(self) -> Membership:
+        """What the job does to the nodes."""
+        return self._membership
+
     def _delete(self, number: int, log: TaskLog) -> Result:
-        """Delete the node's machine, and any other that carries its tag: one the store lost sight of."""
+        for machine in self.discard(number):
+            log.write(f"machine {machine.provider_id} is deleted")
+        return Result()
+
+    def discard(self, number: int) -> list[Machine]:
+        """Delete the node's machine, and any other that carries its tag; what those were.
+
+        One that carries the tag without being the node's is one the store lost sight of.
+        """
         node = self._nodes[number]
         known = [Machine.from_json(node.machine)] if node.machine else []
         tokens = {machine.token for machine in known}
-        for machine in [*known, *(found for found in self._tagged(number) if found.token not in tokens)]:
+        gone = [*known, *(found for found in self._tagged(number) if found.token not in tokens)]
+        for machine in gone:
             self._sessions.drop(machine)
             self._provider.delete(machine)
-            log.write(f"machine {machine.provider_id} is deleted")
         self._record(number, None, NodeState.DELETED)
-        return Result()
+        return gone
 
     def _tagged(self, number: int) -> list[Machine]:
         """The machines that carry the node's tag; the provider is asked once per job, for all nodes."""

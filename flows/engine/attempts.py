@@ -83,7 +83,11 @@ class Attempts:
     titles: dict[str, str]
     stop: threading.Event
     paused: threading.Event = field(default_factory=threading.Event)
+    tolerates: Callable[[TaskRecord], bool] = lambda task: False
+    """Whether the job goes on without the node of a task that has failed for good."""
     failures: list[Failure] = field(default_factory=list)
+    given_up: list[Failure] = field(default_factory=list)
+    """Failures the job goes on after, each without its node."""
     _open: set[TaskLog] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -125,7 +129,9 @@ class Attempts:
                 tail = tuple(log.tail)[:-1]
                 hint = self.redactor.redact(error.hint)
                 with self._lock:
-                    self.failures.append(Failure(task, title, reason, hint, attempt.number, tail, path))
+                    goes_on = not self.failures and self.tolerates(task)
+                    kept = self.given_up if goes_on else self.failures
+                    kept.append(Failure(task, title, reason, hint, attempt.number, tail, path))
             raise TaskFailed(f"{title}: {reason}", again=again)
 
     @property

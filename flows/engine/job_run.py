@@ -35,6 +35,7 @@ from coopr_core.cluster.records import ClusterRecord, JobRecord, TaskRecord
 from coopr_core.cluster.states import HOLDING, JobState, TaskState
 from coopr_core.errors import CooprError, Interrupted, TasksFailed
 from coopr_core.planner import Plan, Schedule, Task
+from flows.engine.after_failure import AfterFailure
 from flows.engine.attempts import Attempts, Failure, NotStarted, TaskFailed
 from flows.engine.progress import Progress
 from flows.engine.run_log import flow_run_emitter, task_run_emitter
@@ -108,7 +109,10 @@ class JobRun:
     heartbeat_seconds: float = 10.0
     at_last: Callable[[], None] | None = None
     """Called when every task has succeeded, before the job counts as done."""
+    after_failure: AfterFailure | None = None
+    """What is done about nodes that could not be made; they are held when left out."""
 
+    _settled: str = ""
     _records: dict[Task, TaskRecord] = field(default_factory=dict)
     _unstarted: set[str] = field(default_factory=set)
     _lost: bool = False
@@ -154,8 +158,22 @@ class JobRun:
 
     def _work(self, runner: ThreadPoolTaskRunner[Any], done: set[Task], stoppable: Stoppable) -> None:
         self._walk(runner, done, stoppable)
+        self._settle()
         if self.at_last is not None and not self._left and not self.attempts.failed_or_stopped:
             self.at_last()
+
+    def _settle(self) -> None:
+        """Do what the failure policy asks for, once nothing runs any more."""
+        if self.after_failure is None or self._left or self.attempts.stop.is_set():
+            return
+        if self.attempts.failures:
+            self._settled = self.after_failure.roll_back()
+        elif self.attempts.given_up:
+            self._settled = self.after_failure.clear_up()
+            if self.after_failure.left:  # what could not be deleted must not be forgotten by a job that succeeds
+                self.attempts.failures.extend(self.attempts.given_up)
+        if self._settled:
+            self._progress.say(self._settled, logging.WARNING)
 
     def _walk(self, runner: ThreadPoolTaskRunner[Any], done: set[Task], stoppable: Stoppable) -> None:
         """Submit what is ready and complete what has ended, until nothing runs and nothing may start."""
@@ -182,6 +200,8 @@ class JobRun:
                     self._unstarted.discard(self._records[task].id)
                     ready.appendleft(task)
                     self._look()
+                elif self._is_given_up(task):
+                    walker.abandon(task.node)
                 elif self._succeeded(task, future):
                     walker.complete(task)
             if stoppable.impatient(GRACE_SECONDS) or self._is_overdue():
@@ -248,6 +268,15 @@ class JobRun:
         self._progress.failed(record, self.attempts.titles[record.id])
         return False
 
+    def _is_given_up(self, task: Task) -> bool:
+        """Whether the job goes on without the node of the task that has failed."""
+        record = self._records[task]
+        if not any(failure.task.id == record.id for failure in self.attempts.given_up):
+            return False
+        title = self.attempts.titles[record.id]
+        self._progress.say(f"{title} did not succeed (task {record.id}); going on without the node", logging.WARNING)
+        return True
+
     def _abandon(self, running: set[Task]) -> None:
         """Give up waiting for tasks that do not end; the state is saved before the pool waits for their threads."""
         names = ", ".join(self.attempts.titles[self._records[task].id] for task in sorted(running))
@@ -299,15 +328,18 @@ class JobRun:
             raise Interrupted(message, hint="\n".join(self._next_steps()))
         failures = self.attempts.failures
         if failures:
-            summary = "\n".join(str(failure) for failure in failures)
-            self._finish(JobState.FAILED, summary)
+            rolled_back = self.after_failure is not None and self.after_failure.rolled_back
+            summary = "\n".join([*([self._settled] if self._settled else []), *(str(failure) for failure in failures)])
+            self._finish(JobState.ROLLED_BACK if rolled_back else JobState.FAILED, summary)
             state = self.store.cluster(self.cluster.id, tenant=self.cluster.tenant, terminated=True).state
             hints = [failure.hint for failure in failures if failure.hint]
-            hints += [f"`coopr logs {failures[0].task.id}` shows the whole log", *self._next_steps()]
+            hints.append(f"`coopr logs {failures[0].task.id}` shows the whole log")
+            hints += [] if rolled_back else self._next_steps()
             message = f"{self.job.operation} of cluster {name} failed; the cluster is {state}\n{summary}"
             self._progress.say(message, logging.ERROR)
             raise TasksFailed(message, hint="\n".join(hints))
-        self._finish(JobState.SUCCEEDED, "")
+        reasons = [f"{failure.title}: {failure.reason}" for failure in self.attempts.given_up]
+        self._finish(JobState.SUCCEEDED, "\n".join([self._settled, *reasons]) if reasons else "")
 
     def _next_steps(self) -> list[str]:
         name = self.cluster.name

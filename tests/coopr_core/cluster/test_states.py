@@ -85,6 +85,19 @@ def test_from_every_state_a_failure_can_lead_to_the_cluster_can_be_deleted(opera
         check_allowed(after, Operation.CLUSTER_DELETE)
 
 
+@pytest.mark.parametrize(("operation", "touched"), list(product(Operation, (True, False))))
+def test_a_job_that_was_rolled_back_leaves_the_cluster_as_it_was_if_it_touched_no_node_that_stays(
+    operation: Operation, touched: bool
+) -> None:
+    after = state_after(operation, JobState.ROLLED_BACK, any_machine=True, touched=touched)
+    if operation is Operation.SCALE and not touched:
+        assert after is ClusterState.ACTIVE
+    else:
+        assert after is state_after(operation, JobState.FAILED, any_machine=True)
+    gone = state_after(operation, JobState.ROLLED_BACK, any_machine=False)
+    assert gone is state_after(operation, JobState.FAILED, any_machine=False)
+
+
 def test_no_operation_ends_in_pending() -> None:
     ends = {rule.success for rule in RULES.values()} | {rule.failure for rule in RULES.values()}
     assert ClusterState.PENDING not in ends
@@ -101,4 +114,4 @@ def test_an_operation_is_found_by_its_name_in_any_case() -> None:
 def test_every_end_of_an_attempt_is_an_end_of_its_task() -> None:
     assert set(TASK_AFTER_ATTEMPT) == set(AttemptState)
     assert TASK_AFTER_ATTEMPT[AttemptState.UNKNOWN] is TaskState.FAILED
-    assert {JobState.RUNNING, JobState.PAUSED} == HOLDING
+    assert {JobState.RUNNING, JobState.PAUSED, JobState.ABORTING} == HOLDING
