@@ -23,6 +23,8 @@ from flows.server import ServerInfo
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture
 def worker(prefect_server: ServerInfo, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:

@@ -18,6 +18,8 @@ from coopr_core.cluster.states import ClusterState, JobState, TaskState
 from coopr_core.store import Store
 from flows.server import ServerInfo
 
+pytestmark = pytest.mark.real
+
 CREATE = """
 import sys
 from coopr_core.errors import CooprError

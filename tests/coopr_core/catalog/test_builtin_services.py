@@ -34,7 +34,10 @@ WEBAPP = [
 HOSTS = ["test1-1000.local", "test1-1001.local"]
 SPARK_WORKER = ["node-tools", "spark-software", "spark-standalone-worker"]
 
-pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's loopback addresses")
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's loopback addresses"),
+]
 
 
 def wait_for(condition, seconds: float = 20) -> None:
