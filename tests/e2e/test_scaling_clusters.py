@@ -1,0 +1,135 @@
+"""Builtin clusters that grow, shrink and have nodes replaced while they are used."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import urllib.request
+from typing import Any
+
+import nats
+import psutil
+import pytest
+from command_line import Coopr
+from nats.js.api import StreamConfig
+
+pytestmark = pytest.mark.real
+
+
+def run(coopr: Coopr, *words: str) -> dict[str, Any]:
+    outcome = coopr(*words, "-y", "--json")
+    assert outcome.code == 0, outcome.out + outcome.err
+    summary: dict[str, Any] = outcome.json
+    assert summary["state"] == "ACTIVE"
+    return summary
+
+
+class Traffic:
+    """A publisher that keeps every sequence number it got an acknowledgement for, and a reader, on one stream."""
+
+    def __init__(self, servers: list[str]) -> None:
+        self.acknowledged: list[int] = []
+        self.read: list[int] = []
+        self._servers = servers
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    def __enter__(self) -> Traffic:
+        asyncio.run(self._make_stream())
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(120)
+
+    async def _make_stream(self) -> None:
+        client = await nats.connect(self._servers)
+        await client.jetstream(timeout=20).add_stream(StreamConfig(name="orders", subjects=["orders"], num_replicas=3))
+        await client.close()
+
+    async def _run(self) -> None:
+        client = await nats.connect(self._servers, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
+        reader = asyncio.create_task(self._reading(client))
+        stream = client.jetstream(timeout=2)
+        number = 0
+        while not self._over.is_set():
+            headers = {"Nats-Msg-Id": str(number)}
+            try:
+                await stream.publish("orders", str(number).encode(), headers=headers)
+            except (TimeoutError, nats.errors.Error, nats.js.errors.APIError):
+                continue  # not acknowledged: the same message is sent again
+            self.acknowledged.append(number)
+            number += 1
+            await asyncio.sleep(0.01)
+        await asyncio.wait_for(reader, 60)
+        await client.close()
+
+    async def _reading(self, client: Any) -> None:
+        stream = client.jetstream(timeout=2)
+        subscription = None
+        while not (self._over.is_set() and len(set(self.read)) >= len(self.acknowledged)):
+            try:
+                if subscription is None:
+                    subscription = await stream.pull_subscribe("orders", durable="reader")
+                for message in await subscription.fetch(50, timeout=1):
+                    self.read.append(int(message.data))
+                    await message.ack()
+            except (TimeoutError, nats.errors.Error, nats.js.errors.Error):
+                await asyncio.sleep(0.1)
+
+
+def test_nats_grows_and_shrinks_under_a_publisher_and_a_reader_without_losing_an_acknowledged_message(
+    coopr: Coopr,
+) -> None:
+    made = run(coopr, "create", "bus", "--template", "nats", "--nodes", "3")
+    servers = [f"nats://{node['address']}:4222" for node in made["nodes"]]
+    with Traffic(servers) as traffic:
+        grown = run(coopr, "scale", "bus", "nats-server=5")
+        assert len(grown["nodes"]) == 5
+        at_five = len(traffic.acknowledged)
+        assert at_five > 20
+        shrunk = run(coopr, "scale", "bus", "--nodes", "3")
+        assert [node["number"] for node in shrunk["nodes"]] == [1000, 1001, 1002]
+        assert [node["address"] for node in shrunk["nodes"]] == [node["address"] for node in made["nodes"]]
+        assert len(traffic.acknowledged) > at_five
+    assert traffic.acknowledged == list(range(len(traffic.acknowledged)))
+    assert sorted(set(traffic.read)) == traffic.acknowledged
+    body = urllib.request.urlopen(f"http://{made['nodes'][0]['address']}:8222/jsz", timeout=5).read().decode()
+    assert '"cluster_size": 3' in body
+    run_delete = coopr("delete", "bus", "-y")
+    assert run_delete.code == 0
+
+
+def test_an_app_server_whose_processes_were_killed_is_replaced_while_the_page_is_served(coopr: Coopr) -> None:
+    made = run(coopr, "create", "shop", "--template", "webapp", "--nodes", "4")
+    url = made["links"][0]["url"]
+    victim = next(node for node in made["nodes"] if "webapp-app" in node["services"])
+    others = {node["number"]: node["address"] for node in made["nodes"] if node is not victim}
+    before = {process.pid for process in daemons(made, without=victim)}
+    for process in psutil.process_iter(["cwd"]):
+        if f"-{victim['number']}-" in str(process.info["cwd"] or "") and "coopr-test-" in str(process.info["cwd"]):
+            os.kill(process.pid, signal.SIGKILL)
+    replaced = run(coopr, "replace", "shop", str(victim["number"]))
+    now = next(node for node in replaced["nodes"] if node["number"] == victim["number"])
+    assert (now["host_name"], now["services"]) == (victim["host_name"], victim["services"])
+    assert {n["number"]: n["address"] for n in replaced["nodes"] if n["number"] != victim["number"]} == others
+    assert {process.pid for process in daemons(made, without=victim)} == before, "the others were not touched"
+    pages = [urllib.request.urlopen(url, timeout=10).read().decode() for _ in range(8)]
+    assert len({page.partition("<title>")[2].partition("</title>")[0] for page in pages}) == 2
+    assert coopr("delete", "shop", "-y").code == 0
+
+
+def daemons(cluster: dict[str, Any], without: dict[str, Any]) -> list[psutil.Process]:
+    """The services' processes on the cluster's nodes but one."""
+    numbers = [node["number"] for node in cluster["nodes"] if node["number"] != without["number"]]
+    marks = [f"{cluster['cluster_id']}-{number}-" for number in numbers]
+    found = []
+    for process in psutil.process_iter(["cwd", "name"]):
+        folder = str(process.info["cwd"] or "")
+        own = "/var/lib/coopr/webapp-" in folder and process.info["name"] != "postgres"
+        if own and any(mark in folder for mark in marks):
+            found.append(process)
+    return found
