@@ -9,6 +9,7 @@ import click
 from coopr_cli.confirm import confirm
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
+from coopr_core.cluster.states import Operation, check_allowed
 from coopr_core.errors import Refused
 
 
@@ -23,6 +24,9 @@ def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
     with Store.open() as store:
         found = [store.cluster(reference) for reference in clusters]
         for cluster in found:
+            store.end_abandoned_job(cluster.id)
+            state = store.cluster_with_id(cluster.id).state
+            check_allowed(state, Operation.CLUSTER_DELETE, cluster=cluster.name)
             if cluster.protected:
                 raise Refused(
                     f"Cluster {cluster.name} ({cluster.id}) is protected against deletion",
