@@ -61,6 +61,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("coopr_cli.care.doctor", "Check whether this installation can do its work."),
 }
 
+SECTIONS = {
+    "Make a cluster": "plan",
+    "Change it": "start",
+    "Steer its job": "retry",
+    "How long it lives": "extend",
+    "Look at it": "list",
+    "Reach its nodes": "ssh",
+    "The installation": "catalog",
+}
+"""The headings of the help, each with the first command under it."""
+
 
 class LazyCommands(click.Group):
     """A group whose commands are imported when called; its help needs none of them."""
@@ -78,9 +89,16 @@ class LazyCommands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands with their short helps, from the table."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        """The commands with their short helps, from the table, under the headings of ``SECTIONS``."""
+        starts = {name: heading for heading, name in SECTIONS.items()}
+        rows: dict[str, list[tuple[str, str]]] = {}
+        heading = ""
+        for name, (_, text) in COMMANDS.items():
+            heading = starts.get(name, heading)
+            rows.setdefault(heading, []).append((name, text))
+        for heading, commands in rows.items():
+            with formatter.section(heading):
+                formatter.write_dl(commands)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -176,8 +194,9 @@ def _report(error: CooprError, words: Sequence[str]) -> int:
         click.secho("Error: ", nl=False, err=True, fg="red", bold=True)
         click.echo(str(error), err=True)
         if error.hint:
-            click.secho("  hint: ", nl=False, err=True, fg="cyan")
-            click.echo(error.hint, err=True)
+            for number, line in enumerate(error.hint.splitlines()):
+                click.secho("        " if number else "  hint: ", nl=False, err=True, fg="cyan")
+                click.echo(line, err=True)
     return error.exit_code
 
 
