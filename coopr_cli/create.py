@@ -12,7 +12,7 @@ from coopr_cli.failure import failure_options, tell_given_up
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_cli.plan import show_layout
-from coopr_cli.request import gather, request_options
+from coopr_cli.request import gather, request_options, warn_of_other_layout
 from coopr_core.cluster.policies import FailurePolicy
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def create_command(
     with Store.open() as store:
         name = name or _free_name(store, wanted.template, str(wanted.base.get("name") or ""))
         prepared = prepare_create(wanted.values(name), catalog=wanted.catalog, store=store)
+        warn_of_other_layout(wanted, prepared.layout)
         if output == "table" and not yes:
             show_layout(prepared.layout)
         confirm(f"Create cluster {name} with {len(prepared.layout.nodes)} nodes?", yes=yes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coopr_cli.output import FORMATS, print_data, print_table, span
-from coopr_cli.request import gather, request_options
+from coopr_cli.request import gather, request_options, warn_of_other_layout
 from coopr_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def plan_command(
         raise InvalidInput(f"--graph {graph}: the file must end with {', '.join(PICTURES)}")
     wanted = gather(options)
     prepared = prepare_create(wanted.values(name or wanted.template), catalog=wanted.catalog, strict=file is not None)
+    warn_of_other_layout(wanted, prepared.layout)
     estimate = past_estimate(prepared.plan)
     if output in ("json", "yaml"):
         print_data({**prepared.to_json(), "estimate_seconds": estimate and estimate.seconds}, output)

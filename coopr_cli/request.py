@@ -6,11 +6,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from coopr_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from coopr_cli.request_file import NodeKind
+    from coopr_core.cluster.layout import ClusterLayout
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,7 +23,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class RequestOptions:
     """What the user typed about the cluster wanted, config files and settings already merged.
 
-    ``base`` is a request read from a file, which everything typed is laid over.
+    ``base`` is a request read from a file, which everything typed is laid over; ``nodes`` are those of the cluster that
+    the file describes, when nothing typed asks for others.
     """
 
     template: str
@@ -35,6 +40,7 @@ class RequestOptions:
     optimize: str | None = None
     catalog: tuple[str, ...] = field(default=())
     base: Mapping[str, Any] = field(default_factory=dict)
+    nodes: tuple[NodeKind, ...] = ()
 
     def values(self, name: str) -> dict[str, Any]:
         """The fields of a ``ClusterRequest`` called ``name``."""
@@ -118,11 +124,14 @@ def request_options(command: F) -> F:
 
 def gather(options: dict[str, Any]) -> RequestOptions:
     """The request options among a command's parameters; raises ``InvalidInput`` for a file that cannot be read."""
-    from coopr_cli.request_file import read_request
+    from coopr_cli.request_file import RequestFile, read_request
 
     services = options["services"]
-    base = read_request(options["request_file"]) if options["request_file"] else {}
-    catalog = base.pop("catalog", ())
+    file = read_request(options["request_file"]) if options["request_file"] else RequestFile({})
+    base = file.fields
+    changed = any(
+        options[name] for name in ("template", "nodes", "services", "provider", "hardware_type", "image_type")
+    )
     template = options["template"] or base.get("template")
     if not template:
         raise InvalidInput("a template is needed: --template", hint="`coopr catalog list templates` shows them")
@@ -138,9 +147,22 @@ def gather(options: dict[str, Any]) -> RequestOptions:
         dns_suffix=options["dns_suffix"],
         lease=options.get("lease"),
         optimize=options["optimize"],
-        catalog=tuple(str(Path(path).absolute()) for path in options["catalog"] or catalog),
+        catalog=tuple(str(Path(path).absolute()) for path in options["catalog"] or file.catalog),
         base=base,
+        nodes=() if changed else file.nodes,
     )
+
+
+def warn_of_other_layout(wanted: RequestOptions, layout: ClusterLayout) -> None:
+    """Say on stderr when the solver finds another layout than the cluster had that the request was printed from."""
+    from coopr_cli.request_file import other_layout
+
+    if other_layout(wanted.nodes, layout):
+        click.echo(
+            "Note: nodes, services or hardware are not laid out as on the cluster the request was printed from; "
+            "a size and a set of services do not say how often each service is there.",
+            err=True,
+        )
 
 
 def read_config(files: Sequence[str], settings: Sequence[str]) -> dict[str, Any] | None:

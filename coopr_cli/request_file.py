@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coopr_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from coopr_core.cluster.layout import ClusterLayout
 
 STANDARD_INPUT = "-"
 
 
-def read_request(file: str) -> dict[str, Any]:
-    """The fields of a request, and ``catalog`` with folders as they are meant from where the file is.
+NodeKind = tuple[str, str, tuple[str, ...]]
+"""A node's hardware type, image type and services."""
 
-    What a cluster's description has beside its ``request`` is left aside. Raises ``InvalidInput`` for what cannot be
-    read or is no request; whether its fields are right is for ``ClusterRequest`` to say.
+
+@dataclass(frozen=True, slots=True)
+class RequestFile:
+    """What a file says: the fields of a request, catalog folders, and the nodes of the cluster it was printed from.
+
+    Catalog folders are meant from where the file is; ``nodes`` is empty when the file does not describe a cluster.
+    """
+
+    fields: Mapping[str, Any]
+    catalog: tuple[str, ...] = ()
+    nodes: tuple[NodeKind, ...] = ()
+
+
+def read_request(file: str) -> RequestFile:
+    """Read a request. Raises ``InvalidInput`` for what cannot be read or is no request.
+
+    Whether its fields are right is for ``ClusterRequest`` to say.
     """
     from coopr_core.catalog.documents import parse, read
 
@@ -31,10 +52,29 @@ def read_request(file: str) -> dict[str, Any]:
             hint="for one to start from: coopr show CLUSTER -o yaml > FILE",
         )
     request = dict(found)
-    catalog = request.get("catalog") or []
+    catalog = request.pop("catalog", None) or []
     if not isinstance(catalog, list) or not all(isinstance(path, str) for path in catalog):
         raise InvalidInput(f"{document.file}: 'catalog' must be a list of folders")
     config = request.get("config")
     if config is not None and not isinstance(config, dict):
         raise InvalidInput(f"{document.file}: 'config' must be a map of keys")
-    return {**request, "catalog": [str(folder / path) for path in catalog]}
+    return RequestFile(request, tuple(str(folder / path) for path in catalog), _nodes(value))
+
+
+def _nodes(value: dict[str, Any]) -> tuple[NodeKind, ...]:
+    nodes = value.get("nodes") if "request" in value else None
+    described = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return tuple(
+        (
+            str(node.get("hardware_type")),
+            str(node.get("image_type")),
+            tuple(sorted(map(str, node.get("services") or ()))),
+        )
+        for node in described
+    )
+
+
+def other_layout(wanted: Sequence[NodeKind], layout: ClusterLayout) -> bool:
+    """Whether a layout has other nodes than those, whatever their order."""
+    found = Counter((node.hardware_type, node.image_type, tuple(sorted(node.services))) for node in layout.nodes)
+    return bool(wanted) and found != Counter(wanted)

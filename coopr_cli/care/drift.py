@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 DIFFERENCES = 2
 """The exit code when something was found."""
 
+MOST_HINTS = 5
+
 
 @click.command("drift")
 @click.argument("clusters", nargs=-1, metavar="[CLUSTER]...")
@@ -64,8 +66,10 @@ def _print(drifts: list[Drift]) -> None:
         ],
     )
     hints = dict.fromkeys(finding.hint for drift in drifts for finding in drift.findings if finding.hint)
-    for hint in hints:
+    for hint in list(hints)[:MOST_HINTS]:
         click.echo(f"  {hint}", err=True)
+    if len(hints) > MOST_HINTS:
+        click.echo(f"  ... and {len(hints) - MOST_HINTS} more: -o json", err=True)
     for drift in drifts:
         verdict = f"{len(drift.findings)} differences" if drift.findings else "no drift"
         checks = f"{drift.nodes} nodes, {drift.checked} health checks"

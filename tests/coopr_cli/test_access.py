@@ -324,6 +324,11 @@ def test_what_show_prints_creates_the_same_again_under_another_name(coopr: Coopr
     assert again == {**request, "name": "another"}
     assert coopr("delete", "another", "-y").code == 0
 
+    other = tmp_path / "other.yaml"
+    other.write_text(file.read_text().replace("  services:\n  - base\n  - web-front\n", "  services:\n  - base\n", 1))
+    assert other.read_text() != file.read_text()
+    assert "not laid out as" in coopr("plan", "--from", str(other)).err
+    assert "not laid out as" not in coopr("plan", "--from", str(file)).err
     larger = coopr("plan", "--from", str(file), "--nodes", "3", "--set", "port=9", "--json").json
     assert len(larger["nodes"]) == 3
 
