@@ -41,7 +41,7 @@ def rebuild_command(
             if rebuild.new:
                 show_layout(rebuild.new.layout)
             else:
-                click.echo(f"{rebuild.next_name}, made by an earlier rebuild, takes over the name.")
+                click.echo(f"{rebuild.next_name}, begun by an earlier rebuild, is finished and takes over the name.")
             click.secho(f"Plan: {add} to add, 0 to change, {destroy} to destroy.", bold=True)
         first = " (the old one first)" if in_place and rebuild.new else ""
         confirm(f"Rebuild cluster {rebuild.name}{first}?", yes=yes)

@@ -45,7 +45,7 @@ from flows.engine.membership import Membership
 from flows.engine.run_log import FLOWS, own_logger
 from flows.report import publish_cluster, summarize
 from flows.runtime import authorized_key, client_key, cluster_provider, job_parameters, logs_of, provider_entity
-from flows.secrets import open_secrets, uses_secrets
+from flows.secrets import forget_secrets, open_secrets, uses_secrets
 from flows.server import ensure_server
 
 if TYPE_CHECKING:
@@ -109,18 +109,19 @@ class ClusterFlow(Flow[P, R]):
         return super().__call__(*args, **kwargs)
 
 
-def cluster_flow(name: str, run_name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
+def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[[Callable[P, R]], Flow[P, R]]:
     """Makes a function the flow ``name``; its docstring describes the flow and its parameters.
 
     When Prefect runs a flow run again (the user pressed "Retry", its worker was lost), the job that it had started
-    goes on instead of the function being called.
+    goes on instead of the function being called. Not so with ``one_job`` False: the function has several jobs and finds
+    out itself how far it came.
     """
 
     def wrap(function: Callable[P, R]) -> Flow[P, R]:
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
-                begun: Any = _continue_begun()
+                begun: Any = _continue_begun() if one_job else None
                 return function(*args, **kwargs) if begun is None else begun
             except Paused:
                 _suspend()
@@ -204,6 +205,8 @@ def run_operation(
                 stopped = isinstance(error, Interrupted) or not isinstance(error, Exception)
                 state = JobState.INTERRUPTED if stopped else JobState.FAILED
                 store.finish_job(job.id, state, f"it could not run: {error}")
+            if job.operation is Operation.CLUSTER_CREATE and store.job_state(job.id) is JobState.ROLLED_BACK:
+                forget_secrets(cluster.id)
             raise
     summary = summarize(store, cluster, job.id, url)
     publish_cluster(summary)

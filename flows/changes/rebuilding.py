@@ -17,11 +17,11 @@ from coopr_core.errors import CooprError, Interrupted, TasksFailed
 from coopr_core.planner import plan
 from coopr_core.store import Store
 from flows.changes.renewing import Rebuild, prepare_rebuild
-from flows.operation import cluster_flow, parameters_of, run_operation, start_operation
+from flows.operation import cluster_flow, continue_job, parameters_of, run_operation, start_operation
 from flows.report import publish_cluster, summarize
 
 
-@cluster_flow("rebuild-cluster", "rebuild-cluster {cluster}")
+@cluster_flow("rebuild-cluster", "rebuild-cluster {cluster}", one_job=False)
 def rebuild_cluster(
     cluster: str,
     in_place: bool = False,
@@ -45,7 +45,7 @@ def rebuild_cluster(
         if made is None and in_place and rebuild.old is not None:
             _delete(store, rebuild.old, max_concurrency)
             return _create(store, rebuild, rebuild.name, max_concurrency)
-        if made is None:
+        if made is None or made.state is not ClusterState.ACTIVE:
             made = _create_beside(store, rebuild, max_concurrency)
         if rebuild.old is not None:
             _delete(store, rebuild.old, max_concurrency)
@@ -58,10 +58,15 @@ def rebuild_cluster(
 def _create_beside(store: Store, rebuild: Rebuild, max_concurrency: int) -> ClusterRecord:
     """The new cluster, ACTIVE, under its temporary name; when that fails, nothing of it is left but what is named."""
     try:
-        summary = _create(store, rebuild, rebuild.next_name, max_concurrency)
+        if rebuild.made is None:
+            summary = _create(store, rebuild, rebuild.next_name, max_concurrency)
+        else:
+            summary = continue_job(store, rebuild.made, store.jobs(rebuild.made.id)[-1])
     except Interrupted:
         raise
-    except TasksFailed as failure:
+    except CooprError as failure:
+        if not isinstance(failure, TasksFailed) and not _unfinished(store, rebuild.next_name):
+            raise
         left = _remove(store, rebuild.next_name, max_concurrency)
         raise TasksFailed(
             f"the new cluster for {rebuild.name} could not be made; {rebuild.name} is as it was. {left}\n{failure}",
@@ -113,7 +118,7 @@ def _delete(store: Store, cluster: ClusterRecord, max_concurrency: int) -> None:
 
 def _remove(store: Store, name: str, max_concurrency: int) -> str:
     """Delete what there is of the new cluster that failed; what became of it, in words."""
-    left = [found for found in store.clusters() if found.name == name and found.state is not ClusterState.TERMINATED]
+    left = _unfinished(store, name)
     if not left:
         return "The new one had no machine yet."
     try:
@@ -121,3 +126,7 @@ def _remove(store: Store, name: str, max_concurrency: int) -> str:
     except CooprError as error:
         return f"What was made of the new one could not be deleted: `coopr delete {name}` ({left[0].id}): {error}"
     return "What was made of the new one is deleted."
+
+
+def _unfinished(store: Store, name: str) -> list[ClusterRecord]:
+    return [found for found in store.clusters() if found.name == name]

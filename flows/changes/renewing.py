@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState, Operation, check_allowed
-from coopr_core.errors import NotFound, Refused
+from coopr_core.errors import Busy, NotFound, Refused
 from coopr_core.settings import load_settings
 from flows.preparation import Preparation, prepare_create
 
@@ -28,7 +28,8 @@ class Rebuild:
     """A rebuild that may start.
 
     ``old`` is the cluster to be deleted, None when it is gone already; ``made`` is the new one where an earlier rebuild
-    has made it, else ``new`` says what will be made. ``made_with`` are the parameters of the old one's first job.
+    has begun to make it, else ``new`` says what will be made. ``made_with`` are the parameters of the old one's first
+    job.
     """
 
     name: str
@@ -79,17 +80,24 @@ def prepare_rebuild(store: Store, cluster: str, *, catalog: Sequence[str] = ()) 
 
 
 def _made(store: Store, name: str) -> ClusterRecord | None:
-    """The cluster that an earlier rebuild of ``name`` has made, when it is complete. Raises ``Refused`` when not."""
+    """The cluster that an earlier rebuild of ``name`` has made, or begun and can finish.
+
+    Raises ``Busy`` while that is being made, ``Refused`` when it cannot be finished.
+    """
     try:
         made = store.cluster(next_name(name))
     except NotFound:
         return None
+    store.end_abandoned_job(made.id)
+    made = store.cluster(made.id)
     jobs = store.jobs(made.id)
     if not jobs or jobs[0].parameters.get("named") != name or made.name != next_name(name):
         return None
-    if made.state is not ClusterState.ACTIVE:
+    if made.state is ClusterState.PENDING:
+        raise Busy(f"cluster {name} is being rebuilt: {made.name} is PENDING", hint=f"see `coopr status {made.name}`")
+    if made.state is not ClusterState.ACTIVE and len(jobs) > 1:
         raise Refused(
             f"an earlier rebuild of {name} has left {made.name}, which is {made.state}",
-            hint=f"`coopr retry {made.name}` finishes it, `coopr delete {made.name}` removes it; then rebuild again",
+            hint=f"`coopr delete {made.name}` removes it; then rebuild again",
         )
     return made

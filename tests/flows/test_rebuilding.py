@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from flow_catalog import service, write_catalog
 
-from coopr_core.cluster.states import ClusterState
-from coopr_core.errors import Refused, TasksFailed
+from coopr_core.cluster.records import JobRecord
+from coopr_core.cluster.states import ClusterState, JobState
+from coopr_core.errors import Interrupted, Refused, TasksFailed
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.changes.renewing import prepare_rebuild
@@ -107,5 +108,28 @@ def test_a_rebuild_that_was_cut_short_goes_on_where_it_stands(store: Store, tmp_
     there = store.cluster("again-next")
     assert rebuild_cluster("again")["cluster_id"] == there.id
     assert [cluster.name for cluster in store.clusters()] == ["again"]
+    delete_cluster("again")
+    assert machines_left() == []
+
+
+def test_a_rebuild_that_was_killed_while_it_made_the_new_one_finishes_that_one(store: Store, tmp_path: Path) -> None:
+    from flows import create_cluster, delete_cluster, rebuild_cluster
+    from flows.changes import rebuilding
+
+    catalog = write_catalog(tmp_path / "catalog", {"app": service(start="true")})
+    create_cluster(name="again", template="tiny", size=1, catalog=[catalog])
+    with pytest.MonkeyPatch.context() as patch:
+
+        def killed(opened: Store, cluster: object, job: JobRecord) -> None:
+            opened.finish_job(job.id, JobState.INTERRUPTED, "killed")
+            raise Interrupted("killed")
+
+        patch.setattr(rebuilding, "run_operation", killed)
+        with pytest.raises(Interrupted):
+            rebuild_cluster("again")
+    begun = store.cluster("again-next")
+    assert begun.state is ClusterState.INCOMPLETE
+    rebuilt = rebuild_cluster("again")
+    assert (rebuilt["cluster_id"], rebuilt["state"], rebuilt["name"]) == (begun.id, "ACTIVE", "again")
     delete_cluster("again")
     assert machines_left() == []
