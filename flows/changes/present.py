@@ -1,8 +1,7 @@
 """A cluster as it is now, as its changes start from it: layout, request, template, nodes and the catalog it came from.
 
 Promise: what a change does not touch stays as it was when the cluster was made, whatever the catalog says today; the
-catalog read is the one of the cluster's creation, with the settings' and the caller's folders over it. Never imports
-Prefect.
+catalog read is the one of the cluster's creation and changes, with the caller's folders over it. Never imports Prefect.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Provider, Service
 from coopr_core.cluster.layout import ClusterLayout
-from coopr_core.cluster.records import ClusterRecord, NodeRecord
+from coopr_core.cluster.records import ClusterRecord, JobRecord, NodeRecord
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.cluster.states import Operation, check_allowed
 from coopr_core.macros import MacroNode
@@ -107,8 +106,13 @@ def present(store: Store, reference: str, operation: Operation) -> Present:
         request=store.request(cluster.id),
         template=store.template(cluster.id),
         nodes=tuple(store.nodes(cluster.id)),
-        catalog_paths=tuple(str(path) for path in jobs[0].parameters.get("catalog", ())) if jobs else (),
+        catalog_paths=tuple(dict.fromkeys(path for job in jobs for path in _catalog_of(job))),
     )
+
+
+def _catalog_of(job: JobRecord) -> list[str]:
+    """The catalog folders an operation was called with."""
+    return [*job.parameters.get("catalog", ()), *job.parameters.get("values", {}).get("catalog", ())]
 
 
 def _unknown(number: int) -> dict[str, str]:

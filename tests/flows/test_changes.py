@@ -187,7 +187,7 @@ def test_a_config_with_a_macro_that_has_no_value_changes_nothing(cluster: Callab
 def test_added_services_are_placed_installed_and_started_and_what_reads_of_them_adapts(
     cluster: Callable[..., str], store: Store, tmp_path: Path
 ) -> None:
-    from flows import add_services
+    from flows import add_services, sync_cluster
 
     cluster(constraints={"services": {"web": {"quantities": {"min": 1, "max": 1}}}})
     more = write_catalog(tmp_path / "more", {"cache": noting("cache", requires=("db",))})
@@ -202,6 +202,7 @@ def test_added_services_are_placed_installed_and_started_and_what_reads_of_them_
     assert store.request(cluster_id).services == ("cache", "db", "plain", "web")
     assert "cache" in store.layout(cluster_id).services
     assert add_services("demo", ["cache"], catalog=[more])["job"] == ""
+    assert sync_cluster("demo")["job"] == "", "the catalog of the addition is remembered"
     with pytest.raises(NotFound, match="no service nothing"):
         prepare_add_services(store, "demo", ["nothing"])
 
