@@ -16,7 +16,7 @@ from coopr_core.planner import plan
 from coopr_core.store import Store
 from flows.operation import Ending, Steps, cluster_flow, run_operation, start_operation
 from flows.report import summarize
-from flows.runtime import logs_of
+from flows.runtime import known_hosts_of, logs_of
 from flows.secrets import forget_secrets
 
 
@@ -62,6 +62,7 @@ def _clear_up(ending: Ending) -> None:
     cluster = ending.cluster
     ending.actions.delete_strays()
     forget_secrets(cluster.id)
+    known_hosts_of(cluster.id).unlink(missing_ok=True)
     if not ending.values.get("keep_logs"):
         shutil.rmtree(logs_of(cluster.id), ignore_errors=True)
 

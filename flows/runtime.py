@@ -96,6 +96,11 @@ def logs_of(cluster_id: str) -> Path:
     return load_settings().state_dir / "logs" / cluster_id
 
 
+def known_hosts_of(cluster_id: str) -> Path:
+    """The file in which a cluster's host keys are pinned for OpenSSH; it need not exist."""
+    return load_settings().state_dir / "ssh" / f"{cluster_id}.known_hosts"
+
+
 def _made_with(store: Store, cluster: ClusterRecord) -> dict[str, Any]:
     jobs = store.jobs(cluster.id)
     return dict(jobs[0].parameters) if jobs else {}

@@ -70,12 +70,11 @@ def _reachable(
     store: Store, cluster: ClusterRecord, chosen: list[NodeRecord]
 ) -> list[tuple[NodeRecord, dict[str, str]]]:
     """The nodes that have an address, with what reaches them; the others are named on stderr."""
-    from coopr_core.settings import load_settings
     from flows.runtime import client_key
 
     ready_prefect(store, cluster)
     key = client_key(store, cluster)
-    known_hosts = pin_hosts(load_settings().state_dir, cluster, store.nodes(cluster.id))
+    known_hosts = pin_hosts(cluster, store.nodes(cluster.id))
     found = []
     for node in chosen:
         if node.machine and node.machine.get("addresses"):

@@ -57,12 +57,11 @@ def ssh_command(cluster: str, node: str, command: tuple[str, ...]) -> int:
 def _openssh(store: Store, cluster: ClusterRecord, node: NodeRecord, program: str) -> list[str]:
     """The command line up to and with the host; the node is brought back first when it does not answer."""
     from coopr_cli.reaching import ready_prefect
-    from coopr_core.settings import load_settings
     from flows.runtime import client_key, cluster_provider
 
     ready_prefect(store, cluster)
     machine = cluster_provider(store, cluster).confirm(machine_of(cluster, node))
-    known_hosts = pin_hosts(load_settings().state_dir, cluster, store.nodes(cluster.id))
+    known_hosts = pin_hosts(cluster, store.nodes(cluster.id))
     wanted = options(machine, client_key(store, cluster), known_hosts)
     flags = [word for name, value in wanted.items() for word in ("-o", f"{name}={value}")]
     return [program, "-F", os.devnull, "-o", "LogLevel=ERROR", *flags, wanted["HostName"]]

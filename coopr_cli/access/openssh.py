@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from coopr_core.cluster.records import ClusterRecord, NodeRecord
 
 
-def pin_hosts(state_dir: Path, cluster: ClusterRecord, nodes: Iterable[NodeRecord]) -> Path:
+def pin_hosts(cluster: ClusterRecord, nodes: Iterable[NodeRecord]) -> Path:
     """Write the file with the host keys of the cluster's nodes, whole or not at all; where it is."""
+    from flows.runtime import known_hosts_of
+
     machines = [Machine.from_json(node.machine) for node in nodes if node.machine]
     text = "".join(f"{alias(machine)} {key}\n" for machine in machines for key in machine.host_keys)
-    path = state_dir / "ssh" / f"{cluster.id}.known_hosts"
+    path = known_hosts_of(cluster.id)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(handle, "w") as file:

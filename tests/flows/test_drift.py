@@ -16,7 +16,7 @@ from coopr_core.planner import plan
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.store import Store
 from flows.care.drift.comparing import paths_that_differ
-from flows.runtime import authorized_key, client_key, cluster_provider, logs_of
+from flows.runtime import authorized_key, client_key, cluster_provider, known_hosts_of, logs_of
 
 
 @pytest.fixture
@@ -157,6 +157,7 @@ def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs
         ids[name] = create_cluster(name=name, template="tiny", size=1, catalog=[catalog])["cluster_id"]
         delete_cluster(name, keep_logs=name == "kept")
     logs_of(ids["gone"]).mkdir()
+    known_hosts_of(ids["gone"]).touch()
     open_secrets(ids["gone"], lambda text: None)
     provider = cluster_provider(store, cluster)
     unknown = provider.create(
@@ -167,9 +168,10 @@ def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs
         ("machine", "cluster 00009999 is unknown"),
         ("logs", "cluster gone is deleted"),
         ("secret", "cluster gone is deleted"),
+        ("known-hosts", "cluster gone is deleted"),
     }
     assert found["deleted"] == []
-    assert len(collect_garbage(delete=True)["deleted"]) == 3
+    assert len(collect_garbage(delete=True)["deleted"]) == 4
     assert provider.find(unknown.cluster_id) == []
     assert ids["gone"] not in clusters_with_keys()
     assert cluster.id in clusters_with_keys()
