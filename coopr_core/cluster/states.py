@@ -175,8 +175,8 @@ def check_allowed(state: ClusterState, operation: Operation, *, cluster: str = "
     subject = f"Cluster {cluster}" if cluster else "The cluster"
     if state is ClusterState.PENDING:
         raise Busy(
-            f"{subject} is busy: {operation} has to wait for the job that is running on it",
-            hint="See `coopr status` and try again when the job has ended.",
+            f"{subject} is busy: {operation} has to wait until the job on it has ended",
+            hint="`coopr status` shows it; a paused one goes on with `coopr resume` and ends with `coopr abort`.",
         )
     allowed = " or ".join(sorted(rule.allowed))
     hints = {
