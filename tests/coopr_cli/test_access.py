@@ -234,7 +234,11 @@ def test_a_node_cannot_write_beside_what_was_asked_for(coopr: Coopr, cluster: st
         "add('.', type=tarfile.DIRTYPE)\n"
         "add('../escaped', size=1)\n"
         "add('out', type=tarfile.SYMTYPE, linkname='../..')\n"
+        "add('up', type=tarfile.SYMTYPE, linkname='.')\n"
+        "add('up/../../escaped', size=1)\n"
+        "add('device', type=tarfile.CHRTYPE)\n"
         "add('good', size=1)\n"
+        "add('twin', type=tarfile.LNKTYPE, linkname='./good')\n"
         "tar.close()\n"
     )
     folder = tmp_path / "inside"
@@ -254,10 +258,11 @@ def test_a_node_cannot_write_beside_what_was_asked_for(coopr: Coopr, cluster: st
         true_stream = session.stream
         session.stream = lambda command, **options: true_stream(f"python3 {liar}", **options)  # type: ignore[method-assign]
         done = trees.fetch(session, "whatever", folder)
-    assert done.files == 1
-    assert len(done.skipped) == 2
+    assert done.files == 2
+    assert len(done.skipped) == 4
     assert (folder / "whatever" / "good").read_text() == "x"
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["good", "inside", "whatever"]
+    assert (folder / "whatever" / "twin").read_text() == "x"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["good", "inside", "twin", "up", "whatever"]
 
 
 @pytest.mark.real
