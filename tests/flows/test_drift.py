@@ -195,11 +195,15 @@ def test_the_flow_tells_drift_and_looks_at_every_cluster(
     assert check_drift(cluster="drifting")["drift"] is False
 
 
-def test_a_lost_machine_is_drift(coopr: Coopr, store: Store, cluster: ClusterRecord) -> None:
+def test_lost_passwords_and_a_lost_machine_are_drift(coopr: Coopr, store: Store, cluster: ClusterRecord) -> None:
+    from flows.secrets import forget_secrets
+
+    forget_secrets(cluster.id)
+    assert kinds(coopr) == [("no-secrets", None, "")]
     machine = store.node(cluster.id, 1001).machine
     assert machine is not None
     cluster_provider(store, cluster).delete(Machine.from_json(machine))
-    assert kinds(coopr) == [("machine-gone", 1001, "")]
+    assert kinds(coopr) == [("no-secrets", None, ""), ("machine-gone", 1001, "")]
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,9 @@ class _Look:
         if (node.number, service.name) in self._past.stopped:
             self._unchecked[f"health of {service.name} on {_short(node)}: it was stopped"] = None
             return []
+        if self._no_secrets:
+            self._unchecked[f"health of {service.name}: without the passwords it cannot be asked"] = None
+            return []
         self._checked.add((node.number, service.name))
         task = _health_task(self._cluster.id, node.number, service.name)
         restart = f"`coopr restart {self._cluster.name} {service.name}`"
