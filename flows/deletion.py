@@ -61,7 +61,7 @@ def _clear_up(ending: Ending) -> None:
     """Leave nothing but the record that there was a cluster."""
     cluster = ending.cluster
     ending.actions.delete_strays()
-    forget_secrets(cluster.id)
+    forget_secrets(ending.store, cluster.id)
     known_hosts_of(cluster.id).unlink(missing_ok=True)
     if not ending.values.get("keep_logs"):
         shutil.rmtree(logs_of(cluster.id), ignore_errors=True)

@@ -206,7 +206,7 @@ def run_operation(
                 state = JobState.INTERRUPTED if stopped else JobState.FAILED
                 store.finish_job(job.id, state, f"it could not run: {error}")
             if job.operation is Operation.CLUSTER_CREATE and store.job_state(job.id) is JobState.ROLLED_BACK:
-                forget_secrets(cluster.id)
+                forget_secrets(store, cluster.id)
             raise
     summary = summarize(store, cluster, job.id, url)
     publish_cluster(summary)
@@ -298,7 +298,7 @@ def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Ses
     secret = None
     if on_services:
         used = sorted({a.type for service in layout.services.values() for a in service.actions.values()})
-        secret = open_secrets(cluster.id, sessions.redactor.add) if uses_secrets(layout.config) else None
+        secret = open_secrets(store, cluster.id, sessions.redactor.add) if uses_secrets(layout.config) else None
     return Actions(
         store=store,
         cluster=replace(cluster, name=job.parameters.get("named") or cluster.name),

@@ -1,8 +1,9 @@
 """Passwords made for a cluster: ``%secret.NAME%`` in its config.
 
 Each is derived (HMAC-SHA256) from the name and one random key per cluster, which only Prefect keeps, encrypted, in the
-Secret block ``coopr-cluster-<cluster id>``; so a password is the same in every task and job of the cluster, and gone
-with it. The store, parameters and logs never hold one.
+Secret block ``coopr-<installation>-<cluster id>`` (the installation is the store's, for stores that share a server); so
+a password is the same in every task and job of the cluster, and gone with it. The store, parameters and logs never hold
+one.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coopr_core.macros import uses
 
-_BLOCK = re.compile(r"coopr-cluster-(\d{8,})")
+if TYPE_CHECKING:
+    from coopr_core.store import Store
 
 
-def block_name(cluster_id: str) -> str:
+def block_name(store: Store, cluster_id: str) -> str:
     """The name of the Secret block that keeps the cluster's key."""
-    return f"coopr-cluster-{cluster_id}"
+    return f"coopr-{store.installation}-{cluster_id}"
 
 
 def uses_secrets(config: Mapping[str, Any]) -> bool:
@@ -34,19 +36,19 @@ def derive(key: str, name: str) -> str:
     return hmac.new(key.encode(), name.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def open_secrets(cluster_id: str, redact: Callable[[str], None]) -> Callable[[str], str]:
+def open_secrets(store: Store, cluster_id: str, redact: Callable[[str], None]) -> Callable[[str], str]:
     """The cluster's passwords by name; its key is made on first use. ``redact`` hears of each before anybody else."""
-    secret = known_secrets(cluster_id, redact)
+    secret = known_secrets(store, cluster_id, redact)
     if secret is None:
-        _secret()(value=f"key-{secrets.token_hex(32)}").save(block_name(cluster_id), _sync=True)
-        secret = known_secrets(cluster_id, redact)
+        _secret()(value=f"key-{secrets.token_hex(32)}").save(block_name(store, cluster_id), _sync=True)
+        secret = known_secrets(store, cluster_id, redact)
     assert secret is not None
     return secret
 
 
-def known_secrets(cluster_id: str, redact: Callable[[str], None]) -> Callable[[str], str] | None:
+def known_secrets(store: Store, cluster_id: str, redact: Callable[[str], None]) -> Callable[[str], str] | None:
     """The cluster's passwords by name, as ``open_secrets`` gives them; None when Prefect has no key of the cluster."""
-    key = _load(block_name(cluster_id))
+    key = _load(block_name(store, cluster_id))
     if key is None:
         return None
     redact(key)
@@ -60,20 +62,21 @@ def known_secrets(cluster_id: str, redact: Callable[[str], None]) -> Callable[[s
     return secret
 
 
-def forget_secrets(cluster_id: str) -> None:
+def forget_secrets(store: Store, cluster_id: str) -> None:
     """Delete the cluster's key, if it has one."""
-    name = block_name(cluster_id)
+    name = block_name(store, cluster_id)
     if _load(name) is not None:
         _secret().delete(name, _sync=True)
 
 
-def clusters_with_keys() -> list[str]:
-    """The ids of the clusters that Prefect keeps a key for."""
+def clusters_with_keys(store: Store) -> list[str]:
+    """The ids of this installation's clusters that Prefect keeps a key for."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
         blocks = client.read_block_documents_by_type("secret", include_secrets=False)
-    return sorted(match[1] for block in blocks if (match := _BLOCK.fullmatch(block.name or "")))
+    pattern = re.compile(re.escape(block_name(store, "")) + r"(\d{8,})")
+    return sorted(match[1] for block in blocks if (match := pattern.fullmatch(block.name or "")))
 
 
 def _load(name: str) -> str | None:

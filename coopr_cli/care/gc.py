@@ -63,4 +63,4 @@ def _prefect() -> PrefectSeen:
     server = server_status()
     if server.running:
         configure_prefect(server)
-    return PrefectSeen(server.running, server.managed)
+    return PrefectSeen(server.running)

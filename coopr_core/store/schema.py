@@ -186,6 +186,9 @@ machines = Table(
     Column("created", UtcTime, nullable=False),
     Column("deleted", UtcTime),
 )
+installation = Table("installation", metadata, Column("id", String(16), primary_key=True))
+"""One row: what tells this store's clusters from those of other stores, where both meet (a shared Prefect server)."""
+
 quotas = Table(
     "quotas",
     metadata,

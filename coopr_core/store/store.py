@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import TracebackType
+
+from sqlalchemy import select
 
 from coopr_core.settings import load_settings
 from coopr_core.store.account.history import History
@@ -15,6 +18,7 @@ from coopr_core.store.controls import Controls
 from coopr_core.store.database import Database
 from coopr_core.store.migrating import migrate
 from coopr_core.store.nodes import Nodes
+from coopr_core.store.schema import installation
 from coopr_core.store.tasks import Tasks
 
 
@@ -43,6 +47,12 @@ class Store(Clusters, Beginnings, Nodes, Controls, Tasks, Leases, Quotas, Histor
             database.close()
             raise
         return cls(database, settings.tenant)
+
+    @cached_property
+    def installation(self) -> str:
+        """What tells this store's clusters from another's with the same ids: 8 hexadecimal digits."""
+        with self._database.read() as connection:
+            return str(connection.execute(select(installation.c.id)).scalar_one())
 
     def close(self) -> None:
         """Close every connection."""

@@ -10,7 +10,6 @@ from coopr_core.store import Store
 from flows.care.leftovers import PrefectSeen, delete_leftovers, find_leftovers
 from flows.engine.run_log import flow_run_emitter
 from flows.operation import cluster_flow
-from flows.server import server_status
 
 
 @cluster_flow("collect-garbage", "collect-garbage")
@@ -24,7 +23,7 @@ def collect_garbage(delete: bool = False) -> dict[str, Any]:
         What was found, what of it was deleted, and what could not be looked at; raises when a deletion failed.
     """
     say = flow_run_emitter()
-    prefect = PrefectSeen(reachable=True, ours=server_status().managed)
+    prefect = PrefectSeen(reachable=True)
     with Store.open() as store:
         found = find_leftovers(store, prefect)
         for item in found.items:

@@ -59,16 +59,15 @@ class Leftovers:
 
 @dataclass(frozen=True, slots=True)
 class PrefectSeen:
-    """Whether a Prefect server can be asked for keys of passwords, and whether it is ours alone."""
+    """Whether a Prefect server can be asked for keys of passwords."""
 
     reachable: bool
-    ours: bool = False
 
 
 def find_leftovers(store: Store, prefect: PrefectSeen) -> Leftovers:
     """Everything left over, machines first. A provider that cannot be asked is named in ``unseen``."""
     unseen: list[str] = []
-    seen = _Seen(load_settings().state_dir, prefect, unseen)
+    seen = _Seen(store, load_settings().state_dir, prefect, unseen)
     seen.machines(store)
     return Leftovers(tuple(_judged(seen, _Known(store))), tuple(unseen))
 
@@ -91,7 +90,7 @@ class _Known:
     """What the store says of each cluster, read after everything else."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
         self._clusters = {cluster.id: cluster for cluster in store.clusters(tenant=None, terminated=True)}
         self._tokens: dict[str, set[str]] = {}
 
@@ -119,19 +118,19 @@ class _Known:
         if cluster.state is ClusterState.PENDING:
             return ""
         if cluster.id not in self._tokens:
-            self._tokens[cluster.id] = {node.token for node in self._store.nodes(cluster.id) if node.token}
+            self._tokens[cluster.id] = {node.token for node in self.store.nodes(cluster.id) if node.token}
         return "" if machine.token in self._tokens[cluster.id] else f"no node of cluster {cluster.name} has it"
 
     def logs_were_kept(self, cluster_id: str) -> bool:
         """Whether the user asked for the logs to outlive the cluster."""
-        deletions = [j for j in self._store.jobs(cluster_id) if j.operation is Operation.CLUSTER_DELETE]
+        deletions = [j for j in self.store.jobs(cluster_id) if j.operation is Operation.CLUSTER_DELETE]
         return bool(deletions and deletions[-1].parameters.get("values", {}).get("keep_logs"))
 
 
 class _Seen:
     """Everything there is, read before the store is asked whose it is."""
 
-    def __init__(self, state_dir: Path, prefect: PrefectSeen, unseen: list[str]) -> None:
+    def __init__(self, store: Store, state_dir: Path, prefect: PrefectSeen, unseen: list[str]) -> None:
         self.prefect = prefect
         self._unseen = unseen
         self.found: dict[tuple[str, str], tuple[Machine, Provider]] = {}
@@ -142,7 +141,7 @@ class _Seen:
             unseen.append("the keys of passwords: no Prefect server runs (`coopr server start`)")
             return
         try:
-            self.keys = clusters_with_keys()
+            self.keys = clusters_with_keys(store)
         except httpx.HTTPError as error:
             unseen.append(f"the keys of passwords: {error or type(error).__name__}")
 
@@ -193,10 +192,9 @@ def _judged(seen: _Seen, known: _Known) -> Iterator[Leftover]:
         if why and not (known.knows(folder.name) and known.logs_were_kept(folder.name)):
             yield Leftover("logs", str(folder), known.label(folder.name), why, partial(shutil.rmtree, folder))
     for cluster_id in seen.keys:
-        why = known.gone(cluster_id)
-        if why and (seen.prefect.ours or known.knows(cluster_id)):
-            remove = partial(forget_secrets, cluster_id)
-            yield Leftover("secret", block_name(cluster_id), known.label(cluster_id), why, remove)
+        if why := known.gone(cluster_id):
+            remove = partial(forget_secrets, known.store, cluster_id)
+            yield Leftover("secret", block_name(known.store, cluster_id), known.label(cluster_id), why, remove)
     for file in seen.known_hosts:
         cluster_id = file.name.partition(".")[0]
         if why := known.gone(cluster_id):

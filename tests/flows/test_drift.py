@@ -158,7 +158,7 @@ def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs
         delete_cluster(name, keep_logs=name == "kept")
     logs_of(ids["gone"]).mkdir()
     known_hosts_of(ids["gone"]).touch()
-    open_secrets(ids["gone"], lambda text: None)
+    open_secrets(store, ids["gone"], lambda text: None)
     provider = cluster_provider(store, cluster)
     unknown = provider.create(
         MachineRequest("lost-2", "00009999", "older", 1000, "older", "small", "python", "", our_key())
@@ -173,8 +173,8 @@ def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs
     assert found["deleted"] == []
     assert len(collect_garbage(delete=True)["deleted"]) == 4
     assert provider.find(unknown.cluster_id) == []
-    assert ids["gone"] not in clusters_with_keys()
-    assert cluster.id in clusters_with_keys()
+    assert ids["gone"] not in clusters_with_keys(store)
+    assert cluster.id in clusters_with_keys(store)
     assert not logs_of(ids["gone"]).exists()
     assert logs_of(ids["kept"]).exists()
     nothing = coopr("gc")
@@ -198,7 +198,7 @@ def test_the_flow_tells_drift_and_looks_at_every_cluster(
 def test_lost_passwords_and_a_lost_machine_are_drift(coopr: Coopr, store: Store, cluster: ClusterRecord) -> None:
     from flows.secrets import forget_secrets
 
-    forget_secrets(cluster.id)
+    forget_secrets(store, cluster.id)
     assert kinds(coopr) == [("no-secrets", None, "")]
     machine = store.node(cluster.id, 1001).machine
     assert machine is not None

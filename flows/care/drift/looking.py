@@ -74,7 +74,7 @@ class _Look:
         self._secret: Callable[[str], str] | None = None
         self._no_secrets = False
         if uses_secrets(self._layout.config):
-            self._secret = known_secrets(cluster.id, sessions.redactor.add)
+            self._secret = known_secrets(store, cluster.id, sessions.redactor.add)
             self._no_secrets = self._secret is None
         self._past = Past(store, cluster.id)
         services = self._layout.services.values()

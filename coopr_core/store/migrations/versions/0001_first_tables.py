@@ -1,7 +1,9 @@
-"""The first tables: clusters, nodes, jobs, tasks, attempts, events, machines, quotas.
+"""The first tables: clusters, nodes, jobs, tasks, attempts, events, machines, quotas, installation.
 
 Revision 0001.
 """
+
+import secrets
 
 import sqlalchemy as sa
 from alembic import op
@@ -176,3 +178,9 @@ def upgrade() -> None:
         sa.Column("price", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("tenant", name="pk_quotas"),
     )
+    installation = op.create_table(
+        "installation",
+        sa.Column("id", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_installation"),
+    )
+    op.bulk_insert(installation, [{"id": secrets.token_hex(4)}])
