@@ -44,7 +44,15 @@ class Preparation:
         return expiry(datetime.now(UTC), self.lease)
 
     def to_json(self) -> dict[str, Any]:
-        """The layout, the stages and the warnings, as ``coopr plan -o json`` prints them."""
+        """All of the plan, as ``coopr plan -o json`` prints it.
+
+        ``dependencies`` is the folded task graph: ``groups`` of like nodes with their ``steps``, each step ``after``
+        steps of its own node and ``joins`` of steps on every node that has them.
+        """
+        from coopr_core.planner.saved import graph_to_json
+
+        prices = [node.price for node in self.layout.nodes if node.price is not None]
+        changes = self.plan.changes
         host_names = {node.number: node.host_name for node in self.layout.nodes}
         return {
             "version": 1,
@@ -52,6 +60,9 @@ class Preparation:
             "template": self.layout.template,
             "provider": self.layout.provider,
             "operation": self.plan.operation,
+            "request": self.request.model_dump(mode="json", exclude_none=True),
+            "changes": {"add": changes.add, "change": changes.change, "destroy": changes.destroy},
+            "price_per_hour": sum(prices) if prices else None,
             "nodes": [
                 {
                     "number": node.number,
@@ -79,6 +90,11 @@ class Preparation:
                 for stage in self.plan.stages
             ],
             "tasks": len(self.plan.tasks),
+            "critical_path": [
+                {"node": task.node, "action": task.action, "service": task.service}
+                for task in self.plan.critical_path()
+            ],
+            "dependencies": graph_to_json(self.plan),
             "problems": [str(problem) for problem in self.problems],
         }
 
