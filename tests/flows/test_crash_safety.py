@@ -137,7 +137,7 @@ def check_nothing_left(store: Store, name: str) -> None:
     assert [path for place in places for path in place.glob(f"**/*{cluster.id}*")] == []
     assert not daemons()
     with pytest.raises(ValueError, match="Unable to find block document"):
-        Secret.load(block_name(cluster.id), _sync=True)
+        Secret.load(block_name(store, cluster.id), _sync=True)
 
 
 @pytest.mark.timeout(600)

@@ -118,7 +118,7 @@ def test_a_cluster_is_created_used_and_deleted_without_a_trace(
 
     from flows.secrets import block_name, derive
 
-    password = derive(str(Secret.load(block_name(cluster_id)).get()), "admin")
+    password = derive(str(Secret.load(block_name(store, cluster_id)).get()), "admin")
     kept = [path for path in load_settings().state_dir.rglob("*") if path.is_file() and "local" not in path.parts]
     assert [str(path) for path in kept if password.encode() in path.read_bytes()] == []
 
@@ -129,7 +129,7 @@ def test_a_cluster_is_created_used_and_deleted_without_a_trace(
     assert [p for p in load_settings().state_dir.joinpath("local").rglob("*") if cluster_id in p.name] == []
     assert not any(address in " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
     with pytest.raises(ValueError, match="Unable to find block document"):
-        Secret.load(block_name(cluster_id))
+        Secret.load(block_name(store, cluster_id))
     assert delete_cluster(cluster_id)["state"] == "TERMINATED", "deleting twice is a success"
 
 
