@@ -71,6 +71,14 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployments.server, "ensure_server", refuse)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def own_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A database of this module's own: its clusters have no machines and are never deleted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COOPR_DATABASE_URL", f"sqlite:///{tmp_path_factory.mktemp('records') / 'coopr.db'}")
+        yield
+
+
 @pytest.fixture
 def store() -> Iterator[Store]:
     with Store.open() as opened:

@@ -28,13 +28,14 @@ def create(coopr: Coopr, name: str, *words: str) -> dict[str, Any]:
 
 def delete(coopr: Coopr, name: str) -> None:
     """Delete the cluster and see that no process, directory or record is left over."""
+    cluster_id = coopr("show", name, "--json").json["id"]
     outcome = coopr("delete", name, "-y")
     assert outcome.code == 0, outcome.err
     assert name not in [cluster["name"] for cluster in coopr("list", "--json").json]
     assert coopr("show", "no-such-cluster").code == 8
     state = load_settings().state_dir
-    assert list((state / "local" / "nodes").iterdir()) == []
-    assert [folder.name for folder in (state / "logs").iterdir() if folder.is_dir()] == []
+    assert list((state / "local" / "nodes").glob(f"{cluster_id}-*")) == []
+    assert not (state / "logs" / cluster_id).exists()
     daemons = ("nats-server", "caddy", "postgres", "java")
     left = [process.info for process in psutil.process_iter(["name", "cwd"]) if process.info["name"] in daemons]
     assert [info for info in left if str(info["cwd"] or "").startswith(str(state))] == []

@@ -17,6 +17,9 @@ from coopr_core.store import Store
 from flows.changes.preparing import prepare_add_services, prepare_configure, prepare_services, prepare_sync
 from flows.server import ServerInfo
 
+pytestmark = pytest.mark.real
+
+
 NOTE = 'echo "$COOPR_ACTION $COOPR_SERVICE ${COOPR_CONFIG_WEB_PORT:-}" >> "$COOPR_DATA/../done"'
 
 

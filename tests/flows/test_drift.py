@@ -18,6 +18,8 @@ from coopr_core.store import Store
 from flows.care.drift.comparing import paths_that_differ
 from flows.runtime import authorized_key, client_key, cluster_provider, known_hosts_of, logs_of
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture
 def coopr(capsys: pytest.CaptureFixture[str]) -> Coopr:

@@ -15,6 +15,9 @@ from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.server import ServerInfo
 
+pytestmark = pytest.mark.real
+
+
 NOT_ON = '[ "$COOPR_NODE_NUMBER" != {} ] || {{ echo "no luck"; exit 4; }}'
 
 

@@ -17,6 +17,8 @@ from coopr_core.errors import TasksFailed
 from coopr_core.store import Store
 from flows.server import ServerInfo
 
+pytestmark = pytest.mark.real
+
 
 def state(store: Store, cluster: ClusterRecord) -> ClusterState:
     return store.cluster(cluster.id, tenant=cluster.tenant, terminated=True).state

@@ -17,6 +17,8 @@ from coopr_core.store import Store
 from flows.changes.renewing import prepare_rebuild
 from flows.server import ServerInfo
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture(autouse=True)
 def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ from coopr_core.store import Store
 from flows.control.requests import abort, pause, wait_until_paused
 from flows.server import ServerInfo
 
+pytestmark = pytest.mark.real
+
 
 @pytest.fixture(autouse=True)
 def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:

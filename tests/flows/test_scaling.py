@@ -17,6 +17,9 @@ from coopr_core.store import Store
 from flows.changes.sizing import prepare_replace, prepare_scale
 from flows.server import ServerInfo
 
+pytestmark = pytest.mark.real
+
+
 NOTE = (
     'echo "$COOPR_ACTION $COOPR_SERVICE peers=$COOPR_CONFIG_PEERS leaving=${COOPR_LEAVING:-}" >> "$COOPR_DATA/../done"'
 )

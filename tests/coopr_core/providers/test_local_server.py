@@ -55,8 +55,10 @@ def test_the_server_outlives_the_command_that_started_it(lab: Lab) -> None:
 def test_after_a_reboot_confirm_brings_every_node_back_with_the_same_key(lab: Lab) -> None:
     machines = [lab.node(1000 + number) for number in range(3)]
     kill_server(lab)
+    endpoint = (machines[0].addresses["access_v4"], machines[0].port)
+    wait_for(lambda: probe(*endpoint) is Probe.FREE, "nothing listens any more")
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((machines[0].addresses["access_v4"], machines[0].port), 1).close()
+        socket.create_connection(endpoint, 1).close()
     assert lab.provider().confirm(machines[1]) == machines[1]
     for machine in machines:
         assert lab.run(machine, "echo $COOPR_ROOT").stdout == f"{machine.root}\n"
