@@ -31,7 +31,17 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("COOPR_STATE_DIR", str(state))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
+        if (state / "local").exists():
+            _end_what_failed_tests_left_running()
     shutil.rmtree(state, ignore_errors=True)
+
+
+def _end_what_failed_tests_left_running() -> None:
+    from coopr_core.providers.local import LocalProvider
+
+    provider = LocalProvider()
+    for machine in provider.find_all():
+        provider.delete(machine)
 
 
 _KEPT = ("COOPR_SHARED", "COOPR_REQUIRE_PARTS")
