@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import urllib.request
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,20 @@ def test_webapp_serves_its_page_through_the_balancer_and_can_be_followed_in_pref
     delete(coopr, "shop")
 
 
+async def patiently(call: Callable[[], Awaitable[Any]]) -> Any:
+    """What the call gives, asked again while a leader is elected, as a client does."""
+    import nats
+
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return await call()
+        except (TimeoutError, nats.errors.Error):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.5)
+
+
 def test_nats_hands_messages_from_node_to_node_and_keeps_its_quorum_when_one_is_killed(coopr: Coopr) -> None:
     create(coopr, "queue", "--template", "nats", "--nodes", "3")
     addresses = [node["address"].partition(":")[0] for node in coopr("show", "queue", "--json").json["nodes"]]
@@ -83,10 +99,10 @@ def test_nats_hands_messages_from_node_to_node_and_keeps_its_quorum_when_one_is_
         writer, reader = await nats.connect(f"nats://{first}:4222"), await nats.connect(f"nats://{second}:4222")
         try:
             stream = writer.jetstream()
-            await stream.add_stream(name="orders", subjects=["orders"], num_replicas=3)
-            await stream.publish("orders", text, timeout=20)
-            subscription = await reader.jetstream().pull_subscribe("orders", durable=None)
-            messages = await subscription.fetch(10, timeout=10)
+            await patiently(lambda: stream.add_stream(name="orders", subjects=["orders"], num_replicas=3))
+            await patiently(lambda: stream.publish("orders", text))
+            subscription = await patiently(lambda: reader.jetstream().pull_subscribe("orders"))
+            messages = await patiently(lambda: subscription.fetch(10))
             return bytes(messages[-1].data)
         finally:
             await writer.close()
