@@ -6,6 +6,7 @@ process listens on it, since another user's server may answer there just as well
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -17,7 +18,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -73,7 +73,7 @@ def answer_of(url: str, timeout: float) -> int:
 _NO_PROXY = urllib.request.ProxyHandler({})
 
 
-@contextmanager
+@contextlib.contextmanager
 def locked(home: Path) -> Iterator[None]:
     """One command at a time starts or stops the server; the lock goes with the process that holds it."""
     try:
@@ -106,10 +106,10 @@ def process_of(record: ServerRecord) -> psutil.Process | None:
 
     try:
         process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        same = abs(process.create_time() - record.created) < 1
     except psutil.Error:
         return None
-    return process if same else None
+    return process if same and _lives(process) else None
 
 
 def start(home: Path, timeout: float) -> ServerRecord:
@@ -276,15 +276,31 @@ def end(process: psutil.Process, timeout: float) -> None:
     """
     import psutil
 
-    children = process.children(recursive=True)
+    living = [process, *process.children(recursive=True)]
     process.send_signal(signal.SIGINT)
-    _, alive = psutil.wait_procs([process, *children], timeout=timeout)
-    for straggler in alive:
-        try:
+    living = _outlasting(living, timeout)
+    for straggler in living:
+        with contextlib.suppress(psutil.NoSuchProcess):
             straggler.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(alive, timeout=5)
+    _outlasting(living, 5)
+
+
+def _outlasting(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended; those that still live when the time is over."""
+    deadline = time.monotonic() + seconds
+    while (processes := [each for each in processes if _lives(each)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return processes
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it has not ended; one that has, but that nobody collects, as in a container without an init, has."""
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _end_child(child: subprocess.Popen[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,13 @@ import pytest
 PARTS_REQUIRED = os.environ.get("COOPR_REQUIRE_PARTS") == "1"
 ONLY_HERE = ("needs root", "needs an ordinary user", "only on macOS")
 """Skips the gate accepts: they depend on who runs the tests, and the gate runs them as both."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def signals_as_in_a_terminal() -> None:
+    """A shell's background job ignores Ctrl-C, and so would every command that these tests start and interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True, scope="session")

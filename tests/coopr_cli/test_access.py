@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 import yaml
 from command_line import Coopr, start
 from flow_catalog import service, write_catalog
+from watching import alive, sleeping, wait_for
 
 from coopr_core.store import Store
 
@@ -56,7 +56,7 @@ def end_servers(cluster: str) -> None:
     status = ServerControl(NodeFolders(load_settings().state_dir)).request("status")
     process = psutil.Process(status["pid"])
     process.kill()
-    psutil.wait_procs([process], timeout=10)
+    wait_for(lambda: not alive(process.pid), "the server of the nodes ends")
 
 
 def test_exec_prefixes_each_line_with_its_node_and_the_worst_exit_code_wins(coopr: Coopr, names: list[str]) -> None:
@@ -151,10 +151,7 @@ def test_control_c_ends_the_commands_on_the_nodes(cluster: str) -> None:
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    deadline = time.monotonic() + 15
-    while any(["sleep", mark] == running.info["cmdline"] for running in psutil.process_iter(["cmdline"])):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: not sleeping(mark), "the commands end", 15)
 
 
 @pytest.mark.parametrize("openssh", [pytest.param(True, marks=pytest.mark.real), False])

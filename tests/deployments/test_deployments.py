@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from flow_catalog import service, write_catalog
 from prefect_server import api
+from watching import sleeping, wait_for
 
 from coopr_core.cluster.states import ClusterState, JobState
 from coopr_core.errors import InvalidInput
@@ -56,17 +56,6 @@ def finished(server: ServerInfo, run_id: str) -> dict[str, Any]:
             return found
         assert time.monotonic() < deadline, found["state"]
         time.sleep(0.5)
-
-
-def sleeping(seconds: str) -> list[psutil.Process]:
-    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", seconds]]
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.3)
 
 
 def test_a_cluster_is_created_and_deleted_with_nothing_but_http_calls(

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from crash_points import run_until
 from flow_catalog import service, write_catalog
+from watching import sleeping
 
 from coopr_core.cluster.states import ClusterState, JobState, NodeState, TaskState
 from coopr_core.errors import NotFound
@@ -75,12 +75,8 @@ def shape(store: Store, name: str) -> Shape:
         ],
         "nodes": [(n.number, n.state, n.services, bool(n.token)) for n in store.nodes(cluster.id)],
         "machines": sorted(machine.node for machine in LocalProvider().find(cluster.id)),
-        "daemons": len(daemons()),
+        "daemons": len(sleeping(DAEMON)),
     }
-
-
-def daemons() -> list[psutil.Process]:
-    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", DAEMON]]
 
 
 def succeeded(store: Store, name: str) -> dict[str, int]:
@@ -135,7 +131,7 @@ def check_nothing_left(store: Store, name: str) -> None:
     assert not logs_of(cluster.id).exists()
     places = [load_settings().state_dir / "local", Path("/var/lib/coopr-nodes")]
     assert [path for place in places for path in place.glob(f"**/*{cluster.id}*")] == []
-    assert not daemons()
+    assert not sleeping(DAEMON)
     with pytest.raises(ValueError, match="Unable to find block document"):
         Secret.load(block_name(store, cluster.id), _sync=True)
 

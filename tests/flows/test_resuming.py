@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from flow_catalog import service, write_catalog
+from watching import sleeping, wait_for
 
 from coopr_core.cluster.records import JobRecord
 from coopr_core.cluster.states import AttemptState, ClusterState, JobState, TaskState
@@ -43,14 +44,6 @@ def store() -> Iterator[Store]:
 def marked(word: str, then: str = "true") -> str:
     """A command that leaves a line on its node each time it runs."""
     return f'echo {word} >> "$COOPR_DATA/runs"; {then}'
-
-
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 def runs(service_name: str) -> list[str]:
@@ -153,7 +146,7 @@ def test_a_paused_job_ends_what_runs_starts_nothing_and_goes_on_in_another_proce
         tmp_path / "catalog", {"slow": service(install=marked("install", "sleep 3"), start=marked("start"))}
     )
     process = creating_process("halt", catalog, stderr=subprocess.PIPE)
-    until(lambda: is_running(store, "halt", "INSTALL"))
+    wait_for(lambda: is_running(store, "halt", "INSTALL"), "the install runs", 60)
     job = pause(store, "halt")
     assert job.state is JobState.PAUSED
     assert store.cluster("halt").state is ClusterState.PENDING
@@ -189,7 +182,7 @@ def test_a_job_resumed_while_its_tasks_still_run_goes_on_where_it_is(
         tmp_path / "catalog", {"slow": service(install=marked("install", "sleep 4"), start=marked("start"))}
     )
     creating = InBackground(lambda: create_cluster(name="blink", template="tiny", catalog=[catalog]))
-    until(lambda: is_running(store, "blink", "INSTALL"))
+    wait_for(lambda: is_running(store, "blink", "INSTALL"), "the install runs", 60)
     job = pause(store, "blink")
     time.sleep(1.5)
     assert resume_cluster("blink")["state"] == "PENDING"
@@ -210,7 +203,7 @@ def test_aborting_ends_commands_on_the_nodes_and_a_retry_goes_on(
         {"slow": service(install='test -e "$COOPR_DATA/second" || { touch "$COOPR_DATA/second"; sleep 7010; }')},
     )
     creating = InBackground(lambda: create_cluster(name="stopped", template="tiny", catalog=[catalog]))
-    until(lambda: is_running(store, "stopped", "INSTALL") and sleeping("7010"))
+    wait_for(lambda: is_running(store, "stopped", "INSTALL") and sleeping("7010"), "the install runs", 60)
     job = abort(store, "stopped", timeout=30)
     assert job.state is JobState.INTERRUPTED
     error = creating.join()
@@ -229,16 +222,12 @@ def test_aborting_ends_commands_on_the_nodes_and_a_retry_goes_on(
     delete_cluster("stopped")
 
 
-def sleeping(seconds: str) -> list[psutil.Process]:
-    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", seconds]]
-
-
 def test_a_paused_job_can_be_given_up(prefect_server: ServerInfo, store: Store, tmp_path: Path) -> None:
     from flows import create_cluster, delete_cluster
 
     catalog = write_catalog(tmp_path / "catalog", {"slow": service(install="sleep 2", start="true")})
     creating = InBackground(lambda: create_cluster(name="given-up", template="tiny", catalog=[catalog]))
-    until(lambda: is_running(store, "given-up", "INSTALL"))
+    wait_for(lambda: is_running(store, "given-up", "INSTALL"), "the install runs", 60)
     job = pause(store, "given-up")
     assert isinstance(creating.join(), Interrupted)
     assert abort(store, "given-up").state is JobState.INTERRUPTED
@@ -256,7 +245,7 @@ def test_after_a_reboot_a_retry_finds_the_machines_again(
     first = 'test -e "$COOPR_DATA/second" || { touch "$COOPR_DATA/second"; sleep 7011; }'
     catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=first, start=marked("start"))})
     process = creating_process("reboot", catalog, stderr=subprocess.DEVNULL)
-    until(lambda: len(sleeping("7011")) == 2)
+    wait_for(lambda: len(sleeping("7011")) == 2, "both nodes install", 60)
     for victim in [process, *node_servers()]:
         os.kill(victim.pid, signal.SIGKILL)
     process.wait()

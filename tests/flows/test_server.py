@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from watching import alive
 
 from coopr_core.errors import CooprError
 from flows.server import ServerInfo, ServerUnreachable, ensure_server, server_status, stop_server
@@ -65,7 +66,7 @@ def test_two_commands_at_once_start_one_server_that_logs_no_error_from_start_to_
         assert stop_server(state)
     finally:
         stop_server(state)
-    assert not psutil.pid_exists(pids[0])
+    assert not alive(pids[0])
     assert not server_status(state).running
     assert not stop_server(state)
     log = (state / "logs" / "prefect-server.log").read_text()

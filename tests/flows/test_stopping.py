@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from flow_catalog import service, write_catalog
+from watching import sleeping, wait_for
 
 from coopr_core.cluster.states import ClusterState, JobState, TaskState
 from coopr_core.store import Store
@@ -44,16 +44,9 @@ def started_create(store: Store, name: str, folder: Path, seconds: str) -> subpr
     process = subprocess.Popen(
         [sys.executable, "-c", CREATE, name, str(folder)], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    deadline = time.monotonic() + 120
-    while len(sleeping(seconds)) < 2:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_for(lambda: len(sleeping(seconds)) == 2 or process.poll() is not None, "both nodes install", 120)
+    assert process.poll() is None, process.communicate()
     return process
-
-
-def sleeping(seconds: str) -> list[psutil.Process]:
-    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", seconds]]
 
 
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, "7001"), (signal.SIGTERM, "7002")])

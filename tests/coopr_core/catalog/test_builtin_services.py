@@ -18,6 +18,7 @@ import pytest
 from nats.js.api import StreamConfig
 from service_nodes import ActionFailed, ServiceNodes, new_folder
 from visitors import Visitors, fetch
+from watching import wait_for
 
 import coopr_core.catalog
 from coopr_core.catalog.catalog import Catalog
@@ -38,13 +39,6 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's loopback addresses"),
 ]
-
-
-def wait_for(condition, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
 
 
 # --- the catalog's texts -------------------------------------------------------------------------------------------
@@ -242,7 +236,7 @@ def test_the_page_is_served_by_all_servers_survives_the_death_of_one_and_keeps_i
         nodes.kill(1000, "webapp-app")
         assert {visit()[0] for _ in range(10)} == {"test1-1001.local"}
         assert nodes.run("START", "webapp-app", 1000).status == 0
-        wait_for(lambda: visit()[0] == "test1-1000.local")
+        wait_for(lambda: visit()[0] == "test1-1000.local", "one server answers alone", 20)
 
         before = json.loads(fetch(f"{url}visits"))
         assert sum(before.values()) >= 31
@@ -267,10 +261,10 @@ def test_a_rolling_restart_of_the_application_servers_under_load_loses_no_reques
         nodes.run_operation("CLUSTER_CREATE")
         before = nodes.processes(nodes.data(1000, "webapp-app")) + nodes.processes(nodes.data(1001, "webapp-app"))
         with Visitors(f"http://{nodes.address(1002)}:8080/") as visitors:
-            wait_for(lambda: len(visitors.answers) > 50)
+            wait_for(lambda: len(visitors.answers) > 50, "visitors are answered", 20)
             nodes.run_plan(roll("RESTART_SERVICES", nodes.layout, ["webapp-app"]))
             done = time.monotonic()
-            wait_for(lambda: visitors.servers_since(done + 2) >= set(HOSTS))
+            wait_for(lambda: visitors.servers_since(done + 2) >= set(HOSTS), "every server answers again", 20)
         assert visitors.failures == []
         assert len(visitors.answers) > 200
         after = nodes.processes(nodes.data(1000, "webapp-app")) + nodes.processes(nodes.data(1001, "webapp-app"))
@@ -390,7 +384,7 @@ def test_an_install_killed_half_way_is_finished_by_the_next(empty_cache: Service
         stdout=subprocess.DEVNULL,
         **nodes._identity(),
     )
-    wait_for(lambda: packages.is_dir() and any(packages.glob("*.lock")))
+    wait_for(lambda: packages.is_dir() and any(packages.glob("*.lock")), "packages are being fetched", 20)
     time.sleep(0.3)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

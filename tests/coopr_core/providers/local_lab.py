@@ -6,9 +6,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import fabric
 import paramiko
 import psutil
 import pytest
+from watching import wait_for
 
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.providers.local import LocalProvider
@@ -145,21 +145,6 @@ class Lab:
         wait_for(lambda: self.server() is None, "the server ends with its last node")
         shutil.rmtree(self.state_dir, ignore_errors=True)
         assert not self.state_dir.exists()
-
-
-def wait_for(condition: Callable[[], Any], what: str, timeout: float = 10.0) -> Any:
-    deadline = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
-        time.sleep(0.02)
-    return value
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 @pytest.fixture

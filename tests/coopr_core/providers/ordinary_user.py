@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import asyncssh
-import psutil
+from watching import alive
 
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.providers.local import LocalProvider
@@ -43,10 +43,10 @@ def main(state_dir: str) -> dict[str, object]:
     pip = asyncio.run(run(machines[1], "pip --version"))
     daemon = int(asyncio.run(run(machines[1], "cd /; env -i setsid sleep 300 >/dev/null 2>&1 </dev/null & echo $!")))
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (Path(state_dir) / "local").iterdir()}
-    running = psutil.pid_exists(daemon)
+    running = alive(daemon)
     for machine in machines:
         provider.delete(machine)
-    gone = not psutil.pid_exists(daemon) or psutil.Process(daemon).status() == psutil.STATUS_ZOMBIE
+    gone = not alive(daemon)
     return {
         "uid": uid,
         "pip": pip,

@@ -10,7 +10,8 @@ import time
 from typing import Any
 
 import pytest
-from local_lab import Lab, alive
+from local_lab import Lab
+from watching import alive
 
 from coopr_core.providers.contract import Machine
 

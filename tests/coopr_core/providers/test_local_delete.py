@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from local_lab import Lab, alive
+from local_lab import Lab
+from watching import alive, wait_for
 
 from coopr_core.providers.contract import Machine
 from coopr_core.providers.local import processes, provider
@@ -127,7 +128,7 @@ def test_a_node_is_deleted_without_a_server_too(lab: Lab) -> None:
     server = lab.server()
     assert server is not None
     server.kill()
-    server.wait()
+    wait_for(lambda: not alive(server.pid), "the server ends")
     lab.provider().delete(machine)
     assert not alive(pid)
     assert lab.server() is None

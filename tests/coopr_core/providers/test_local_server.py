@@ -18,7 +18,8 @@ from typing import Any
 
 import psutil
 import pytest
-from local_lab import Key, Lab, alive, passable_folder, wait_for
+from local_lab import Key, Lab, passable_folder
+from watching import alive, sleeping, wait_for
 
 from coopr_core.errors import CooprError, Unreachable
 from coopr_core.providers.contract import Machine
@@ -82,9 +83,7 @@ def test_a_command_of_a_killed_server_is_ended_before_its_successor_serves_and_d
         lab.provider().confirm(machine)
     assert not alive(leader)
     assert alive(daemon)
-    assert [
-        p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] in (["sleep", "301"], ["sleep", "302"])
-    ] == []
+    assert sleeping("301") + sleeping("302") == []
     assert list((lab.state_dir / "local/nodes" / machine.provider_id / "running").iterdir()) == []
 
 

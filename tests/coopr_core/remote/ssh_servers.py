@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+from watching import wait_for
 
 from coopr_core.providers.contract import Machine
 from coopr_core.remote.connection import Limits
@@ -27,21 +28,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_until(what: Callable[[], object], seconds: float = 5) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, f"did not happen within {seconds} s"
-        time.sleep(0.02)
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended (one that waits for its parent has)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def machine_at(port: int, host_keys: list[str], root: str = "/", token: str = "t1", user: str = "me") -> Machine:
@@ -174,7 +160,7 @@ class OpenSshServer:
             [shutil.which("sshd", path="/usr/sbin:/sbin:" + os.environ["PATH"]), "-D", "-e", "-f", folder / "config"],
             stderr=self._log,
         )
-        wait_until(lambda: _listening(self.port))
+        wait_for(lambda: _listening(self.port), "sshd listens")
 
     def stop(self) -> None:
         self._process.terminate()

@@ -16,7 +16,8 @@ from typing import Any
 import asyncssh
 import paramiko
 import pytest
-from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, gone, machine_at, running, wait_until
+from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, machine_at, running
+from watching import alive, wait_for
 
 from coopr_core.errors import InvalidInput, NotFound, OutcomeUnknown, Unreachable
 from coopr_core.remote.command import CommandStopped, CommandTimedOut, ConnectionLost
@@ -206,7 +207,7 @@ def test_a_connection_lost_during_a_command_is_an_unknown_outcome(
         shaky.run(f"echo begun; echo $$ > {tmp_path}/pid; exec sleep 60")
     assert isinstance(caught.value, OutcomeUnknown)
     assert caught.value.tail == ("begun",)
-    wait_until(lambda: gone(int((tmp_path / "pid").read_text())))
+    wait_for(lambda: not alive(int((tmp_path / "pid").read_text())), "the command ends")
 
 
 def test_the_next_command_connects_again(shaky: Session, network: FaultyNetwork) -> None:
@@ -312,7 +313,7 @@ def test_a_file_cut_short_by_a_lost_connection_does_not_appear(
     link.execute = cut  # type: ignore[method-assign]  # a put whose source breaks the network half way
     with pytest.raises(ConnectionLost):
         shaky.put(b"x" * 1_000_000, f"{tmp_path}/x")
-    wait_until(lambda: [path.name for path in tmp_path.iterdir()] == ["x"])
+    wait_for(lambda: [path.name for path in tmp_path.iterdir()] == ["x"], "only the file itself is left")
     assert (tmp_path / "x").read_bytes() == b"before"
 
 

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ssh_servers import AsyncServer, gone, machine_at, wait_until
+from ssh_servers import AsyncServer, machine_at
+from watching import alive, wait_for
 
 from coopr_core.errors import NotFound
 from coopr_core.remote.command import CommandStopped, CommandTimedOut, RemoteFailure
@@ -106,7 +107,7 @@ def test_a_command_out_of_time_is_ended_on_the_node_with_all_its_children(sessio
         session.run(f"echo working; (sleep 60; true) & echo $! > {tmp_path}/pid; sleep 60", timeout=0.5)
     assert caught.value.tail == ("working",)
     pid = int((tmp_path / "pid").read_text())
-    wait_until(lambda: gone(pid))
+    wait_for(lambda: not alive(pid), "the command ends")
 
 
 def test_a_command_that_ignores_the_order_to_end_is_killed(
@@ -116,7 +117,7 @@ def test_a_command_that_ignores_the_order_to_end_is_killed(
     with pytest.raises(CommandTimedOut):
         session.run(f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.1; done", timeout=0.5)
     pid = int((tmp_path / "pid").read_text())
-    wait_until(lambda: gone(pid), 8)
+    wait_for(lambda: not alive(pid), "the command is killed")
 
 
 def test_stopping_ends_running_commands_and_refuses_new_ones(session: Session, tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_stopping_ends_running_commands_and_refuses_new_ones(session: Session, t
     with pytest.raises(CommandStopped) as caught:
         session.run(f"echo begun; echo $$ > {tmp_path}/pid; exec sleep 60")
     assert caught.value.tail == ("begun",)
-    wait_until(lambda: gone(int((tmp_path / "pid").read_text())))
+    wait_for(lambda: not alive(int((tmp_path / "pid").read_text())), "the command ends")
     with pytest.raises(CommandStopped):
         session.run("true")
 
@@ -135,7 +136,7 @@ def test_a_failing_sink_ends_the_command_and_comes_through(session: Session, tmp
 
     with pytest.raises(RuntimeError, match="the sink is full"):
         session.run(f"echo $$ > {tmp_path}/pid; echo x; exec sleep 60", on_line=on_line)
-    wait_until(lambda: gone(int((tmp_path / "pid").read_text())))
+    wait_for(lambda: not alive(int((tmp_path / "pid").read_text())), "the command ends")
 
 
 @pytest.mark.parametrize("size", [0, 1, 300, 3_000_000])
