@@ -40,7 +40,8 @@ from flows.announcing import announced
 from flows.engine.actions import Actions
 from flows.engine.after_failure import AfterFailure
 from flows.engine.attempts import Attempts
-from flows.engine.job_run import JobRun, Paused
+from flows.engine.conclusion import Paused
+from flows.engine.job_run import JobRun
 from flows.engine.membership import Membership
 from flows.engine.run_log import FLOWS, own_logger
 from flows.report import publish_cluster, summarize

@@ -43,9 +43,9 @@ def _child(point: int, flow: str, parameters: dict[str, Any], told: str) -> None
     from coopr_core.providers.local import LocalProvider
     from coopr_core.store import Store
     from flows import deletion
-    from flows.engine import job_run
+    from flows.engine import cluster_task
 
-    job_run.RETRY_SECONDS = 0.1
+    cluster_task.RETRY_SECONDS = 0.1
     written = Path(told)
 
     def watch(owner: Any, name: str) -> None:

@@ -48,9 +48,11 @@ class Beginnings:
     ) -> tuple[ClusterRecord, JobRecord]:
         """Record a new cluster, PENDING, and the job that creates it, held by this process.
 
-        The arguments are those of ``create_cluster`` and ``start_job``; ``name`` is what it is called until it takes
-        over the request's name (``take_name``), if that is not free yet. Raises ``OverQuota`` when the tenant may not
-        have it, ``InvalidInput`` when a living cluster of the tenant has the name.
+        ``template`` is kept as it is now, and what the cluster takes is reserved in the same transaction. Each node is
+        recorded under its final host name. ``provider_settings`` names a block; ``name`` is what the cluster is called
+        until it takes over the request's name (``take_name``), if that is not free yet; the rest is as for
+        ``start_job``. Raises ``OverQuota`` when the tenant may not have it, ``InvalidInput`` when a living cluster of
+        the tenant has the name.
         """
         try:
             with self._database.write(durable=True) as connection:

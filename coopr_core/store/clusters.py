@@ -58,39 +58,6 @@ class Clusters:
         self._database = database
         self.tenant = tenant
 
-    def create_cluster(
-        self,
-        request: ClusterRequest,
-        template: ClusterTemplate,
-        layout: ClusterLayout,
-        *,
-        owner: str,
-        tenant: str = OWN,
-        expires_at: datetime | None = None,
-        provider_settings: str = "",
-    ) -> ClusterRecord:
-        """Record a new cluster and its nodes, each under its final host name, INCOMPLETE until its first job starts.
-
-        ``template`` is kept as it is now; ``provider_settings`` names a block. What it takes is reserved in the same
-        transaction. Raises ``OverQuota`` when the tenant may not have it, ``InvalidInput`` when a living cluster of
-        the tenant has the name.
-        """
-        try:
-            with self._database.write(durable=True) as connection:
-                row = insert_cluster(
-                    connection,
-                    request,
-                    template,
-                    layout,
-                    owner=owner,
-                    tenant=tenant or self.tenant,
-                    expires_at=expires_at,
-                    provider_settings=provider_settings,
-                )
-                return cluster_record(row)
-        except IntegrityError:
-            raise name_taken(request.name) from None
-
     def cluster(self, ref: str, *, tenant: str = OWN, terminated: bool = False) -> ClusterRecord:
         """The cluster called ``ref``, or with that id. ``terminated``: a deleted one will do, the newest of the name.
 

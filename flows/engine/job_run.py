@@ -18,25 +18,20 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from prefect import Task as PrefectTask
 from prefect import runtime
-from prefect import task as prefect_task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import TaskRunContext
+from prefect.client.schemas.objects import TaskRun
 from prefect.exceptions import TerminationSignal
 from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.tasks import exponential_backoff
 
 from coopr_core.cluster.records import ClusterRecord, JobRecord, TaskRecord
 from coopr_core.cluster.states import HOLDING, JobState, TaskState
-from coopr_core.errors import CooprError, Interrupted, TasksFailed
+from coopr_core.errors import CooprError
 from coopr_core.planner import Plan, Schedule, Task
+from flows.engine import cluster_task, conclusion
 from flows.engine.after_failure import AfterFailure
-from flows.engine.attempts import Attempts, Failure, NotStarted, TaskFailed
+from flows.engine.attempts import Attempts, Failure, NotStarted
 from flows.engine.progress import Progress
 from flows.engine.run_log import flow_run_emitter, task_run_emitter
 from flows.engine.signals import Stoppable
@@ -45,52 +40,8 @@ if TYPE_CHECKING:
     from coopr_core.remote.pool import Sessions
     from coopr_core.store import Store
 
-RETRY_SECONDS = 2
-"""The first retry comes after about this long, the next after twice that, each with jitter."""
-
 GRACE_SECONDS = 60
 """How long a stopped job waits for its running tasks to end."""
-
-
-class Paused(Interrupted):
-    """The job was paused and no process works on it any more."""
-
-    code = "paused"
-
-
-_running: dict[str, JobRun] = {}
-"""The jobs this process runs, by id: task runs are handed ids, never objects or secrets."""
-
-
-@prefect_task(
-    name="cluster task",
-    task_run_name="{title}",
-    persist_result=False,
-    cache_policy=NO_CACHE,
-    log_prints=False,
-)
-def cluster_task(task_id: str, title: str) -> None:
-    """Try one task of the job once; Prefect tries again."""
-    context = TaskRunContext.get()
-    if context is None:
-        raise CooprError(f"task {task_id} can only run inside its flow")
-    _running[task_id.rpartition("-")[0]].attempt(task_id, context.task_run)
-
-
-def _retry_makes_sense(task: PrefectTask[Any, Any], run: TaskRun, state: State[Any]) -> bool:
-    return isinstance(state.data, TaskFailed) and state.data.again
-
-
-@lru_cache(maxsize=512)
-def _variant(retries: int, tags: tuple[str, ...]) -> PrefectTask[[str, str], None]:
-    """The task with these tags; tasks of one stage and action share theirs."""
-    return cluster_task.with_options(
-        tags=list(tags),
-        retries=retries,
-        retry_delay_seconds=exponential_backoff(RETRY_SECONDS) if retries else 0,
-        retry_jitter_factor=0.5,
-        retry_condition_fn=_retry_makes_sense,
-    )
 
 
 @dataclass
@@ -140,10 +91,13 @@ class JobRun:
         self._by_id = {record.id: record for record in records}
         done = {task for task, record in self._records.items() if record.state is TaskState.SUCCEEDED}
         self._progress = Progress(self.job, self.plan, len(done), flow_run_emitter())
-        _running[self.job.id] = self
         stoppable = Stoppable(self._stop)
         try:
-            with self._pulse(), ThreadPoolTaskRunner[Any](max_workers=self.max_concurrency) as runner:
+            with (
+                cluster_task.running(self.job.id, self),
+                self._pulse(),
+                ThreadPoolTaskRunner[Any](max_workers=self.max_concurrency) as runner,
+            ):
                 stoppable.run(lambda: self._work(runner, done, stoppable))
         except CooprError as error:
             self._finish(JobState.FAILED, str(error))
@@ -152,7 +106,6 @@ class JobRun:
             self._finish(JobState.FAILED, f"the engine failed: {type(error).__name__}: {error}")
             raise
         finally:
-            _running.pop(self.job.id, None)
             self._progress.close()
         self._conclude(stoppable)
 
@@ -244,9 +197,8 @@ class JobRun:
         record = self._records[task]
         self._progress.started(record)
         tags = (f"cluster:{self.cluster.name}", f"job:{self.job.id}", f"stage:{record.stage}", f"action:{task.action}")
-        parameters = {"task_id": record.id, "title": self.attempts.titles[record.id]}
-        future = runner.submit(_variant(self.tries - 1, tags), parameters)
-        future.wrapped_future.add_done_callback(lambda result: ended.put((task, result)))
+        future = cluster_task.submit(runner, record.id, self.attempts.titles[record.id], tags, self.tries)
+        future.add_done_callback(lambda result: ended.put((task, result)))
 
     def _succeeded(self, task: Task, future: Future[Any]) -> bool:
         """Take note of a task run's end; one that Prefect could not run at all is a failure too."""
@@ -309,44 +261,27 @@ class JobRun:
             thread.join()
 
     def _conclude(self, stoppable: Stoppable) -> None:
-        name = self.cluster.name
+        """Record how the job ended, and raise what tells it unless it succeeded."""
         if self._left:
-            raise Paused(
-                f"{self.job.operation} of cluster {name} is paused; its state is saved",
-                hint=f"`coopr resume {name}` continues it, `coopr abort {name}` gives it up",
-            )
+            raise conclusion.paused(self.cluster, self.job)
         if self._lost:
-            raise Interrupted(
-                f"job {self.job.id} was taken over by another process", hint=f"`coopr status {name}` shows which"
-            )
+            raise conclusion.taken_over(self.cluster, self.job)
         if self.attempts.stop.is_set():
             self._finish(JobState.INTERRUPTED, "aborted" if self._aborted else "stopped by the user")
-            how = "aborted" if self._aborted else "interrupted"
-            message = f"{self.job.operation} of cluster {name} was {how}; its state is saved"
             if isinstance(stoppable.received, TerminationSignal) and runtime.deployment.id:
                 raise stoppable.received  # Prefect knows whether it was a cancellation
-            raise Interrupted(message, hint="\n".join(self._next_steps()))
+            raise conclusion.interrupted(self.cluster, self.job, aborted=self._aborted)
         failures = self.attempts.failures
         if failures:
             rolled_back = self.after_failure is not None and self.after_failure.rolled_back
             summary = "\n".join([*([self._settled] if self._settled else []), *(str(failure) for failure in failures)])
             self._finish(JobState.ROLLED_BACK if rolled_back else JobState.FAILED, summary)
-            state = self.store.cluster(self.cluster.id, tenant=self.cluster.tenant, terminated=True).state
-            hints = [failure.hint for failure in failures if failure.hint]
-            hints.append(f"`coopr logs {failures[0].task.id}` shows the whole log")
-            hints += [] if rolled_back else self._next_steps()
-            message = f"{self.job.operation} of cluster {name} failed; the cluster is {state}\n{summary}"
-            self._progress.say(message, logging.ERROR)
-            raise TasksFailed(message, hint="\n".join(hints))
+            state = self.store.cluster_with_id(self.cluster.id).state
+            error = conclusion.failed(self.cluster, self.job, state, failures, summary, rolled_back=rolled_back)
+            self._progress.say(str(error), logging.ERROR)
+            raise error
         reasons = [f"{failure.title}: {failure.reason}" for failure in self.attempts.given_up]
         self._finish(JobState.SUCCEEDED, "\n".join([self._settled, *reasons]) if reasons else "")
-
-    def _next_steps(self) -> list[str]:
-        name = self.cluster.name
-        steps = [f"`coopr retry {name}` goes on with what has not succeeded"]
-        if self.job.operation == "CLUSTER_CREATE":
-            steps.append(f"`coopr delete {name}` removes what was made")
-        return steps
 
     def _finish(self, state: JobState, message: str) -> None:
         self._over = True

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import Coopr
 from flow_catalog import service, write_catalog
+from store_samples import record_cluster
 
 from coopr_core.cluster.states import JobState
 from coopr_core.store import Store
@@ -30,7 +31,7 @@ def name(store: Store, tmp_path: Path) -> Iterator[str]:
     )
     values = {"name": "changing", "template": "tiny", "size": 2, "services": ("web", "plain")}
     made = prepare_create(values, catalog=[catalog], store=store)
-    cluster = store.create_cluster(made.request, made.template, made.layout, owner="me")
+    cluster = record_cluster(store, made.request, made.template, made.layout, owner="me")
     job = store.start_job(cluster.id, "CLUSTER_CREATE", made.plan, parameters={"catalog": [catalog]})
     store.finish_job(job.id, JobState.SUCCEEDED)
     yield "changing"

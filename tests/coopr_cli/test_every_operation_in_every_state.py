@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from flow_catalog import service, write_catalog
+from store_samples import record_cluster
 
 from coopr_cli.main import main
 from coopr_core.cluster.records import ClusterRecord, JobRecord
@@ -189,7 +190,7 @@ def test_a_job_whose_worker_is_gone_is_retried_and_holds_up_nothing(store: Store
     from flows.preparation import prepare_create
 
     prepared = prepare_create({"name": "orphan", "template": "tiny"}, catalog=[catalog], store=store)
-    cluster = store.create_cluster(prepared.request, prepared.template, prepared.layout, owner="me")
+    cluster = record_cluster(store, prepared.request, prepared.template, prepared.layout, owner="me")
     assert exit_code("retry", "orphan") == REFUSED, "it has no job"
     for verb in ("retry", "delete"):
         job = store.start_job(cluster.id, "CLUSTER_CREATE", prepared.plan, claimed_by=DEAD)

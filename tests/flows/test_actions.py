@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from store_samples import record_cluster
 
 from coopr_core.automators.contract import NodeInputs, Result
 from coopr_core.catalog.entities import ClusterTemplate, Service
@@ -93,7 +94,7 @@ class Job:
         nodes = tuple(Node(number, services=("db",), flavor="small") for number in (1000, 1001))
         layout = ClusterLayout(nodes, SERVICES, template="t", provider="cloud", config=CONFIG)
         request = ClusterRequest(name="c", template="t")
-        self.cluster = store.create_cluster(request, ClusterTemplate(name="t"), layout, owner="bob")
+        self.cluster = record_cluster(store, request, ClusterTemplate(name="t"), layout, owner="bob")
         job = store.start_job(self.cluster.id, "CLUSTER_CREATE", plan("CLUSTER_CREATE", layout))
         self.tasks = {(task.action, task.node): task for task in store.tasks(job.id)}
         self.log = TaskLog(folder / "t.log", "t", "t", str, lambda level, text: None)

@@ -20,9 +20,9 @@ from flows.server import ServerInfo
 @pytest.fixture(autouse=True)
 def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     from blocks import http_callback
-    from flows.engine import job_run
+    from flows.engine import cluster_task
 
-    monkeypatch.setattr(job_run, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
     monkeypatch.setattr(http_callback, "FIRST_PAUSE_SECONDS", 0.05)
 
 

@@ -25,9 +25,9 @@ NOTE = 'echo "$COOPR_ACTION $COOPR_SERVICE ${COOPR_CONFIG_WEB_PORT:-}" >> "$COOP
 
 @pytest.fixture(autouse=True)
 def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.engine import job_run
+    from flows.engine import cluster_task
 
-    monkeypatch.setattr(job_run, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
 
 
 @pytest.fixture

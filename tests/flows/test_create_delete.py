@@ -13,6 +13,7 @@ import psutil
 import pytest
 from flow_catalog import service, write_catalog
 from prefect_server import api
+from store_samples import record_cluster
 
 from coopr_core.cluster.states import AttemptState, ClusterState, JobState, TaskState
 from coopr_core.errors import Busy, InvalidInput, NotFound, TasksFailed
@@ -24,9 +25,9 @@ from flows.server import ServerInfo
 
 @pytest.fixture(autouse=True)
 def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.engine import job_run
+    from flows.engine import cluster_task
 
-    monkeypatch.setattr(job_run, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -290,7 +291,7 @@ def test_a_second_operation_is_refused_as_busy_while_one_runs(
 
     catalog = write_catalog(tmp_path / "catalog", {"one": service(start="true")})
     prepared = prepare_create({"name": "busy", "template": "tiny"}, catalog=[catalog], store=store)
-    cluster = store.create_cluster(prepared.request, prepared.template, prepared.layout, owner="bob")
+    cluster = record_cluster(store, prepared.request, prepared.template, prepared.layout, owner="bob")
     job = store.start_job(cluster.id, "CLUSTER_CREATE", prepared.plan)
     with pytest.raises(Busy, match=job.id) as caught:
         delete_cluster("busy")

@@ -23,9 +23,9 @@ NOT_ON = '[ "$COOPR_NODE_NUMBER" != {} ] || {{ echo "no luck"; exit 4; }}'
 
 @pytest.fixture(autouse=True)
 def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.engine import job_run
+    from flows.engine import cluster_task
 
-    monkeypatch.setattr(job_run, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -49,9 +49,9 @@ def catalog_in(folder: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.engine import job_run
+    from flows.engine import cluster_task
 
-    monkeypatch.setattr(job_run, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from store_samples import TEMPLATE, layout, new_cluster, stages
+from store_samples import TEMPLATE, begin, layout, new_cluster, record_cluster, stages
 
 from coopr_core import Catalog, solve
 from coopr_core.cluster.request import ClusterRequest
@@ -38,14 +38,14 @@ def test_its_nodes_are_named_by_cluster_and_suffix_of_request_or_template(store:
     cluster = new_cluster(store)
     assert [node.host_name for node in store.nodes(cluster.id)] == ["demo1-1000.example.org", "demo1-1001.example.org"]
     request = ClusterRequest(name="own", template="site", dns_suffix="lab")
-    own = store.create_cluster(request, TEMPLATE, layout(1), owner="ada")
+    own = record_cluster(store, request, TEMPLATE, layout(1), owner="ada")
     assert store.nodes(own.id)[0].host_name == "own2-1000.lab"
 
 
 def test_layout_template_and_request_come_back_as_they_were(store: Store) -> None:
     request = ClusterRequest(name="demo", template="site", size=2, config={"web": {"port": 81}}, lease="2h")
     given = layout(2)
-    cluster = store.create_cluster(request, TEMPLATE, given, owner="ada")
+    cluster = record_cluster(store, request, TEMPLATE, given, owner="ada")
     kept = store.layout(cluster.id)
     assert replace(kept, nodes=tuple(replace(node, host_name="") for node in kept.nodes)) == given
     assert store.template(cluster.id) == TEMPLATE
@@ -58,7 +58,7 @@ def test_every_builtin_template_and_its_services_come_back_as_they_were(store: S
     for name, template in catalog.templates.items():
         request = ClusterRequest(name=name, template=name, size=template.constraints.size.max)
         solved = solve(catalog, request)
-        cluster = store.create_cluster(request, template, solved, owner="ada")
+        cluster = record_cluster(store, request, template, solved, owner="ada")
         kept = store.layout(cluster.id)
         assert replace(kept, nodes=tuple(replace(node, host_name="") for node in kept.nodes)) == replace(
             solved, nodes=tuple(replace(node, host_name="") for node in solved.nodes)
@@ -70,7 +70,7 @@ def test_every_builtin_template_and_its_services_come_back_as_they_were(store: S
 def test_config_that_json_cannot_hold_is_refused_and_dates_become_text(store: Store) -> None:
     def create(value: object) -> str:
         given = replace(layout(1), config={"value": value})
-        return store.create_cluster(ClusterRequest(name="demo", template="site"), TEMPLATE, given, owner="ada").id
+        return record_cluster(store, ClusterRequest(name="demo", template="site"), TEMPLATE, given, owner="ada").id
 
     for odd in (object(), {1, 2}, float("nan")):
         with pytest.raises(InvalidInput, match="cannot be recorded"):
@@ -83,7 +83,7 @@ def test_config_that_json_cannot_hold_is_refused_and_dates_become_text(store: St
 def test_a_taken_name_is_refused_with_a_hint(store: Store) -> None:
     new_cluster(store)
     with pytest.raises(InvalidInput, match="'demo' is taken") as caught:
-        new_cluster(store)
+        begin(store)
     assert "coopr delete demo" in caught.value.hint
     assert len(store.clusters()) == 1
 

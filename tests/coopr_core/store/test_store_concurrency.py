@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from store_samples import new_cluster, python, stages
+from store_samples import begin, new_cluster, python, stages
 
 from coopr_core.cluster.states import AttemptState, JobState, NodeState, TaskState
 from coopr_core.errors import Busy, InvalidInput, Refused
@@ -91,7 +91,7 @@ def test_the_database_itself_forbids_two_jobs_on_one_cluster(store: Store) -> No
 def test_names_given_at_once_from_many_threads_are_given_once(store: Store) -> None:
     def create(_: int) -> bool:
         try:
-            new_cluster(store)
+            begin(store)
         except InvalidInput:
             return False
         return True

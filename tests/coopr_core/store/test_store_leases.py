@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from store_samples import layout, new_cluster, stages
+from store_samples import layout, new_cluster, record_cluster, stages
 
 from coopr_core.catalog.entities import ClusterTemplate
 from coopr_core.cluster.records import ClusterRecord
@@ -21,7 +21,7 @@ def leased(store: Store, *, initial: str = "1h", longest: str = "4h", step: str 
     template = ClusterTemplate.model_validate({"name": "site", "administration": {"leaseduration": durations}})
     request = ClusterRequest(name="demo", template="site", size=1)
     expires = datetime.now(UTC) + HOUR
-    return store.create_cluster(request, template, layout(1), owner="ada", expires_at=expires)
+    return record_cluster(store, request, template, layout(1), owner="ada", expires_at=expires)
 
 
 def test_a_lease_is_extended_by_what_was_asked_for_or_by_its_templates_step(store: Store) -> None:
@@ -48,7 +48,7 @@ def test_the_step_is_enforced_without_a_maximum_and_for_ever_is_allowed_without_
         store.extend_lease(cluster.id, "3h")
     unlimited = ClusterTemplate.model_validate({"name": "site", "administration": {}})
     request = ClusterRequest(name="free", template="site", size=1)
-    free = store.create_cluster(request, unlimited, layout(1), owner="ada", expires_at=datetime.now(UTC))
+    free = record_cluster(store, request, unlimited, layout(1), owner="ada", expires_at=datetime.now(UTC))
     with pytest.raises(InvalidInput, match="does not say by how much"):
         store.extend_lease(free.id)
     assert store.extend_lease(free.id, 0).expires_at is None
