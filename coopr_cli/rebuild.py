@@ -34,16 +34,16 @@ def rebuild_command(
 
     folders = [str(Path(path).absolute()) for path in catalog]
     with Store.open() as store:
-        rebuild = prepare_rebuild(store, cluster, catalog=folders)
+        rebuild = prepare_rebuild(store, cluster, in_place=in_place, catalog=folders)
         add = len(rebuild.new.layout.nodes) if rebuild.new else 0
-        destroy = len(store.nodes(rebuild.old.id)) if rebuild.old else 0
+        destroy = len(store.nodes(rebuild.old.id)) if rebuild.old and not rebuild.old_is_deleted else 0
         if output == "table":
             if rebuild.new:
                 show_layout(rebuild.new.layout)
             else:
                 click.echo(f"{rebuild.next_name}, begun by an earlier rebuild, is finished and takes over the name.")
             click.secho(f"Plan: {add} to add, 0 to change, {destroy} to destroy.", bold=True)
-        first = " (the old one first)" if in_place and rebuild.new else ""
+        first = " (the old one first)" if in_place and destroy and rebuild.new else ""
         confirm(f"Rebuild cluster {rebuild.name}{first}?", yes=yes)
 
         def flow() -> Any:
@@ -51,9 +51,9 @@ def rebuild_command(
 
             return rebuild_cluster(rebuild.name, in_place=in_place, catalog=folders, max_concurrency=max_concurrency)
 
-        beside = rebuild.new is not None and not in_place
+        beside = rebuild.new is not None and not in_place and not rebuild.old_is_deleted
         watched = rebuild.next_name if beside else rebuild.name
-        operation = "CLUSTER_CREATE" if beside else "CLUSTER_DELETE"
+        operation = "CLUSTER_CREATE" if beside or rebuild.old_is_deleted else "CLUSTER_DELETE"
         summary = run_flow(store, watched, operation, flow, quiet=output != "table")
         if output != "table":
             print_data(summary, output)

@@ -39,6 +39,10 @@ class Holding:
     nodes: int = 0
     price: float = 0.0
 
+    def __sub__(self, other: Holding) -> Holding:
+        """What is left of it without ``other``; below nothing where ``other`` has more."""
+        return Holding(self.clusters - other.clusters, self.nodes - other.nodes, self.price - other.price)
+
 
 @dataclass(frozen=True, slots=True)
 class Excess:

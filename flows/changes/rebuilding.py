@@ -16,7 +16,7 @@ from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.errors import CooprError, Interrupted, TasksFailed
 from coopr_core.planner import plan
 from coopr_core.store import Store
-from flows.changes.renewing import Rebuild, prepare_rebuild
+from flows.changes.renewing import REBUILT_WITH, Rebuild, prepare_rebuild
 from flows.operation import cluster_flow, continue_job, parameters_of, run_operation, start_operation
 from flows.report import publish_cluster, summarize
 
@@ -40,10 +40,12 @@ def rebuild_cluster(
         The new cluster's id, name, state, job, links and nodes.
     """
     with Store.open() as store:
-        rebuild = prepare_rebuild(store, cluster, catalog=catalog or ())
+        rebuild = prepare_rebuild(store, cluster, in_place=in_place, catalog=catalog or ())
         made = rebuild.made
-        if made is None and in_place and rebuild.old is not None:
-            _delete(store, rebuild.old, max_concurrency)
+        if made is None and rebuild.old is not None and (in_place or rebuild.old_is_deleted):
+            if not rebuild.old_is_deleted:
+                assert rebuild.made_with is not None
+                _delete(store, rebuild.old, max_concurrency, **{REBUILT_WITH: rebuild.made_with["catalog"]})
             return _create(store, rebuild, rebuild.name, max_concurrency)
         if made is None or made.state is not ClusterState.ACTIVE:
             made = _create_beside(store, rebuild, max_concurrency)
@@ -103,7 +105,7 @@ def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int) -> 
     return run_operation(store, cluster, job)
 
 
-def _delete(store: Store, cluster: ClusterRecord, max_concurrency: int) -> None:
+def _delete(store: Store, cluster: ClusterRecord, max_concurrency: int, **values: Any) -> None:
     deletion = plan("CLUSTER_DELETE", store.layout(cluster.id))
     job = start_operation(
         store,
@@ -111,7 +113,7 @@ def _delete(store: Store, cluster: ClusterRecord, max_concurrency: int) -> None:
         Operation.CLUSTER_DELETE,
         deletion,
         max_concurrency=max_concurrency,
-        values={"keep_logs": False},
+        values={"keep_logs": False, **values},
     )
     run_operation(store, cluster, job)
 

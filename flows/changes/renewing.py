@@ -14,10 +14,14 @@ from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState, Operation, check_allowed
 from coopr_core.errors import Busy, NotFound, Refused
 from coopr_core.settings import load_settings
+from coopr_core.store.account.reserving import taken_by
 from flows.preparation import Preparation, prepare_create
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
+
+REBUILT_WITH = "rebuilt_with"
+"""In the values of the job that deletes a cluster in whose place a new one is made: the folders of its catalog."""
 
 NEXT = "-next"
 """What the new cluster's name ends with until it takes over the old one's."""
@@ -27,9 +31,9 @@ NEXT = "-next"
 class Rebuild:
     """A rebuild that may start.
 
-    ``old`` is the cluster to be deleted, None when it is gone already; ``made`` is the new one where an earlier rebuild
-    has begun to make it, else ``new`` says what will be made. ``made_with`` are the parameters of the old one's first
-    job.
+    ``old`` is the cluster to be deleted, None when the new one has only to take its name; ``made`` is the new one
+    where an earlier rebuild has begun to make it, else ``new`` says what will be made. ``made_with`` are the parameters
+    of the old one's first job, with today's folders of the catalog.
     """
 
     name: str
@@ -37,6 +41,11 @@ class Rebuild:
     made: ClusterRecord | None = None
     new: Preparation | None = None
     made_with: Mapping[str, Any] | None = None
+
+    @property
+    def old_is_deleted(self) -> bool:
+        """Whether an earlier rebuild in place has deleted the old cluster, and only that."""
+        return self.old is not None and self.old.state is ClusterState.TERMINATED
 
     @property
     def next_name(self) -> str:
@@ -49,19 +58,23 @@ def next_name(name: str) -> str:
     return f"{name[: 255 - len(NEXT)]}{NEXT}"
 
 
-def prepare_rebuild(store: Store, cluster: str, *, catalog: Sequence[str] = ()) -> Rebuild:
+def prepare_rebuild(store: Store, cluster: str, *, in_place: bool = False, catalog: Sequence[str] = ()) -> Rebuild:
     """Check that the cluster may be rebuilt, and plan the new one from the old one's request and today's catalog.
 
     An earlier rebuild that did not come to its end is taken up where it stands. Raises ``Refused`` for a protected
-    cluster, ``Busy`` while a job holds it, ``NotFound``, or what ``prepare_create`` raises.
+    cluster, ``Busy`` while a job holds it, ``NotFound``, ``OverQuota`` when the new one is too much, ``in_place``
+    instead of the old one, else besides it, or what ``prepare_create`` raises.
     """
     try:
         old = store.cluster(cluster)
     except NotFound:
         made = _made(store, cluster)
-        if made is None:
+        if made is not None:
+            return Rebuild(cluster, None, made)
+        deleted = _deleted_by_a_rebuild(store, cluster)
+        if deleted is None:
             raise
-        return Rebuild(cluster, None, made)
+        return _anew(store, deleted, [*_rebuilt_with(store, deleted), *catalog], in_place=True)
     store.end_abandoned_job(old.id)
     old = store.cluster(old.id)
     check_allowed(old.state, Operation.CLUSTER_DELETE, cluster=old.name)
@@ -72,11 +85,34 @@ def prepare_rebuild(store: Store, cluster: str, *, catalog: Sequence[str] = ()) 
     made = _made(store, old.name)
     if made is not None:
         return Rebuild(old.name, old, made)
+    return _anew(store, old, [*_rebuilt_with(store, old), *catalog], in_place=in_place)
+
+
+def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, in_place: bool) -> Rebuild:
     first = store.jobs(old.id)[0].parameters
-    paths = [*load_settings().catalog, *first.get("catalog", ()), *catalog]
+    paths = list(dict.fromkeys(map(str, [*load_settings().catalog, *first.get("catalog", ()), *catalog])))
     values = store.request(old.id).model_dump() | {"name": old.name}
-    new = prepare_create(values, catalog=list(dict.fromkeys(map(str, paths))), tenant=old.tenant)
-    return Rebuild(old.name, old, new=new, made_with={**first, "catalog": [str(path) for path in paths]})
+    new = prepare_create(values, catalog=paths, tenant=old.tenant)
+    takes = taken_by(new.layout.nodes, clusters=1)
+    if in_place and old.state is not ClusterState.TERMINATED:
+        takes -= taken_by(store.nodes(old.id), clusters=1)
+    store.check_quota(old.tenant, takes)
+    return Rebuild(old.name, old, new=new, made_with={**first, "catalog": paths})
+
+
+def _deleted_by_a_rebuild(store: Store, name: str) -> ClusterRecord | None:
+    """The cluster last called ``name``, if it was deleted for a new one in its place that has not been begun."""
+    try:
+        deleted = store.cluster(name, terminated=True)
+    except NotFound:
+        return None
+    return deleted if REBUILT_WITH in store.jobs(deleted.id)[-1].parameters["values"] else None
+
+
+def _rebuilt_with(store: Store, old: ClusterRecord) -> list[str]:
+    """The folders of the catalog that an earlier rebuild in place was to use, which has begun to delete ``old``."""
+    found: list[str] = store.jobs(old.id)[-1].parameters.get("values", {}).get(REBUILT_WITH, [])
+    return found
 
 
 def _made(store: Store, name: str) -> ClusterRecord | None:

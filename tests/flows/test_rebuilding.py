@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from flow_catalog import service, write_catalog
 
+from coopr_core.cluster.quotas import Quota
 from coopr_core.cluster.records import JobRecord
 from coopr_core.cluster.states import ClusterState, JobState
-from coopr_core.errors import Interrupted, Refused, TasksFailed
+from coopr_core.errors import Interrupted, NotFound, OverQuota, Refused, TasksFailed
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.changes.renewing import prepare_rebuild
@@ -112,6 +113,56 @@ def test_a_rebuild_that_was_cut_short_goes_on_where_it_stands(store: Store, tmp_
     assert [cluster.name for cluster in store.clusters()] == ["again"]
     delete_cluster("again")
     assert machines_left() == []
+
+
+def test_a_rebuild_in_place_that_was_cut_short_after_its_delete_still_makes_the_new_one(
+    store: Store, tmp_path: Path
+) -> None:
+    from flows import create_cluster, delete_cluster, rebuild_cluster
+    from flows.changes import rebuilding
+
+    catalog = write_catalog(tmp_path / "catalog", {"app": service(start="true")})
+    newer = write_catalog(tmp_path / "newer", {"app": service(start="echo newer")})
+    old = create_cluster(name="again", template="tiny", size=1, catalog=[catalog])
+    with pytest.MonkeyPatch.context() as patch:
+
+        def killed(*_: object) -> None:
+            raise Interrupted("killed")
+
+        patch.setattr(rebuilding, "_create", killed)
+        with pytest.raises(Interrupted):
+            rebuild_cluster("again", in_place=True, catalog=[newer])
+    assert store.clusters() == []
+    rebuilt = rebuild_cluster("again")
+    assert (rebuilt["name"], rebuilt["state"]) == ("again", "ACTIVE")
+    assert rebuilt["cluster_id"] != old["cluster_id"]
+    start = next(task for task in store.tasks(rebuilt["job"]) if task.action == "START")
+    assert Path(start.log).read_text().splitlines()[-1] == "newer", "the folder given to the rebuild is remembered"
+    delete_cluster("again")
+    with pytest.raises(NotFound):
+        rebuild_cluster("again")
+    assert machines_left() == []
+
+
+def test_a_rebuild_that_the_quota_does_not_allow_touches_nothing(
+    prefect_server: ServerInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import create_cluster, delete_cluster, rebuild_cluster
+
+    catalog = write_catalog(tmp_path / "catalog", {"app": service(start="true")})
+    monkeypatch.setenv("COOPR_TENANT", "lab")
+    create_cluster(name="again", template="tiny", size=2, catalog=[catalog])
+    before = machines_left()
+    with Store.open() as store:
+        store.set_quota("lab", Quota(nodes=3))
+        with pytest.raises(OverQuota, match="3 nodes allowed, 2 in use, 2 more wanted"):
+            rebuild_cluster("again")
+        assert prepare_rebuild(store, "again", in_place=True).new is not None
+        store.set_quota("lab", Quota(nodes=1))
+        assert prepare_rebuild(store, "again", in_place=True).new is not None, "it takes no more than the old one"
+        store.set_quota("lab", Quota())
+    assert machines_left() == before
+    delete_cluster("again")
 
 
 def test_a_rebuild_that_was_killed_while_it_made_the_new_one_finishes_that_one(store: Store, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+import watching
 from local_lab import Lab, passable_folder
 
 import coopr_core
@@ -36,7 +37,7 @@ def ordinary(place: Path) -> tuple[Path, dict[str, str], dict[str, object]]:
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(place),
-        "PYTHONPATH": os.pathsep.join([source, packages]),
+        "PYTHONPATH": os.pathsep.join([source, packages, str(Path(watching.__file__).parent)]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "USER": "nameless",
     }
