@@ -7,10 +7,12 @@ logs go with it unless they are asked for.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.planner import plan
 from coopr_core.store import Store
@@ -44,17 +46,29 @@ def delete_cluster(
         found = store.cluster(cluster, tenant=tenant or store.tenant, terminated=True)
         if found.state is ClusterState.TERMINATED:
             return summarize(store, found, "", "")
-        deletion = plan("CLUSTER_DELETE", store.layout(found.id))
-        job = start_operation(
-            store,
-            found,
-            Operation.CLUSTER_DELETE,
-            deletion,
-            max_concurrency=max_concurrency,
-            values={"keep_logs": keep_logs},
-            only_expired=only_expired,
-        )
-        return run_operation(store, found, job)
+        values = {"keep_logs": keep_logs}
+        return run_deletion(store, found, max_concurrency=max_concurrency, only_expired=only_expired, values=values)
+
+
+def run_deletion(
+    store: Store,
+    cluster: ClusterRecord,
+    *,
+    max_concurrency: int,
+    only_expired: bool = False,
+    values: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Claim a living cluster and delete it, inside whatever flow runs; raises what ``run_operation`` raises."""
+    job = start_operation(
+        store,
+        cluster,
+        Operation.CLUSTER_DELETE,
+        plan("CLUSTER_DELETE", store.layout(cluster.id)),
+        max_concurrency=max_concurrency,
+        values=values,
+        only_expired=only_expired,
+    )
+    return run_operation(store, cluster, job)
 
 
 def _clear_up(ending: Ending) -> None:

@@ -12,12 +12,12 @@ from prefect import runtime
 from pydantic import Field
 
 from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.states import ClusterState, Operation
+from coopr_core.cluster.states import ClusterState
 from coopr_core.errors import CooprError, Interrupted, TasksFailed
-from coopr_core.planner import plan
 from coopr_core.store import Store
 from flows.changes.renewing import REBUILT_WITH, Rebuild, prepare_rebuild
-from flows.operation import cluster_flow, continue_job, parameters_of, run_operation, start_operation
+from flows.deletion import run_deletion
+from flows.operation import cluster_flow, continue_job, parameters_of, run_operation
 from flows.report import publish_cluster, summarize
 
 
@@ -44,13 +44,13 @@ def rebuild_cluster(
         made = rebuild.made
         if made is None and rebuild.old is not None and (in_place or rebuild.old_is_deleted):
             if not rebuild.old_is_deleted:
-                assert rebuild.made_with is not None
-                _delete(store, rebuild.old, max_concurrency, **{REBUILT_WITH: rebuild.made_with["catalog"]})
+                remembered = {REBUILT_WITH: rebuild.made_with["catalog"]}
+                run_deletion(store, rebuild.old, max_concurrency=max_concurrency, values=remembered)
             return _create(store, rebuild, rebuild.name, max_concurrency)
         if made is None or made.state is not ClusterState.ACTIVE:
             made = _create_beside(store, rebuild, max_concurrency)
         if rebuild.old is not None:
-            _delete(store, rebuild.old, max_concurrency)
+            run_deletion(store, rebuild.old, max_concurrency=max_concurrency)
         made = store.take_name(made.id, rebuild.name)
         summary = summarize(store, made, store.jobs(made.id)[0].id, str(runtime.flow_run.ui_url or ""))
     publish_cluster(summary)
@@ -80,7 +80,7 @@ def _create_beside(store: Store, rebuild: Rebuild, max_concurrency: int) -> Clus
 def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int) -> dict[str, Any]:
     assert rebuild.new is not None
     assert rebuild.old is not None
-    made_with = rebuild.made_with or {}
+    made_with = rebuild.made_with
     cluster, job = store.begin_cluster(
         rebuild.new.request,
         rebuild.new.template,
@@ -105,26 +105,13 @@ def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int) -> 
     return run_operation(store, cluster, job)
 
 
-def _delete(store: Store, cluster: ClusterRecord, max_concurrency: int, **values: Any) -> None:
-    deletion = plan("CLUSTER_DELETE", store.layout(cluster.id))
-    job = start_operation(
-        store,
-        cluster,
-        Operation.CLUSTER_DELETE,
-        deletion,
-        max_concurrency=max_concurrency,
-        values={"keep_logs": False, **values},
-    )
-    run_operation(store, cluster, job)
-
-
 def _remove(store: Store, name: str, max_concurrency: int) -> str:
     """Delete what there is of the new cluster that failed; what became of it, in words."""
     left = _unfinished(store, name)
     if not left:
         return "The new one had no machine yet."
     try:
-        _delete(store, left[0], max_concurrency)
+        run_deletion(store, left[0], max_concurrency=max_concurrency)
     except CooprError as error:
         return f"What was made of the new one could not be deleted: `coopr delete {name}` ({left[0].id}): {error}"
     return "What was made of the new one is deleted."

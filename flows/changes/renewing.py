@@ -7,7 +7,7 @@ gone; its nodes are named by ``NAME`` from the beginning, so nothing on them has
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.cluster.records import ClusterRecord
@@ -40,7 +40,7 @@ class Rebuild:
     old: ClusterRecord | None
     made: ClusterRecord | None = None
     new: Preparation | None = None
-    made_with: Mapping[str, Any] | None = None
+    made_with: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def old_is_deleted(self) -> bool:

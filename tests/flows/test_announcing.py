@@ -18,11 +18,9 @@ from flows.server import ServerInfo
 
 
 @pytest.fixture(autouse=True)
-def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_calls(fast_retries: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from blocks import http_callback
-    from flows.engine import cluster_task
 
-    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
     monkeypatch.setattr(http_callback, "FIRST_PAUSE_SECONDS", 0.05)
 
 

@@ -17,23 +17,10 @@ from coopr_core.store import Store
 from flows.changes.preparing import prepare_add_services, prepare_configure, prepare_services, prepare_sync
 from flows.server import ServerInfo
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]
 
 
 NOTE = 'echo "$COOPR_ACTION $COOPR_SERVICE ${COOPR_CONFIG_WEB_PORT:-}" >> "$COOPR_DATA/../done"'
-
-
-@pytest.fixture(autouse=True)
-def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.engine import cluster_task
-
-    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
 
 
 def noting(*config: str, requires: tuple[str, ...] = (), **more: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ nodes; and what is left on this machine.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +49,6 @@ def services() -> dict[str, dict[str, Any]]:
         "base": service(**noted, start=daemon("start"), stop=daemon("stop")),
         "top": service(requires=("base",), configure=f"{noted['configure']}; : $COOPR_CONFIG_WORD"),
     }
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
 
 
 def steps(name: str, catalog: str, size: int) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,7 @@ from coopr_core.store import Store
 from flows.runtime import logs_of
 from flows.server import ServerInfo
 
-
-@pytest.fixture(autouse=True)
-def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.engine import cluster_task
-
-    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.2)
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("fast_retries")
 
 
 def task_runs(server: ServerInfo, tag: str, count: int) -> list[dict[str, Any]]:

@@ -26,12 +26,6 @@ def coopr(capsys: pytest.CaptureFixture[str]) -> Coopr:
     return Coopr(capsys)
 
 
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
-
-
 @pytest.fixture(scope="module")
 def cluster(prefect_server: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterRecord]:
     """Two nodes with a service whose health is a file, one without a health action, and a password."""

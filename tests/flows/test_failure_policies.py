@@ -15,23 +15,10 @@ from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.server import ServerInfo
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]
 
 
 NOT_ON = '[ "$COOPR_NODE_NUMBER" != {} ] || {{ echo "no luck"; exit 4; }}'
-
-
-@pytest.fixture(autouse=True)
-def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.engine import cluster_task
-
-    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
 
 
 @pytest.fixture

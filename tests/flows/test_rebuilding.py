@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,20 +17,7 @@ from coopr_core.store import Store
 from flows.changes.renewing import prepare_rebuild
 from flows.server import ServerInfo
 
-pytestmark = pytest.mark.real
-
-
-@pytest.fixture(autouse=True)
-def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.engine import cluster_task
-
-    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]
 
 
 def machines_left() -> list[str]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,7 @@ from coopr_core.store import Store
 from flows.control.requests import abort, pause, wait_until_paused
 from flows.server import ServerInfo
 
-pytestmark = pytest.mark.real
-
-
-@pytest.fixture(autouse=True)
-def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.engine import cluster_task
-
-    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]
 
 
 def marked(word: str, then: str = "true") -> str:

@@ -17,7 +17,7 @@ from coopr_core.store import Store
 from flows.changes.sizing import prepare_replace, prepare_scale
 from flows.server import ServerInfo
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]
 
 
 NOTE = (
@@ -45,19 +45,6 @@ def catalog_in(folder: Path) -> str:
             "size": {"min": 2, "max": 6},
         },
     )
-
-
-@pytest.fixture(autouse=True)
-def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.engine import cluster_task
-
-    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
 
 
 @pytest.fixture

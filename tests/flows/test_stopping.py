@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,12 +29,6 @@ except CooprError as error:
     print(error, error.hint, file=sys.stderr)
     sys.exit(error.exit_code)
 """
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
 
 
 def started_create(store: Store, name: str, folder: Path, seconds: str) -> subprocess.Popen[str]:
