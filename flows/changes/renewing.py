@@ -106,13 +106,17 @@ def _deleted_by_a_rebuild(store: Store, name: str) -> ClusterRecord | None:
         deleted = store.cluster(name, terminated=True)
     except NotFound:
         return None
-    return deleted if REBUILT_WITH in store.jobs(deleted.id)[-1].parameters["values"] else None
+    return deleted if REBUILT_WITH in _last_values(store, deleted) else None
 
 
 def _rebuilt_with(store: Store, old: ClusterRecord) -> list[str]:
     """The folders of the catalog that an earlier rebuild in place was to use, which has begun to delete ``old``."""
-    found: list[str] = store.jobs(old.id)[-1].parameters.get("values", {}).get(REBUILT_WITH, [])
-    return found
+    return list(_last_values(store, old).get(REBUILT_WITH, ()))
+
+
+def _last_values(store: Store, cluster: ClusterRecord) -> Mapping[str, Any]:
+    values: Mapping[str, Any] = store.jobs(cluster.id)[-1].parameters.get("values", {})
+    return values
 
 
 def _made(store: Store, name: str) -> ClusterRecord | None:
