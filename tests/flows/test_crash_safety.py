@@ -37,7 +37,7 @@ Shape = dict[str, Any]
 
 def daemon(action: str) -> str:
     """A start or stop of a process of the service's own, safe to repeat."""
-    alive = 'kill -0 "$(cat pid 2>/dev/null)" 2>/dev/null'
+    alive = 'grep -qs sleep "/proc/$(cat pid 2>/dev/null)/cmdline"'  # empty when it has ended, collected or not
     if action == "start":
         return f"cd $COOPR_DATA; echo start >> runs; {alive} || {{ sleep {DAEMON} >/dev/null 2>&1 & echo $! > pid; }}"
     return f'cd $COOPR_DATA; echo stop >> runs; ! {alive} || kill "$(cat pid)"; rm -f pid'
