@@ -106,7 +106,7 @@ def _deleted_by_a_rebuild(store: Store, name: str) -> ClusterRecord | None:
         deleted = store.cluster(name, terminated=True)
     except NotFound:
         return None
-    return deleted if REBUILT_WITH in _last_values(store, deleted) else None
+    return deleted if deleted.name == name and REBUILT_WITH in _last_values(store, deleted) else None
 
 
 def _rebuilt_with(store: Store, old: ClusterRecord) -> list[str]:
