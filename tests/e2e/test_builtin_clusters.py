@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import urllib.request
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import psutil
 import pytest
 from browser import page_text, screenshot
 from command_line import Coopr
+from nats_client import patiently
 
 from coopr_core.settings import load_settings
 
@@ -73,20 +72,6 @@ def test_webapp_serves_its_page_through_the_balancer_and_can_be_followed_in_pref
     screenshot(summary["flow_run_url"], picture)
     assert picture.stat().st_size > 20_000
     delete(coopr, "shop")
-
-
-async def patiently(call: Callable[[], Awaitable[Any]]) -> Any:
-    """What the call gives, asked again while a leader is elected, as a client does."""
-    import nats
-
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return await call()
-        except (TimeoutError, nats.errors.Error):
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.5)
 
 
 def test_nats_hands_messages_from_node_to_node_and_keeps_its_quorum_when_one_is_killed(coopr: Coopr) -> None:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from command_line import Coopr
 from nats.js.api import StreamConfig
+from nats_client import patiently
 
 pytestmark = pytest.mark.real
 
@@ -47,7 +48,8 @@ class Traffic:
 
     async def _make_stream(self) -> None:
         client = await nats.connect(self._servers)
-        await client.jetstream(timeout=20).add_stream(StreamConfig(name="orders", subjects=["orders"], num_replicas=3))
+        orders = StreamConfig(name="orders", subjects=["orders"], num_replicas=3)
+        await patiently(lambda: client.jetstream(timeout=20).add_stream(orders))
         await client.close()
 
     async def _run(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import nats
 import pytest
 from nats.js.api import StreamConfig
+from nats_client import patiently
 from service_nodes import ActionFailed, ServiceNodes, new_folder
 from visitors import Visitors, fetch
 from watching import wait_for
@@ -70,18 +71,6 @@ def test_no_service_or_template_hides_one_of_the_public_catalog():
     catalog = Catalog.load()
     for folder, names in (("services", catalog.services), ("clustertemplates", catalog.templates)):
         assert not {path.stem for path in (public / folder).glob("*.json")} & set(names)
-
-
-async def patiently(ask, seconds: float = 60):
-    """What a JetStream client does while a leader is elected: ask again."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return await ask()
-        except nats.errors.Error:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.2)
 
 
 async def make_stream(stream) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import nats
 import pytest
 from nats.js.api import StreamConfig
+from nats_client import patiently
 from service_nodes import ServiceNodes
 
 NATS = ["node-tools", "nats-server"]
@@ -31,16 +32,18 @@ def jetstream(nodes: ServiceNodes, number: int) -> dict[str, dict[str, list[str]
 async def fill(url: str, name: str, count: int, replicas: int) -> None:
     client = await nats.connect(url)
     stream = client.jetstream(timeout=10)
-    await stream.add_stream(StreamConfig(name=name, subjects=[f"{name}.*"], num_replicas=replicas))
-    for number in range(count):
-        await stream.publish(f"{name}.x", str(number).encode())
+    config = StreamConfig(name=name, subjects=[f"{name}.*"], num_replicas=replicas)
+    await patiently(lambda: stream.add_stream(config))
+    for number in map(str, range(count)):
+        headers = {"Nats-Msg-Id": number}
+        await patiently(lambda: stream.publish(f"{name}.x", number.encode(), headers=headers))
     await client.close()
 
 
 async def read(url: str, name: str, count: int) -> list[int]:
     client = await nats.connect(url)
-    subscription = await client.jetstream(timeout=10).pull_subscribe(f"{name}.*")
-    messages = [int(message.data) for message in await subscription.fetch(count, timeout=10)]
+    subscription = await patiently(lambda: client.jetstream(timeout=10).pull_subscribe(f"{name}.*"))
+    messages = [int(message.data) for message in await patiently(lambda: subscription.fetch(count, timeout=10))]
     await client.close()
     return messages
 

@@ -1,8 +1,12 @@
 """How a server leaves a NATS cluster for good: its streams move to the others first, then they forget it.
 
-Promise: when ``leave`` returns, every stream and consumer has as many up-to-date copies as before (or as the servers
-that stay can hold) without this one, so no acknowledged message goes with it. Servers that leave together go one after
-the other, the last in node-number order first. A stream whose only copy is here is never given up: that is a failure.
+Promise: when ``leave`` and then ``wait_for_heirs`` have returned, every stream and consumer has as many up-to-date
+copies as before (or as the servers that stay can hold) without this one, so no acknowledged message goes with it.
+Servers that leave together go one after the other, the last in node-number order first. A stream whose only copy is
+here is never given up: that is a failure.
+
+In between the server is stopped: one that does not notice that it was removed goes on leading its streams, and as long
+as the others hear from it they elect no leader of their own. What was acknowledged is on most copies, so they have it.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ class Server:
 
 
 def leave(me: str, servers: Sequence[Server], leaving: Sequence[str], user: tuple[str, str], timeout: float) -> None:
-    """Take the server ``me`` out of the group of ``servers``, some of which are ``leaving`` too."""
+    """Take the server ``me`` out of the group of ``servers``, some of which are ``leaving`` too; then stop it."""
     staying = [server for server in servers if server.name not in leaving]
     if not staying:
         raise Failed("no server that keeps streams would be left: delete the cluster instead")
@@ -47,12 +51,20 @@ def leave(me: str, servers: Sequence[Server], leaving: Sequence[str], user: tupl
         if not group:
             return "the other servers have no leader"
         before = sorted(set(group) & set(after))
-        return f"{', '.join(before)} leaves first" if before else _unsettled(servers, gone={*leaving} - {*group})
+        gone = {*leaving} - {*group}
+        members = [server for server in servers if server.name not in gone]
+        return f"{', '.join(before)} leaves first" if before else _unsettled(members, gone)
 
     _wait(turn, timeout)
     if me in _group(others):
         _refuse_only_copies(me, servers)
         _wait(lambda: _removal(me, others, staying, user), timeout, calm=1)
+        _wait(lambda: f"{me} is still in the JetStream group" if me in _group(others) else "", timeout)
+
+
+def wait_for_heirs(me: str, servers: Sequence[Server], timeout: float) -> None:
+    """Wait until everything is complete without ``me``, which has left the group and does not run any more."""
+    others = [server for server in servers if server.name != me]
     _wait(lambda: _unsettled(others, gone={me}), timeout)
     say(f"{me} has left the JetStream group; every stream is complete without it")
 

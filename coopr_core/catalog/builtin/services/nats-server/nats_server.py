@@ -25,7 +25,7 @@ from coopr_node.daemon import Daemon
 from coopr_node.network import Endpoint, Member, get, get_json, members, this_member
 from coopr_node.packages import install as install_packages
 from coopr_node.task import DATA, Failed, bind_address, config, number, remove_data, run_action, say, write
-from nats_leaving import Server, leave
+from nats_leaving import Server, leave, wait_for_heirs
 
 SERVER = DATA / "software" / "bin" / "nats-server"
 CONFIGURATION = DATA / "conf" / "nats-server.conf"
@@ -125,7 +125,10 @@ def stop() -> None:
             raise Failed("config 'nats.system_password' is not set, which the other servers need to let this one go")
         keep = [Server(k.host, (k.address, k.port(number("nats.client_port"))), _monitor(k)) for k in keepers()]
         leave(me.host, keep, leaving, (SYSTEM_USER, password), number("nats.start_timeout"))
-    daemon.stop()
+        daemon.stop()
+        wait_for_heirs(me.host, keep, number("nats.start_timeout"))
+    else:
+        daemon.stop()
 
 
 def health() -> None:
