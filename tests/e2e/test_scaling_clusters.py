@@ -15,6 +15,7 @@ import pytest
 from command_line import Coopr
 from nats.js.api import StreamConfig
 from nats_client import patiently
+from visitors import Visitors
 
 pytestmark = pytest.mark.real
 
@@ -140,27 +141,10 @@ def daemons(cluster: dict[str, Any], without: dict[str, Any]) -> list[psutil.Pro
 def test_webapp_scales_out_and_in_under_constant_load_without_a_failed_request(coopr: Coopr) -> None:
     made = run(coopr, "create", "load", "--template", "webapp", "--nodes", "4")
     url = made["links"][0]["url"]
-    over, answers, failures = threading.Event(), set(), []
-
-    def ask() -> None:
-        while not over.is_set():
-            try:
-                page = urllib.request.urlopen(url, timeout=15).read().decode()
-                answers.add(page.partition("<title>")[2].partition("</title>")[0])
-            except OSError as error:
-                failures.append(str(error))
-
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
+    with Visitors(url) as visitors:
         run(coopr, "scale", "load", "webapp-app=3")
-        seen = len(answers)
+        seen = {server for _, server in visitors.answers}
         run(coopr, "scale", "load", "webapp-app=2")
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-    assert failures == []
-    assert seen >= 2
+    assert visitors.failures == []
+    assert len(seen) >= 2
     assert coopr("delete", "load", "-y").code == 0

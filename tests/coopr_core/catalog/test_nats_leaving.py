@@ -6,6 +6,7 @@ import asyncio
 import json
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import nats
@@ -35,8 +36,7 @@ async def fill(url: str, name: str, count: int, replicas: int) -> None:
     config = StreamConfig(name=name, subjects=[f"{name}.*"], num_replicas=replicas)
     await patiently(lambda: stream.add_stream(config))
     for number in map(str, range(count)):
-        headers = {"Nats-Msg-Id": number}
-        await patiently(lambda: stream.publish(f"{name}.x", number.encode(), headers=headers))
+        await patiently(partial(stream.publish, f"{name}.x", number.encode(), headers={"Nats-Msg-Id": number}))
     await client.close()
 
 

@@ -3,7 +3,8 @@
 
 Each server is asked for /healthz every second; one that fails is left out until it answers again, and a request that
 met it just then is tried on another, for up to seven seconds. No administration port, no certificates, nothing written
-outside the folder. Servers that come and go reach a running balancer with CONFIGURE, and no request is dropped.
+outside the folder. Servers that come and go reach a running balancer with CONFIGURE, and no request is dropped: those
+under way are waited for, longer than trying and answering may take.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ CONFIGURATION = Template("""\
 	admin off
 	auto_https off
 	persist_config off
-	grace_period 5s
+	grace_period 20s
 }
 
 http://:$port {
