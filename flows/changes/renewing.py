@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from coopr_core.cluster.quotas import Holding
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState, Operation, check_allowed
 from coopr_core.errors import Busy, NotFound, Refused
@@ -74,7 +75,7 @@ def prepare_rebuild(store: Store, cluster: str, *, in_place: bool = False, catal
         deleted = _deleted_by_a_rebuild(store, cluster)
         if deleted is None:
             raise
-        return _anew(store, deleted, [*_rebuilt_with(store, deleted), *catalog], in_place=True)
+        return _anew(store, deleted, catalog, freed=Holding())
     store.end_abandoned_job(old.id)
     old = store.cluster(old.id)
     check_allowed(old.state, Operation.CLUSTER_DELETE, cluster=old.name)
@@ -85,18 +86,19 @@ def prepare_rebuild(store: Store, cluster: str, *, in_place: bool = False, catal
     made = _made(store, old.name)
     if made is not None:
         return Rebuild(old.name, old, made)
-    return _anew(store, old, [*_rebuilt_with(store, old), *catalog], in_place=in_place)
+    freed = taken_by(store.nodes(old.id), clusters=1) if in_place else Holding()
+    return _anew(store, old, catalog, freed=freed)
 
 
-def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, in_place: bool) -> Rebuild:
-    first = store.jobs(old.id)[0].parameters
-    paths = list(dict.fromkeys(map(str, [*load_settings().catalog, *first.get("catalog", ()), *catalog])))
+def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Holding) -> Rebuild:
+    """A rebuild that begins with making the new cluster, or with a deletion that leaves room for ``freed``."""
+    jobs = store.jobs(old.id)
+    first = jobs[0].parameters
+    begun = jobs[-1].parameters.get("values", {}).get(REBUILT_WITH, ())
+    paths = list(dict.fromkeys(map(str, [*load_settings().catalog, *first.get("catalog", ()), *begun, *catalog])))
     values = store.request(old.id).model_dump() | {"name": old.name}
     new = prepare_create(values, catalog=paths, tenant=old.tenant)
-    takes = taken_by(new.layout.nodes, clusters=1)
-    if in_place and old.state is not ClusterState.TERMINATED:
-        takes -= taken_by(store.nodes(old.id), clusters=1)
-    store.check_quota(old.tenant, takes)
+    store.check_quota(old.tenant, taken_by(new.layout.nodes, clusters=1) - freed)
     return Rebuild(old.name, old, new=new, made_with={**first, "catalog": paths})
 
 
@@ -106,17 +108,9 @@ def _deleted_by_a_rebuild(store: Store, name: str) -> ClusterRecord | None:
         deleted = store.cluster(name, terminated=True)
     except NotFound:
         return None
-    return deleted if deleted.name == name and REBUILT_WITH in _last_values(store, deleted) else None
-
-
-def _rebuilt_with(store: Store, old: ClusterRecord) -> list[str]:
-    """The folders of the catalog that an earlier rebuild in place was to use, which has begun to delete ``old``."""
-    return list(_last_values(store, old).get(REBUILT_WITH, ()))
-
-
-def _last_values(store: Store, cluster: ClusterRecord) -> Mapping[str, Any]:
-    values: Mapping[str, Any] = store.jobs(cluster.id)[-1].parameters.get("values", {})
-    return values
+    if deleted.name != name or REBUILT_WITH not in store.jobs(deleted.id)[-1].parameters.get("values", {}):
+        return None
+    return deleted
 
 
 def _made(store: Store, name: str) -> ClusterRecord | None:

@@ -39,7 +39,7 @@ class Server:
 
 
 def leave(me: str, servers: Sequence[Server], leaving: Sequence[str], user: tuple[str, str], timeout: float) -> None:
-    """Take the server ``me`` out of the group of ``servers``, some of which are ``leaving`` too; then stop it."""
+    """Take the server ``me`` out of the group of ``servers``, some of which are ``leaving`` too; stop it afterwards."""
     staying = [server for server in servers if server.name not in leaving]
     if not staying:
         raise Failed("no server that keeps streams would be left: delete the cluster instead")
