@@ -26,10 +26,10 @@ from coopr_core.catalog.entities import (
 from coopr_core.catalog.folders import Source, sources
 from coopr_core.catalog.inheritance import merge_templates
 from coopr_core.catalog.kinds import BY_FOLDER, HARDWARE, IMAGE, PARTIAL, PROVIDER, SERVICE, TEMPLATE, Kind
-from coopr_core.catalog.naming import did_you_mean
 from coopr_core.catalog.places import Finding, Origin, Places, kind_of
 from coopr_core.catalog.validation import entity_from
 from coopr_core.errors import InvalidInput, NotFound, Problem
+from coopr_core.suggestions import did_you_mean
 
 BUILTIN = Path(__file__).parent / "builtin"
 """Our own catalog."""

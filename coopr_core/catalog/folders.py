@@ -13,8 +13,8 @@ from pathlib import Path
 
 from coopr_core.catalog.documents import SUFFIXES, Document, read, read_text
 from coopr_core.catalog.kinds import BY_FOLDER, SERVICE, Kind
-from coopr_core.catalog.naming import did_you_mean, near
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.suggestions import did_you_mean, near
 
 
 @dataclass(frozen=True, slots=True)

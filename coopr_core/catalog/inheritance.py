@@ -24,8 +24,8 @@ from coopr_core.catalog.entities import (
     PartialTemplate,
     SizeConstraint,
 )
-from coopr_core.catalog.naming import did_you_mean
 from coopr_core.catalog.places import Finding, Step
+from coopr_core.suggestions import did_you_mean
 
 Line = list[ClusterTemplate]
 """What a template is merged from, in merge order."""

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from coopr_core.catalog.documents import Document
-from coopr_core.catalog.naming import did_you_mean, path_text
+from coopr_core.catalog.naming import path_text
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.suggestions import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 Path = tuple[str | int, ...]

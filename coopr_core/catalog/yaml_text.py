@@ -75,10 +75,16 @@ def _refuse_depth(text: str) -> None:
     if brackets + max(map(len, text.splitlines()), default=0) < _SUSPICIOUS:
         return
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _SUSPICIOUS:
-            raise RecursionError
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _SUSPICIOUS:
+                raise RecursionError
+    except yaml.MarkedYAMLError as error:  # since 6.0.4 the C code has a limit of its own, met before any event
+        read = text[: error.problem_mark.index if error.problem_mark else 0]
+        if sum(map(read.count, "[{")) - sum(map(read.count, "]}")) > _SUSPICIOUS:
+            raise RecursionError from None
+        raise
 
 
 def line_of(text: str, path: Sequence[str | int]) -> int:

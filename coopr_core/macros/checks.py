@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coopr_core.catalog.naming import did_you_mean
 from coopr_core.errors import Problem
 from coopr_core.macros.context import config_value
 from coopr_core.macros.syntax import BadMacro, Macro, Name, parse
+from coopr_core.suggestions import did_you_mean
 
 ADDRESS_TYPES = ("access_v4", "bind_v4")
 """The addresses every confirmed machine has."""

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType
-from coopr_core.catalog.naming import did_you_mean
 from coopr_core.catalog.places import Finding, Step
+from coopr_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from coopr_core.catalog.catalog import Catalog

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from coopr_core.catalog.checks.cycles import names_provided
 from coopr_core.catalog.entities import ACTIONS, ClusterTemplate, Service
-from coopr_core.catalog.naming import did_you_mean
 from coopr_core.catalog.places import Finding, Step
+from coopr_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from coopr_core.catalog.catalog import Catalog
