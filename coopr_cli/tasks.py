@@ -64,20 +64,24 @@ def logs_command(subject: str, follow: bool, job: str) -> None:
         while True:
             ended = store.job(job_id).ended is not None
             for task in store.tasks(job_id) if several else tasks:
-                _print_new(store, task, positions, several=several)
+                _print_new(store, task, positions, several=several, whole=follow and not ended)
             if not follow or ended:
                 break
             time.sleep(0.5)
 
 
-def _print_new(store: Store, task: TaskRecord, positions: dict[str, int], *, several: bool) -> None:
+def _print_new(store: Store, task: TaskRecord, positions: dict[str, int], *, several: bool, whole: bool) -> None:
+    """Print what was added since the last look; ``whole``: a line that is still being written waits for the next."""
     prefix = f"{task.id} | " if several else ""
     for path in _log_files(store, task):
-        with open(path, encoding="utf-8", errors="replace") as file:
-            file.seek(positions.get(str(path), 0))
-            for line in iter(file.readline, ""):
-                click.echo(prefix + line.rstrip("\n"))
-            positions[str(path)] = file.tell()
+        with open(path, "rb") as file:
+            file.seek(positions.setdefault(str(path), 0))
+            for raw in file:
+                if whole and not raw.endswith(b"\n"):
+                    break
+                positions[str(path)] += len(raw)
+                for line in raw.decode(errors="replace").rstrip("\r\n").split("\r"):
+                    click.echo(prefix + line)
 
 
 def _log_files(store: Store, task: TaskRecord) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from coopr_core.cluster.records import AttemptRecord, TaskRecord
@@ -40,7 +40,8 @@ class Tasks:
     ) -> list[TaskRecord]:
         """The job's tasks in id order, which is stage order; only those that match what is given.
 
-        ``ended_since`` chooses tasks whose last attempt ended then or later, for who follows a job from look to look.
+        ``ended_since`` chooses tasks whose last attempt ended then or later. Who follows a job from look to look asks
+        for its ``ends``: an end may be recorded after another that came later.
         """
         cluster, job = key = job_key(job_id)
         query = select(tasks).where(tasks.c.cluster == cluster, tasks.c.job == job).order_by(tasks.c.number)
@@ -67,6 +68,30 @@ class Tasks:
             _find(connection, key)
             query = select(attempts).where(*same).order_by(attempts.c.number)
             return [attempt_record(row) for row in connection.execute(query).mappings()]
+
+    def count_ends(self, job_id: str) -> int:
+        """How many attempts at the job's tasks have ended; cheap enough to ask twice a second, and never less."""
+        query = select(func.count()).select_from(attempts).where(*_ended_of(job_id))
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def ends(self, job_id: str, *, since: datetime | None = None) -> list[tuple[TaskRecord, AttemptRecord]]:
+        """The attempts at the job's tasks that have ended, ``since`` then if given, in that order, with their tasks.
+
+        A task is as it is now: it may have been tried again since. One that ended before ``since`` may only now have
+        been recorded; ``count_ends`` tells whether any is missing.
+        """
+        same = (attempts.c.cluster == tasks.c.cluster, attempts.c.job == tasks.c.job, attempts.c.task == tasks.c.number)
+        columns = [*attempts.c, *(column.label(f"of_{column.name}") for column in tasks.c)]
+        query = select(*columns).where(*_ended_of(job_id), *same).order_by(attempts.c.ended, attempts.c.task)
+        if since is not None:
+            query = query.where(attempts.c.ended >= since)
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            (task_record({column.name: row[f"of_{column.name}"] for column in tasks.c}), attempt_record(row))
+            for row in rows
+        ]
 
     def durations(self, *, newest: int = 2000) -> dict[tuple[str, str], float]:
         """Seconds a task took on average, by (service, action), over the ``newest`` tasks that succeeded."""
@@ -148,6 +173,11 @@ class Tasks:
                 last = tasks.c.attempts == attempt.number
                 connection.execute(update(tasks).where(*_is(key), last).values(state=task_state, **result))
             return task_record(_find(connection, key))
+
+
+def _ended_of(job_id: str) -> tuple[Any, Any, Any]:
+    cluster, job = job_key(job_id)
+    return attempts.c.cluster == cluster, attempts.c.job == job, attempts.c.ended.is_not(None)
 
 
 def _is(key: tuple[int, int, int]) -> tuple[Any, Any, Any]:

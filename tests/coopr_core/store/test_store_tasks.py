@@ -103,6 +103,19 @@ def test_tasks_are_chosen_by_state_stage_node_and_service(store: Store) -> None:
     assert numbers(node=1000, service="web", state=TaskState.WAITING) == ["003"]
 
 
+def test_who_follows_a_job_gets_every_end_with_its_task_and_their_number(store: Store, job: str) -> None:
+    failed = store.start_attempt(f"{job}-002")
+    store.finish_attempt(failed, AttemptState.FAILED, retry=True)
+    store.start_attempt(f"{job}-002")
+    done = store.finish_attempt(store.start_attempt(f"{job}-001"), AttemptState.SUCCEEDED)
+    assert [(task, attempt.number, attempt.state) for task, attempt in store.ends(job)] == [
+        (store.task(f"{job}-002"), 1, AttemptState.FAILED),
+        (done, 1, AttemptState.SUCCEEDED),
+    ]
+    assert store.count_ends(job) == 2
+    assert [task.id for task, _ in store.ends(job, since=done.ended)] == [done.id]
+
+
 def test_who_follows_a_job_asks_for_the_tasks_that_ended_since(store: Store, job: str) -> None:
     for number in (1, 2):
         done = store.finish_attempt(store.start_attempt(f"{job}-00{number}"), AttemptState.SUCCEEDED)
