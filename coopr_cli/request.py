@@ -87,7 +87,7 @@ def request_options(command: F) -> F:
                 help="A request to start from, such as 'coopr show CLUSTER -o yaml' prints; '-' is standard input.",
             ),
             click.option(
-                "-n", "--nodes", "--size", "nodes", type=int, help="How many nodes (default: the template's least)."
+                "-n", "--nodes", "--size", "nodes", type=int, help="How many nodes (default: the least that work)."
             ),
             click.option("--services", help="Comma-separated services (default: the template's)."),
             click.option("--provider", help="Where machines come from (default: the template's)."),

@@ -54,7 +54,7 @@ def create_cluster(
     Args:
         name: What the cluster is called: letters, digits, '_', '.' or '-'; no other living cluster may have it.
         template: The cluster template to make it from, such as nats, webapp or spark.
-        size: How many nodes; the template's least when left out.
+        size: How many nodes; the least that has a layout when left out.
         services: The services to run, instead of the template's own choice.
         provider: Where machines come from, instead of the template's default.
         hardware_type: One hardware type for all nodes, instead of the solver's choice.

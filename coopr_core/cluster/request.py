@@ -19,9 +19,9 @@ OPTIONS = {"size": "--nodes"}
 class ClusterRequest(BaseModel):
     """A request for a cluster; None means "as the template says".
 
-    ``size`` is the number of nodes (None: the template's least). ``config`` is deep-merged over the template's, or put
-    in its place with ``config_mode="replace"``. ``lease`` is in milliseconds or text such as ``2h``. Invalid values
-    raise pydantic's ``ValidationError``; ``parse`` raises ``InvalidInput``, for people.
+    ``size`` is the number of nodes (None: the least that has a layout). ``config`` is deep-merged over the template's,
+    or put in its place with ``config_mode="replace"``. ``lease`` is in milliseconds or text such as ``2h``. Invalid
+    values raise pydantic's ``ValidationError``; ``parse`` raises ``InvalidInput``, for people.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -26,6 +26,10 @@ DEFAULT_SSH_USER = "root"
 _PREVIEW = cluster_id(1)
 
 
+class Uneven(Unsatisfiable):
+    """The nodes of a layout cannot be spread evenly over the zones."""
+
+
 def nodes_of(
     choice: Choice,
     problem: LayoutProblem,
@@ -100,7 +104,7 @@ def _zoned(choice: Choice, nodes: list[Node], present: Sequence[Node]) -> list[N
         return nodes
     dealt = spread_nodes(nodes, spread, zones, present)
     if dealt is None:
-        raise Unsatisfiable(
+        raise Uneven(
             f"the layout of template {choice.template.name} on {len(nodes)} nodes cannot be spread evenly "
             f"over the zones {', '.join(zones)}",
             clash=[Clash(f"template {choice.template.name}", f"services.{name}.spread", True) for name in spread],

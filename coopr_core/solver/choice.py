@@ -56,7 +56,8 @@ class Choice:
 
     ``hardware`` and ``images`` are all the provider's offers by type name; which of them a node may have is said by
     ``hardware_wanted`` (one name, or "" for any compatible one), ``image_wanted`` and the template.
-    ``default_services`` tells whether the services are the template's own.
+    ``default_services`` tells whether the services are the template's own; without ``size_asked`` any size the template
+    allows will do, and ``size`` is the least of them.
     """
 
     template: ClusterTemplate
@@ -70,6 +71,7 @@ class Choice:
     hardware_asked: bool
     image_asked: bool
     default_services: bool
+    size_asked: bool = True
 
 
 def choose(catalog: Entities, request: ClusterRequest, present: Iterable[str] = (), size: int | None = None) -> Choice:
@@ -117,6 +119,7 @@ def choose(catalog: Entities, request: ClusterRequest, present: Iterable[str] = 
         hardware_asked=bool(request.hardware_type),
         image_asked=bool(request.image_type),
         default_services=not request.services and not present,
+        size_asked=request.size is not None or size is not None,
     )
 
 

@@ -71,7 +71,8 @@ def constraints_of(choice: Choice) -> tuple[Constraint, ...]:
 def _on_size(choice: Choice) -> list[Constraint]:
     source = f"template {choice.template.name}"
     bounds = choice.template.constraints.size
-    found = [Constraint(Kind.SIZE, "request", "size", choice.size, number=choice.size)]
+    asked = Constraint(Kind.SIZE, "request", "size", choice.size, number=choice.size)
+    found = [asked] if choice.size_asked else []
     if bounds.min is not None:
         found.append(Constraint(Kind.LEAST_SIZE, source, "size.min", bounds.min, number=bounds.min))
     if bounds.max is not None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace as having
 
 from coopr_core.cluster.layout import ClusterLayout
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput
-from coopr_core.solver.assembly import layout_of, nodes_of
+from coopr_core.solver.assembly import Uneven, layout_of, nodes_of
 from coopr_core.solver.changing.change import change
 from coopr_core.solver.changing.counting import count_services
-from coopr_core.solver.choice import Entities, choose
-from coopr_core.solver.question import ask, refusal
+from coopr_core.solver.choice import Choice, Entities, choose
+from coopr_core.solver.question import ask
 from coopr_core.solver.search.counting import count_nodes
+
+ZONES_TRIED = 16
+"""How many sizes are tried for one whose nodes can be spread evenly over the zones, when no size is asked for."""
 
 
 def solve(
@@ -26,10 +30,11 @@ def solve(
     """The layout of the cluster that ``request`` asks for.
 
     The answer is the first layout in the order of preference (or the cheapest, with ``request.optimize = "cost"``), and
-    always the same. With ``current`` the cluster is changed instead, and no node that stays moves: services of the
-    request that are not on it yet are added, more or fewer nodes (``request.size``) are added or leave, and the nodes
-    whose numbers are in ``replace`` are made anew from today's catalog. ``counts`` asks, instead of all that, for so
-    many nodes with each service named: by new nodes, or by the newest ones leaving.
+    always the same; a request without a size gets the least that has one. With ``current`` the cluster is changed
+    instead, and no node that stays moves: services of the request that are not on it yet are added, more or fewer nodes
+    (``request.size``) are added or leave, and the nodes whose numbers are in ``replace`` are made anew from today's
+    catalog. ``counts`` asks, instead of all that, for so many nodes with each service named: by new nodes, or by the
+    newest ones leaving.
 
     Raises:
         NotFound: something named does not exist.
@@ -47,6 +52,11 @@ def solve(
             "a new cluster has no nodes to replace", hint="name the cluster whose nodes shall be replaced"
         )
     choice = choose(catalog, request)
+    return _layout(choice, request) if choice.size_asked else _least_layout(choice, request)
+
+
+def _layout(choice: Choice, request: ClusterRequest) -> ClusterLayout:
+    """The layout of a new cluster of the size of ``choice``."""
     question = ask(choice, by_cost=request.optimize == "cost")
     problem = question.problem()
     if request.optimize == "cost":
@@ -56,5 +66,20 @@ def solve(
     else:
         batches = count_nodes(problem, choice.size)
     if batches is None:
-        raise refusal(question)
+        raise question.refusal()
     return layout_of(choice, request, nodes_of(choice, problem, batches, request))
+
+
+def _least_layout(choice: Choice, request: ClusterRequest) -> ClusterLayout:
+    """The layout of the least size that has one; the least the template allows need not."""
+    question, most = ask(choice), choice.template.constraints.size.max
+    size, uneven = question.least_size(question.constraints, choice.size, most), None
+    for _ in range(ZONES_TRIED):
+        if size is None:
+            break
+        try:
+            return _layout(having(choice, size=size), request)
+        except Uneven as error:
+            uneven = uneven or error
+            size = question.least_size(question.constraints, size + 1, most)
+    raise uneven or question.refusal()

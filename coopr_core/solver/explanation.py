@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from coopr_core.solver.constraints import UNBOUNDED, Constraint, Kind
-from coopr_core.solver.unsatisfiable import Relaxation, Unsatisfiable
+from coopr_core.solver.unsatisfiable import Relaxation, Span, Unsatisfiable
 
 Possible = Callable[[Sequence[Constraint]], bool]
 """Whether a layout exists under these constraints; never true for more constraints when false for fewer."""
@@ -29,6 +29,7 @@ def explain(
     possible: Possible,
     *,
     sizes: Sequence[int] = (),
+    span: Span | None = None,
     types: Sequence[str] = (),
     reason: str = "",
 ) -> Unsatisfiable:
@@ -37,7 +38,12 @@ def explain(
     clash = minimal_clash(ordered, possible)
     relaxations = [found for c in clash if (found := relax(c, constraints, possible, types)) is not None]
     return Unsatisfiable(
-        message, clash=[c.clash for c in clash], sizes=sizes, relaxations=relaxations, reason=reason if clash else ""
+        message,
+        clash=[c.clash for c in clash],
+        sizes=sizes,
+        span=span,
+        relaxations=relaxations,
+        reason=reason if clash else "",
     )
 
 

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coopr_core.solver.choice import Choice
-from coopr_core.solver.constraints import Constraint, Kind, constraints_of
+from coopr_core.solver.constraints import UNBOUNDED, Constraint, Kind, constraints_of
 from coopr_core.solver.explanation import explain
 from coopr_core.solver.search.cost import whole_prices
 from coopr_core.solver.search.counting import PackingJudge, Remainder
 from coopr_core.solver.search.problem import LayoutProblem, pose
-from coopr_core.solver.unsatisfiable import Unsatisfiable
+from coopr_core.solver.unsatisfiable import Span, Unsatisfiable
 
 SIZES_TRIED = 400
 """How many sizes are tried where ratios leave no better way than trying."""
@@ -89,50 +89,59 @@ class Question:
                 low = middle
         return top if judge.solvable(Remainder(problem.low, problem.high, top - self.present)) else None
 
+    def span(self) -> Span | None:
+        """All sizes that work, within the template's bounds: they have no gaps but where a ratio makes them."""
+        least, most = self._allowed()
+        first = self.least_size(self.constraints, least, most)
+        if first is None:
+            return None
+        problem = self.problem()
+        room = PackingJudge(problem).room(Remainder(problem.low, problem.high, 0))
+        if room is None or room >= UNBOUNDED // 2:
+            return Span(first, most)
+        return Span(first, self.present + room if most is None else min(most, self.present + room))
+
     def sizes(self) -> tuple[int, ...]:
         """The nearest smaller and the nearest larger size that works, within the template's bounds."""
-        asked, constraints = self.choice.size, self.constraints
-        least, most = _bounds(constraints)
-        least = max(least, self.present + 1 if self.present else 1)
-        below = self._nearest_below(least)
-        above = self.least_size(constraints, asked + 1, most)
+        asked, (least, most) = self.choice.size, self._allowed()
+        if not self._has_ratio():
+            span = self.span()
+            if span is None:
+                return ()
+            return (span.first if span.first > asked or span.last is None else span.last,)
+        tried = range(asked - 1, max(least, asked - SIZES_TRIED) - 1, -1)
+        below = next((size for size in tried if self.works(size=size)), None)
+        above = self.least_size(self.constraints, asked + 1, most)
         return tuple(size for size in (below, above) if size is not None)
 
-    def _nearest_below(self, least: int) -> int | None:
-        asked = self.choice.size
-        if any(c.kind is Kind.RATIO for c in self.constraints):
-            tried = range(asked - 1, max(least, asked - SIZES_TRIED) - 1, -1)
-            return next((size for size in tried if self.works(size=size)), None)
-        low = self.least_size(self.constraints, least, asked - 1)
-        if low is None:
-            return None
-        high = asked
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self.works(size=middle) else (low, middle)
-        return low
+    def refusal(self) -> Unsatisfiable:
+        """Why the question has no answer, and what would have one."""
+        choice, asked = self.choice, self.choice.size_asked
+        nodes = f"on {choice.size} node{'' if choice.size == 1 else 's'}" if asked else "of any size"
+        grown = f" (now {self.present})" if self.present else ""
+        return explain(
+            f"no layout of template {choice.template.name} {nodes}{grown} satisfies all constraints; these clash:",
+            self.constraints,
+            self.possible,
+            sizes=self.sizes() if asked else (),
+            span=self.span() if asked and not self._has_ratio() else None,
+            types=sorted({*choice.hardware, *choice.images}),
+            reason=""
+            if self.problem().everywhere
+            else "every node must have a service, and no service may be on all nodes whatever their number",
+        )
+
+    def _allowed(self) -> tuple[int, int | None]:
+        least, most = _bounds(self.constraints)
+        return max(least, self.present + 1 if self.present else 1), most
+
+    def _has_ratio(self) -> bool:
+        return any(constraint.kind is Kind.RATIO for constraint in self.constraints)
 
 
 def ask(choice: Choice, by_cost: bool = False) -> Question:
     """The question a request for a new cluster asks."""
     return Question(choice, constraints_of(choice), prices=whole_prices(choice.hardware) if by_cost else {})
-
-
-def refusal(question: Question) -> Unsatisfiable:
-    """Why ``question`` has no answer, and what would have one."""
-    choice = question.choice
-    nodes = f"{choice.size} node{'' if choice.size == 1 else 's'}"
-    grown = f" (now {question.present})" if question.present else ""
-    return explain(
-        f"no layout of template {choice.template.name} on {nodes}{grown} satisfies all constraints; these clash:",
-        question.constraints,
-        question.possible,
-        sizes=question.sizes(),
-        types=sorted({*choice.hardware, *choice.images}),
-        reason=""
-        if question.problem().everywhere
-        else "every node must have a service, and no service may be on all nodes whatever their number",
-    )
 
 
 def _bounds(constraints: Iterable[Constraint]) -> tuple[int, int | None]:

@@ -59,11 +59,25 @@ class Relaxation:
         return {"constraint": self.constraint.to_json(), "value": value, "text": str(self)}
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """All the sizes that work: ``first`` and every larger one up to ``last``, or without an end when that is None."""
+
+    first: int
+    last: int | None = None
+
+    def __str__(self) -> str:
+        if self.last is None:
+            return f"{self.first} or more"
+        return str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
+
+
 class Unsatisfiable(CooprError):
     """No layout satisfies the request.
 
     ``clash`` is minimal: without any one of its constraints the others could be satisfied. ``sizes`` are the nearest
-    numbers of nodes that work with everything else kept, ``relaxations`` single changes that work.
+    numbers of nodes that work with everything else kept, ``span`` all of them where they have no gaps,
+    ``relaxations`` single changes that work.
     """
 
     code: ClassVar[str] = "unsatisfiable"
@@ -75,22 +89,28 @@ class Unsatisfiable(CooprError):
         *,
         clash: Sequence[Clash] = (),
         sizes: Sequence[int] = (),
+        span: Span | None = None,
         relaxations: Sequence[Relaxation] = (),
         reason: str = "",
     ) -> None:
         self.clash = tuple(clash)
         self.sizes = tuple(sizes)
+        self.span = span
         self.relaxations = tuple(relaxations)
         self.reason = reason
         super().__init__(message, hint=self._ways_out())
 
     def _ways_out(self) -> str:
-        ways = []
-        if self.sizes:
-            ways.append(f"sizes that work: {', '.join(map(str, self.sizes))}")
-        if self.relaxations:
-            ways.append("one change that works: " + "; or ".join(self._changes()))
-        return ". ".join(ways) or "no other size and no single change helps: relax several of these constraints"
+        ways = ["ask for a size that works"] if self.sizes else []
+        ways += ["make one of the changes"] if self.relaxations else []
+        return " or ".join(ways) or "no other size and no single change helps: relax several of these constraints"
+
+    @property
+    def sizes_text(self) -> str:
+        """The sizes that work, as truly as they are known; "" when none is."""
+        if self.span is not None:
+            return f"Sizes that work: {self.span}"
+        return f"Nearest sizes that work: {', '.join(map(str, self.sizes))}" if self.sizes else ""
 
     def _changes(self) -> list[str]:
         shown = [str(relaxation) for relaxation in self.relaxations[:SHOWN]]
@@ -101,8 +121,8 @@ class Unsatisfiable(CooprError):
         lines = [self.message, *(f"  {constraint}" for constraint in self.clash)]
         if self.reason:
             lines.append(f"  {self.reason}")
-        if self.sizes:
-            lines.append(f"Sizes that work: {', '.join(map(str, self.sizes))}")
+        if self.sizes_text:
+            lines.append(self.sizes_text)
         if self.relaxations:
             lines.append("Single changes that work:")
             lines += [f"  {change}" for change in self._changes()]
@@ -115,6 +135,7 @@ class Unsatisfiable(CooprError):
             "reason": self.reason,
             "clash": [constraint.to_json() for constraint in self.clash],
             "sizes": list(self.sizes),
+            "span": None if self.span is None else {"first": self.span.first, "last": self.span.last},
             "relaxations": [relaxation.to_json() for relaxation in self.relaxations],
         }
 

@@ -1,7 +1,7 @@
-"""Templates that have no layout with their own defaults, whatever the size.
+"""Templates whose own defaults have no layout: of no size at all, or not of the least size they allow.
 
 The solver stands above the catalog, so the caller hands it in: ``unsolvable(catalog, solve)``. Cost: one solve a
-template.
+template, and another where the least size has no layout.
 """
 
 from __future__ import annotations
@@ -10,25 +10,41 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from coopr_core.catalog.places import Finding
+from coopr_core.cluster.layout import ClusterLayout
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import CooprError, Problem
 
 if TYPE_CHECKING:
     from coopr_core.catalog.catalog import Catalog
 
+Solve = Callable[["Catalog", ClusterRequest], ClusterLayout]
+"""``solver.solve``."""
 
-def unsolvable(catalog: Catalog, solve: Callable[[Catalog, ClusterRequest], object]) -> list[Problem]:
+
+def unsolvable(catalog: Catalog, solve: Solve) -> list[Problem]:
     """A warning for every template whose defaults have no layout of its least size, with the sizes that have one."""
     problems = []
     for template in catalog.templates.values():
+        request = ClusterRequest(name="check", template=template.name)
+        least = template.constraints.size.min or 1
         try:
-            solve(catalog, ClusterRequest(name="check", template=template.name))
+            nodes = len(solve(catalog, request).nodes)
         except CooprError as error:
-            sizes = ", ".join(str(size) for size in getattr(error, "sizes", ()))
-            least = template.constraints.size.min or 1
-            if sizes:
-                what = f"its least size, {least}, has no layout with the defaults; sizes that have one: {sizes}"
-            else:
-                what = f"no size has a layout with the defaults: {error.message}"
-            problems.append(catalog.problem(Finding(template, ("constraints", "size"), what)))
+            what = f"no size has a layout with the defaults: {error.message}"
+        else:
+            if nodes == least:
+                continue
+            sizes = _working(catalog, solve, request.model_copy(update={"size": least})) or str(nodes)
+            what = f"its least size, {least}, has no layout with the defaults; sizes that have one: {sizes}"
+        problems.append(catalog.problem(Finding(template, ("constraints", "size"), what)))
     return problems
+
+
+def _working(catalog: Catalog, solve: Solve, request: ClusterRequest) -> str:
+    """The sizes that work where that of ``request`` does not, as its refusal has them."""
+    try:
+        solve(catalog, request)
+    except CooprError as error:
+        span, sizes = getattr(error, "span", None), getattr(error, "sizes", ())
+        return str(span) if span else ", ".join(map(str, sizes))
+    return ""

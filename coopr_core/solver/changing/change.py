@@ -24,7 +24,7 @@ from coopr_core.solver.changing.leaving import can_leave, leaving
 from coopr_core.solver.choice import Choice, Entities, choose
 from coopr_core.solver.constraints import Constraint, Kind, constraints_of
 from coopr_core.solver.explanation import explain
-from coopr_core.solver.question import Question, refusal
+from coopr_core.solver.question import Question
 from coopr_core.solver.search.counting import count_nodes
 from coopr_core.solver.search.problem import quantities
 
@@ -61,7 +61,7 @@ def grow(choice: Choice, request: ClusterRequest, present: Sequence[Node]) -> li
     problem = question.problem()
     batches = count_nodes(problem, choice.size - len(present))
     if batches is None:
-        raise refusal(question)
+        raise question.refusal()
     return [*present, *nodes_of(choice, problem, batches, request, present)]
 
 

@@ -20,7 +20,7 @@ from coopr_core.solver.changing.leaving import leaving
 from coopr_core.solver.choice import Choice, Entities, choose, near_names
 from coopr_core.solver.constraints import Constraint, Kind, constraints_of
 from coopr_core.solver.explanation import explain
-from coopr_core.solver.question import Question, refusal
+from coopr_core.solver.question import Question
 from coopr_core.solver.search.counting import count_nodes
 from coopr_core.solver.search.problem import quantities
 from coopr_core.solver.unsatisfiable import Unsatisfiable
@@ -88,7 +88,7 @@ class _Scaling:
                 new = nodes_of(choice, problem, batches, self._request, self._nodes)
                 return layout_of(choice, self._request, [*self._nodes, *new])
         assert first is not None
-        raise refusal(first)
+        raise first.refusal()
 
     def shrunk(self, fewer: Mapping[str, int]) -> ClusterLayout:
         """With as few nodes leaving as can be, the newest of those that have the services."""

@@ -81,11 +81,14 @@ class PackingJudge:
         """Whether some layout of ``rest.size`` nodes places everything."""
         if any(low > high for low, high in zip(rest.low, rest.high, strict=True)):
             return False
-        if not self._filler:
-            room = sum(high for block, high in enumerate(rest.high) if self._placeable >> block & 1)
-            if room < rest.size:
-                return False
-        return self.fits(rest)
+        room = self.room(rest)
+        return (room is None or rest.size <= room) and self.fits(rest)
+
+    def room(self, rest: Remainder) -> int | None:
+        """The most nodes on which every one has a service; None when services that go everywhere fill any number."""
+        if self._filler:
+            return None
+        return sum(high for block, high in enumerate(rest.high) if self._placeable >> block & 1)
 
     def fits(self, rest: Remainder) -> bool:
         """Whether the demand fits on the nodes."""
