@@ -8,7 +8,7 @@ import click
 
 from coopr_cli.output import output_option, print_data, print_table
 from coopr_cli.request import catalog_option
-from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.errors import InvalidInput, NotFound, told
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
@@ -98,9 +98,9 @@ def validate(folders: tuple[str, ...], output: str) -> int:
         ]
         print_data({"errors": errors, "warnings": len(problems) - errors, "problems": rows}, output)
     else:
-        for problem in problems:
-            click.secho(f"{problem.severity}: ", nl=False, fg="red" if problem.severity == "error" else "yellow")
-            click.echo(str(problem))
+        for severity, line in told(problems):
+            click.secho(f"{severity}: ", nl=False, fg="red" if severity == "error" else "yellow")
+            click.echo(line)
         click.echo(f"{errors} errors, {len(problems) - errors} warnings")
     return InvalidInput.exit_code if errors else 0
 

@@ -10,7 +10,7 @@ import click
 
 from coopr_cli.output import FORMATS, print_data, print_table, span
 from coopr_cli.request import gather, request_options, warn_of_other_layout
-from coopr_core.errors import InvalidInput
+from coopr_core.errors import InvalidInput, told
 
 if TYPE_CHECKING:
     from coopr_core.cluster.layout import ClusterLayout, Node
@@ -88,10 +88,10 @@ def show(prepared: Preparation, estimate: Estimate | None) -> None:
 
 
 def show_warnings(problems: tuple[Problem, ...]) -> None:
-    """Print warnings on stderr, one line each."""
-    for problem in problems:
+    """Print warnings on stderr, a line each."""
+    for _, line in told(problems):
         click.secho("Warning: ", nl=False, err=True, fg="yellow")
-        click.echo(str(problem), err=True)
+        click.echo(line, err=True)
 
 
 def show_layout(layout: ClusterLayout) -> None:

@@ -6,7 +6,8 @@ names the thing and the place, and a ``hint`` that says what to do next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -46,6 +47,25 @@ class Problem:
         return ": ".join(part for part in (place, self.path, self.message) if part)
 
 
+MOST_ALIKE = 10
+"""More problems with one and the same message have one cause; a person is shown the first of them."""
+
+_SHOWN_ALIKE = 3
+
+
+def told(problems: Sequence[Problem]) -> Iterable[tuple[str, str]]:
+    """The problems a line each, as severity and text; a flood of equal ones is cut short, with how many there are."""
+    alike = Counter((problem.severity, problem.message) for problem in problems)
+    seen: Counter[tuple[str, str]] = Counter()
+    for problem in problems:
+        kind = (problem.severity, problem.message)
+        seen[kind] += 1
+        if alike[kind] <= MOST_ALIKE or seen[kind] <= _SHOWN_ALIKE:
+            yield problem.severity, str(problem)
+        if seen[kind] == alike[kind] > MOST_ALIKE:
+            yield problem.severity, f"the same in {alike[kind] - _SHOWN_ALIKE} other places: {problem.message}"
+
+
 class InvalidInput(CooprError):
     """What the user gave cannot be used; ``problems`` lists everything found wrong, not only the first."""
 
@@ -57,7 +77,7 @@ class InvalidInput(CooprError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n".join([self.message, *(f"  {problem}" for problem in self.problems)])
+        return "\n".join([self.message, *(f"  {line}" for _, line in told(self.problems))])
 
     def to_json(self) -> dict[str, Any]:
         """The error with its problems."""

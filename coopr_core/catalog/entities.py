@@ -1,7 +1,8 @@
 """The five kinds of entity a catalog holds, as strict values.
 
 The field names of the original's JSON are the field names here (``providertype``, ``hardwaretypes``, ``dnsSuffix``), so
-its files load unchanged; every optional key may be missing (rule D16), an unknown key is an error.
+its files load unchanged; every optional key may be missing (rule D16), an unknown key is an error. Where the original
+writes otherwise than we do (``extends: {name: base}`` for ``parent: base``) both are read.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from coopr_core.cluster.config import merge_config
 from coopr_core.cluster.leases import parse_duration
@@ -40,12 +41,23 @@ def _not_a_boolean(value: object) -> object:
     return value
 
 
+def _named(value: object) -> object:
+    """The original names a template as ``{"name": "base"}`` where others inherit from it; the name of it."""
+    if not isinstance(value, dict):
+        return value
+    name = value.get("name")
+    if not isinstance(name, str) or set(value) - {"name", "version"}:
+        raise ValueError('must be a name, or a map with the name alone: {"name": "base"}')
+    return name
+
+
 _SERVICE_NAME = re.compile(r"\w[\w.-]*")
 """A service's name is the name of a folder on its nodes and can stand in a macro."""
 
 Text = Annotated[str, BeforeValidator(_text)]
 Number = Annotated[int, BeforeValidator(_not_a_boolean)]
 Names = tuple[str, ...]
+Named = Annotated[str, BeforeValidator(_named)]
 
 
 class _Part(BaseModel):
@@ -60,12 +72,16 @@ class _Part(BaseModel):
 
 
 class Entity(_Part):
-    """What all entities share: a name and how people are told about it."""
+    """What all entities share: a name and how people are told about it.
+
+    ``version`` is theirs, as in the original's files; nothing depends on it.
+    """
 
     name: Annotated[str, Field(min_length=1, description="The name other entities and requests refer to.")]
     description: str = ""
     label: str = ""
     icon: str = ""
+    version: Text = ""
 
 
 class Link(_Part):
@@ -80,6 +96,12 @@ class Provider(Entity):
 
     providertype: str
     provisioner: Config = Field(default_factory=dict)
+
+    @field_validator("provisioner")
+    @classmethod
+    def _fields_of_auth(cls, value: Config) -> Config:
+        """Before Coopr 0.9.8 the fields stood one level deeper, below ``auth``."""
+        return value["auth"] if list(value) == ["auth"] and isinstance(value["auth"], dict) else value
 
 
 class HardwareOffer(_Part):
@@ -300,11 +322,11 @@ class Administration(_Part):
 class ClusterTemplate(Entity):
     """A kind of cluster: its services, what it is compatible with, its constraints and its default config.
 
-    ``parent`` and ``includes`` are merged when the catalog is loaded (rule D10).
+    ``parent`` (the original's ``extends``) and ``includes`` are merged when the catalog is loaded (rule D10).
     """
 
-    parent: str = ""
-    includes: Names = ()
+    parent: Annotated[Named, Field(validation_alias=AliasChoices("parent", "extends"))] = ""
+    includes: tuple[Named, ...] = ()
     defaults: Defaults = Defaults()
     compatibility: Compatibility = Compatibility()
     constraints: Constraints = Constraints()

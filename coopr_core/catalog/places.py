@@ -21,6 +21,10 @@ Step = str | int | tuple[str, ...]
 """A key, a list position, or the value of a list's element (text, a link's url, or the group itself)."""
 
 
+_OTHERWISE = {"parent": "extends"}
+"""Keys by the name the original gives them."""
+
+
 class Finding(NamedTuple):
     """Something about an entity: at which path, what."""
 
@@ -86,6 +90,8 @@ def _positions(value: Any, path: Sequence[Step]) -> tuple[str | int, ...] | None
     """The path with list elements by position, or None when the value does not have it."""
     found: list[str | int] = []
     for step in path:
+        if isinstance(value, Mapping) and isinstance(step, str) and step not in value:
+            step = _OTHERWISE.get(step, step)
         if isinstance(value, Mapping) and isinstance(step, str) and step in value:
             found.append(step)
             value = value[step]

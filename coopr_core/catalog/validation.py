@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from coopr_core.catalog.documents import Document
+from coopr_core.catalog.entities import Service
 from coopr_core.catalog.naming import path_text
+from coopr_core.catalog.older_format import MESSAGE, is_older_key
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.suggestions import did_you_mean
 
@@ -51,8 +53,13 @@ def entity_from(model: type[Model], document: Document) -> Model:
 def explain(error: ValidationError, model: type[BaseModel], value: Any) -> list[tuple[Path, str]]:
     """Each finding as the path of its key and a sentence, in the order of the paths, none twice."""
     found: dict[Path, str] = {}
+    older: Path | None = None
     for detail in error.errors(include_url=False):
         path = _path_in(detail, value)
+        if issubclass(model, Service) and detail["type"] == "extra_forbidden" and is_older_key(path):
+            older = path if older is None else older
+            found[older] = MESSAGE
+            continue
         message = _message(detail, path, model)
         if path in found and found[path] != message:
             message = _both(found[path], message)
@@ -81,6 +88,8 @@ def _message(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         key = str(path[-1]) if path else ""
         known = _known_keys(model, path[:-1])
+        if key in known:
+            return "says what another key there says already: write one of them"
         meant = did_you_mean(key, known)
         return f'unknown key "{key}"' + (f": {meant}" if meant else f"; known are {', '.join(sorted(known))}")
     if kind in _WANTED:
@@ -136,7 +145,16 @@ def _known_keys(model: type[BaseModel], path: Path) -> list[str]:
         else:
             arguments = get_args(here)
             here = _bare(arguments[1 if get_origin(here) is dict else 0]) if arguments else None
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+    if not (isinstance(here, type) and issubclass(here, BaseModel)):
+        return []
+    return [name for field in here.model_fields for name in (field, *_other_names(here, field))]
+
+
+def _other_names(model: type[BaseModel], field: str) -> list[str]:
+    """What else a field is called in files."""
+    alias = model.model_fields[field].validation_alias
+    names = alias.choices if isinstance(alias, AliasChoices) else ()
+    return [name for name in names if isinstance(name, str) and name != field]
 
 
 def _bare(annotation: Any) -> Any:

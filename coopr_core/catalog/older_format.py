@@ -1,0 +1,17 @@
+"""Services of Loom, as Coopr was called before 0.9.7: one message a file says so, in the place of one a key."""
+
+from __future__ import annotations
+
+Path = tuple[str | int, ...]
+
+MESSAGE = (
+    "format before Coopr 0.9.7: dependson is dependencies.runtime.requires, script and data are fields of the action "
+    "(fields.script and fields.args for shell, fields.run_list and fields.json_attributes for chef-solo)"
+)
+
+
+def is_older_key(path: Path) -> bool:
+    """Whether a service had a key at this path before Coopr 0.9.7 and has none there now."""
+    if path == ("dependson",):
+        return True
+    return len(path) == 4 and path[:2] == ("provisioner", "actions") and path[3] in {"script", "data"}
