@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from coopr_cli.concurrency import concurrency_option
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_core.cluster.states import HOLDING, Control, JobState
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
     from coopr_core.cluster.records import JobRecord
     from coopr_core.store import Store
 
-_concurrency = click.option(
-    "--max-concurrency", type=click.IntRange(1, 256), default=None, help="Tasks at a time (default: as before)."
-)
+_concurrency = concurrency_option("as before")
 
 
 @click.command("retry")

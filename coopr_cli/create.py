@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from coopr_cli.concurrency import concurrency_option
 from coopr_cli.confirm import confirm
 from coopr_cli.failure import failure_options, tell_given_up
 from coopr_cli.job import run_flow
@@ -21,15 +22,12 @@ if TYPE_CHECKING:
 
 def run_options(command: Any) -> Any:
     """Adds the options that say how a job runs: how many tasks at a time, in which schedule."""
-    command = click.option(
-        "--max-concurrency", type=click.IntRange(1, 256), default=None, help="Tasks at a time (default: 16)."
-    )(command)
     return click.option(
         "--schedule",
         type=click.Choice(["stages", "dataflow"]),
         default=None,
-        help="Run stage after stage, or each task as soon as what it depends on is done.",
-    )(command)
+        help="Run stage after stage, or each task as soon as what it needs is done (default: the setting 'schedule').",
+    )(concurrency_option()(command))
 
 
 @click.command("create")

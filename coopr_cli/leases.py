@@ -45,7 +45,11 @@ def unprotect_command(cluster: str, output: str) -> None:
 
 @click.command("reap-expired")
 @click.option("--all", "everybody", is_flag=True, help="The clusters of all tenants, not only ours.")
-@click.option("--warn-before", metavar="DURATION", help="Warn of leases that end within this time (default: 1d).")
+@click.option(
+    "--warn-before",
+    metavar="DURATION",
+    help="Warn of leases that end so soon (default: the setting 'lease_warning').",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output_option

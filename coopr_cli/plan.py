@@ -63,12 +63,16 @@ def plan_command(
 
 def past_estimate(plan: Plan) -> Estimate | None:
     """How long the plan takes, from what its tasks took before; None when none of them ever ran."""
+    from coopr_core.settings import load_settings
     from coopr_core.store import Store
 
+    settings = load_settings()
     with Store.open() as store:
         durations = store.durations()
     known = any((task.service, task.action) in durations for task in plan.tasks)
-    return plan.estimate(durations) if known else None
+    if not known:
+        return None
+    return plan.estimate(durations, concurrency=settings.max_concurrency, schedule=settings.schedule)
 
 
 def show(prepared: Preparation, estimate: Estimate | None) -> None:

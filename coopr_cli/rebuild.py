@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from coopr_cli.concurrency import concurrency_option
 from coopr_cli.confirm import confirm
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
@@ -18,11 +19,11 @@ from coopr_cli.request import catalog_option
 @click.argument("cluster")
 @click.option("--in-place", is_flag=True, help="Delete the old cluster first: no room for both is needed.")
 @catalog_option
-@click.option("--max-concurrency", type=click.IntRange(1, 256), default=16, help="Tasks at a time (default: 16).")
+@concurrency_option()
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output_option
 def rebuild_command(
-    cluster: str, in_place: bool, catalog: tuple[str, ...], max_concurrency: int, yes: bool, output: str
+    cluster: str, in_place: bool, catalog: tuple[str, ...], max_concurrency: int | None, yes: bool, output: str
 ) -> None:
     """Make CLUSTER again from the same request; the old one is deleted only when the new one is ACTIVE.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from coopr_cli.concurrency import concurrency_option
 from coopr_cli.confirm import confirm
 from coopr_cli.failure import failure_options, tell_given_up
 from coopr_cli.job import run_flow
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("-n", "--nodes", type=int, help="How many nodes the cluster shall have in all.")
 @catalog_option
 @failure_options
-@click.option("--max-concurrency", type=click.IntRange(1, 256), default=16, help="Tasks at a time (default: 16).")
+@concurrency_option()
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output_option
 def scale_command(
@@ -38,7 +39,7 @@ def scale_command(
     catalog: tuple[str, ...],
     on_failure: Any,
     min_nodes: int | None,
-    max_concurrency: int,
+    max_concurrency: int | None,
     yes: bool,
     output: str,
 ) -> None:
@@ -76,11 +77,11 @@ def scale_command(
 @click.argument("cluster")
 @click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
 @catalog_option
-@click.option("--max-concurrency", type=click.IntRange(1, 256), default=16, help="Tasks at a time (default: 16).")
+@concurrency_option()
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @output_option
 def replace_command(
-    cluster: str, nodes: tuple[str, ...], catalog: tuple[str, ...], max_concurrency: int, yes: bool, output: str
+    cluster: str, nodes: tuple[str, ...], catalog: tuple[str, ...], max_concurrency: int | None, yes: bool, output: str
 ) -> None:
     """Replace NODEs of CLUSTER (numbers or host names): new machines, same number, host name and services."""
     from coopr_core.store import Store

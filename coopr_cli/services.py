@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from coopr_cli.concurrency import concurrency_option
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 
@@ -28,9 +29,7 @@ def service_options(command: F) -> F:
             click.option(
                 "--batch", type=click.IntRange(1), default=None, help="Nodes at a time, when rolling (default: 1)."
             ),
-            click.option(
-                "--max-concurrency", type=click.IntRange(1, 256), default=None, help="Tasks at a time (default: 16)."
-            ),
+            concurrency_option(),
             output_option,
         ]
     ):
@@ -82,10 +81,9 @@ def _change(
 
     rolling = rolling or batch is not None
     parameters: dict[str, Any] = {"services": list(services) or None, "rolling": rolling, "batch": batch or 1}
+    parameters["max_concurrency"] = max_concurrency
     with Store.open() as store:
         prepared = prepare_services(store, cluster, verb, services, rolling=rolling, batch=batch or 1)
-        if max_concurrency is not None:
-            parameters["max_concurrency"] = max_concurrency
 
         def flow() -> Any:
             import flows

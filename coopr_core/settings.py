@@ -19,7 +19,11 @@ import platformdirs
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from coopr_core.cluster.policies import MOST_CONCURRENT
 from coopr_core.errors import InvalidInput, Problem
+
+Concurrency = Annotated[int, Field(ge=1, le=MOST_CONCURRENT)]
+"""How many tasks of a job may run at once, as settings and the parameters of flows take it."""
 
 FILE_NAME = "coopr.yaml"
 """What a settings file is called, in the working folder and in the user's configuration folder."""
@@ -84,7 +88,7 @@ class Settings(BaseModel):
     catalog: Annotated[tuple[Path, ...], BeforeValidator(_folders)] = Field(
         default=(), description="Catalog folders laid over the builtin one, later ones first in rank."
     )
-    max_concurrency: int = Field(default=32, ge=1, le=1024, description="How many tasks of a job may run at once.")
+    max_concurrency: Concurrency = Field(default=32, description="How many tasks of a job may run at once.")
     attempts: int = Field(default=3, ge=1, le=100, description="How often a task is tried.")
     schedule: Literal["stages", "dataflow"] = Field(
         default="stages", description="Start a task when the stage before is done, or when what it needs is done."

@@ -16,7 +16,7 @@ from pydantic import Field
 from blocks import LocalProviderSettings, SshKey
 from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.errors import InvalidInput
-from coopr_core.settings import load_settings
+from coopr_core.settings import Concurrency, load_settings
 from coopr_core.store import Store
 from flows.operation import cluster_flow, parameters_of, run_operation
 from flows.plan_file import refuse_changes
@@ -41,8 +41,8 @@ def create_cluster(
     catalog: list[str] | None = None,
     provider_settings: LocalProviderSettings | None = None,
     ssh_key: SshKey | None = None,
-    max_concurrency: Annotated[int, Field(ge=1, le=256)] = 16,
-    schedule: Literal["stages", "dataflow"] = "stages",
+    max_concurrency: Concurrency | None = None,
+    schedule: Literal["stages", "dataflow"] | None = None,
     owner: str | None = None,
     tenant: str | None = None,
     fingerprints: dict[str, str] | None = None,
@@ -67,8 +67,9 @@ def create_cluster(
         catalog: Folders with templates and services, laid over the builtin catalog.
         provider_settings: The block with the provider's settings and secrets.
         ssh_key: The block with the key that logs in to the nodes; coopr's own key when left out.
-        max_concurrency: How many tasks may run at once.
-        schedule: stages waits for a whole stage before the next, dataflow starts a task as soon as it can.
+        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
+        schedule: stages waits for a whole stage before the next, dataflow starts a task as soon as it can; the
+            setting of that name decides when left out.
         owner: Who the cluster belongs to; the user who runs the flow when left out.
         tenant: Whose cluster it is, and whose quota it takes from; the setting's tenant when left out.
         fingerprints: What a saved plan was made from; the cluster is refused when any of it has changed since.

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.planner import plan
+from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.operation import Ending, Steps, cluster_flow, run_operation, start_operation
 from flows.report import summarize
@@ -28,7 +27,7 @@ def delete_cluster(
     keep_logs: bool = False,
     tenant: str | None = None,
     only_expired: bool = False,
-    max_concurrency: Annotated[int, Field(ge=1, le=256)] = 16,
+    max_concurrency: Concurrency | None = None,
 ) -> dict[str, Any]:
     """Delete a cluster with all its machines.
 
@@ -37,7 +36,7 @@ def delete_cluster(
         keep_logs: Keep the logs of the cluster's tasks.
         tenant: Whose cluster it is; the setting's tenant when left out.
         only_expired: Delete it only if its lease has run out.
-        max_concurrency: How many machines may be deleted at once.
+        max_concurrency: How many machines may be deleted at once; as the setting of that name says when left out.
 
     Returns:
         The cluster's id, name, state and job; a cluster that is deleted already is a success.
@@ -54,7 +53,7 @@ def run_deletion(
     store: Store,
     cluster: ClusterRecord,
     *,
-    max_concurrency: int,
+    max_concurrency: int | None,
     only_expired: bool = False,
     values: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:

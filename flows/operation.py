@@ -146,8 +146,8 @@ def start_operation(
     operation: Operation,
     plan: Plan,
     *,
-    schedule: Schedule = "stages",
-    max_concurrency: int = 16,
+    schedule: Schedule | None = None,
+    max_concurrency: int | None = None,
     values: Mapping[str, Any] | None = None,
     change: ClusterChange | None = None,
     only_expired: bool = False,
@@ -180,14 +180,21 @@ def parameters_of(
     *,
     provider: ProviderEntity | None = None,
     ssh_key: str = "",
-    schedule: Schedule = "stages",
-    max_concurrency: int = 16,
+    schedule: Schedule | None = None,
+    max_concurrency: int | None = None,
     values: Mapping[str, Any] | None = None,
     **others: Any,
 ) -> dict[str, Any]:
-    """What a job keeps so that it can be run by any process, later; nothing in it is secret."""
+    """What a job keeps so that it can be run by any process, later; nothing in it is secret.
+
+    How it runs is as the settings say where the caller does not: later tries of the job run alike.
+    """
+    settings = load_settings()
     made_with = {} if provider is None else job_parameters(provider, ssh_key)
-    run = {"schedule": schedule, "max_concurrency": max_concurrency}
+    run = {
+        "schedule": schedule or settings.schedule,
+        "max_concurrency": max_concurrency or settings.max_concurrency,
+    }
     return {**made_with, "plan": graph_to_json(plan), **run, "values": dict(values or {}), **others}
 
 
@@ -200,7 +207,7 @@ def run_operation(
     """
     with announced(store, cluster, job):
         try:
-            url = _run(store, cluster, job, max_concurrency or int(job.parameters.get("max_concurrency", 16)))
+            url = _run(store, cluster, job, max_concurrency)
         except BaseException as error:
             if store.job_state(job.id) in (JobState.RUNNING, JobState.ABORTING):
                 stopped = isinstance(error, Interrupted) or not isinstance(error, Exception)
@@ -214,8 +221,9 @@ def run_operation(
     return summary
 
 
-def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: int) -> str:
+def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: int | None) -> str:
     """Put together what a job runs with, run it, close it again; the address of its flow run."""
+    settings = load_settings()
     _remember(store, cluster, job)
     steps = steps_of(job.operation)
     with tags(f"cluster:{cluster.name}"), Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
@@ -230,8 +238,8 @@ def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: 
             attempts=_attempts(store, cluster, job, actions, sessions.redactor, after_failure),
             sessions=sessions,
             schedule=job.parameters["schedule"],
-            max_concurrency=max_concurrency,
-            tries=load_settings().attempts,
+            max_concurrency=max_concurrency or job.parameters.get("max_concurrency") or settings.max_concurrency,
+            tries=settings.attempts,
             heartbeat_seconds=HEARTBEAT_SECONDS,
             at_last=(lambda: at_last(Ending(store, cluster, job, actions))) if at_last else None,
             after_failure=after_failure,

@@ -1,4 +1,4 @@
-"""What becomes of a job when one of its tasks has failed for good: hold, roll back, or go on without the node."""
+"""How a job may run, and what becomes of it when one of its tasks has failed for good."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from coopr_core.errors import InvalidInput
+
+MOST_CONCURRENT = 1024
+"""How many tasks of a job may be allowed to run at once, at most: each of them is a thread."""
 
 OnFailure = Literal["hold", "rollback", "continue"]
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from coopr_core.cluster.leases import parse_duration
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState
 from coopr_core.errors import Busy, Refused, TasksFailed
-from coopr_core.settings import load_settings
+from coopr_core.settings import Concurrency, load_settings
 from coopr_core.store import Store
 from flows.announcing import LEASE_EXPIRING, Announcer
 from flows.deletion import delete_cluster
@@ -30,7 +29,7 @@ from flows.operation import cluster_flow
 def reap_expired(
     tenant: str | None = None,
     warn_before: int | str | None = None,
-    max_concurrency: Annotated[int, Field(ge=1, le=256)] = 16,
+    max_concurrency: Concurrency | None = None,
 ) -> dict[str, Any]:
     """Delete every cluster whose lease has run out, and warn of those whose lease soon will.
 
@@ -38,7 +37,8 @@ def reap_expired(
         tenant: Whose clusters; those of all tenants when left out.
         warn_before: How long before the end of a lease to warn, such as 2h or 7d; 0 is not at all. The setting
             lease_warning when left out.
-        max_concurrency: How many machines of a cluster may be deleted at once.
+        max_concurrency: How many machines of a cluster may be deleted at once; as the setting of that name says
+            when left out.
 
     Returns:
         What was deleted, skipped (protected, busy, extended meanwhile) and warned of; a deletion that failed raises.
@@ -63,7 +63,7 @@ def reap_expired(
     return found
 
 
-def _reap(store: Store, cluster: ClusterRecord, max_concurrency: int) -> tuple[str, str]:
+def _reap(store: Store, cluster: ClusterRecord, max_concurrency: int | None) -> tuple[str, str]:
     """What became of one expired cluster, and why."""
     if cluster.protected:
         return "skipped", "it is protected"

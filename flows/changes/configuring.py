@@ -5,16 +5,13 @@ What is new is on record before the first task runs, so that a cluster whose cha
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
-
+from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.preparing import prepare_add_services, prepare_configure, prepare_sync
 from flows.changes.running import run_change
 from flows.operation import cluster_flow
-
-Concurrency = Annotated[int, Field(ge=1, le=256)]
 
 
 @cluster_flow("configure-cluster", "configure-cluster {cluster}")
@@ -24,7 +21,7 @@ def configure_cluster(
     config_mode: Literal["merge", "replace"] = "merge",
     restart: bool = True,
     everything: bool = False,
-    max_concurrency: Concurrency = 16,
+    max_concurrency: Concurrency | None = None,
 ) -> dict[str, Any]:
     """Change a cluster's config; only services that read what changes are touched.
 
@@ -34,7 +31,7 @@ def configure_cluster(
         config_mode: merge lays config over the cluster's, replace puts it in the place of the template's too.
         restart: Restart what takes new config; otherwise services are configured while they run.
         everything: Configure all services, whether anything changes for them or not.
-        max_concurrency: How many tasks may run at once.
+        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
@@ -46,7 +43,7 @@ def configure_cluster(
 
 @cluster_flow("add-services", "add-services {cluster}")
 def add_services(
-    cluster: str, services: list[str], catalog: list[str] | None = None, max_concurrency: Concurrency = 16
+    cluster: str, services: list[str], catalog: list[str] | None = None, max_concurrency: Concurrency | None = None
 ) -> dict[str, Any]:
     """Put more services on the nodes of a cluster, wherever its template allows them.
 
@@ -54,7 +51,7 @@ def add_services(
         cluster: The cluster's name or id.
         services: The services to add; those that are there already are left alone.
         catalog: Folders with services, laid over the catalog the cluster was made from.
-        max_concurrency: How many tasks may run at once.
+        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
@@ -66,7 +63,7 @@ def add_services(
 
 @cluster_flow("sync-cluster", "sync-cluster {cluster}")
 def sync_cluster(
-    cluster: str, catalog: list[str] | None = None, restart: bool = True, max_concurrency: Concurrency = 16
+    cluster: str, catalog: list[str] | None = None, restart: bool = True, max_concurrency: Concurrency | None = None
 ) -> dict[str, Any]:
     """Bring a cluster to today's version of its template, its services and its config; no node is added or moved.
 
@@ -74,7 +71,7 @@ def sync_cluster(
         cluster: The cluster's name or id.
         catalog: Folders with templates and services, laid over the catalog the cluster was made from.
         restart: Restart what takes something new; otherwise services are configured while they run.
-        max_concurrency: How many tasks may run at once.
+        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.

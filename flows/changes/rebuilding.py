@@ -6,14 +6,14 @@ named where that fails. A rebuild that was cut short goes on where it stands whe
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import runtime
-from pydantic import Field
 
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState
 from coopr_core.errors import CooprError, Interrupted, TasksFailed
+from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.renewing import REBUILT_WITH, Rebuild, prepare_rebuild
 from flows.deletion import run_deletion
@@ -26,7 +26,7 @@ def rebuild_cluster(
     cluster: str,
     in_place: bool = False,
     catalog: list[str] | None = None,
-    max_concurrency: Annotated[int, Field(ge=1, le=256)] = 16,
+    max_concurrency: Concurrency | None = None,
 ) -> dict[str, Any]:
     """Make a cluster again from the same request, then delete the old one; the new one takes over its name.
 
@@ -34,7 +34,7 @@ def rebuild_cluster(
         cluster: The cluster's name or id.
         in_place: Delete the old cluster first; needs no room for both, but there is none for a while.
         catalog: Folders with templates and services, laid over the catalog the cluster was made from.
-        max_concurrency: How many tasks may run at once.
+        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
 
     Returns:
         The new cluster's id, name, state, job, links and nodes.
@@ -57,7 +57,7 @@ def rebuild_cluster(
     return summary
 
 
-def _create_beside(store: Store, rebuild: Rebuild, max_concurrency: int) -> ClusterRecord:
+def _create_beside(store: Store, rebuild: Rebuild, max_concurrency: int | None) -> ClusterRecord:
     """The new cluster, ACTIVE, under its temporary name; when that fails, nothing of it is left but what is named."""
     try:
         if rebuild.made is None:
@@ -77,7 +77,7 @@ def _create_beside(store: Store, rebuild: Rebuild, max_concurrency: int) -> Clus
     return store.cluster(summary["cluster_id"])
 
 
-def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int) -> dict[str, Any]:
+def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int | None) -> dict[str, Any]:
     assert rebuild.new is not None
     assert rebuild.old is not None
     made_with = rebuild.made_with
@@ -94,7 +94,7 @@ def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int) -> 
             rebuild.new.plan,
             provider=rebuild.new.provider,
             ssh_key=made_with.get("ssh_key", ""),
-            schedule=made_with.get("schedule", "stages"),
+            schedule=made_with.get("schedule"),
             max_concurrency=max_concurrency,
             catalog=made_with.get("catalog", []),
             named=rebuild.name,
@@ -105,7 +105,7 @@ def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int) -> 
     return run_operation(store, cluster, job)
 
 
-def _remove(store: Store, name: str, max_concurrency: int) -> str:
+def _remove(store: Store, name: str, max_concurrency: int | None) -> str:
     """Delete what there is of the new cluster that failed; what became of it, in words."""
     left = _unfinished(store, name)
     if not left:

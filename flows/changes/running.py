@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flows.changes.prepared import PreparedChange
 
 
-def run_change(store: Store, prepared: PreparedChange, *, max_concurrency: int) -> dict[str, Any]:
+def run_change(store: Store, prepared: PreparedChange, *, max_concurrency: int | None) -> dict[str, Any]:
     """Do the change and wait for its end; without a job when there is nothing to do. The cluster's summary."""
     cluster = prepared.cluster
     if prepared.nothing_to_do:

@@ -7,12 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from coopr_core.cluster.policies import FailurePolicy
+from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.running import run_change
 from flows.changes.sizing import prepare_replace, prepare_scale
 from flows.operation import cluster_flow
-
-Concurrency = Annotated[int, Field(ge=1, le=256)]
 
 
 @cluster_flow("scale-cluster", "scale-cluster {cluster}")
@@ -23,7 +22,7 @@ def scale_cluster(
     catalog: list[str] | None = None,
     on_failure: Literal["hold", "rollback", "continue"] = "hold",
     min_nodes: Annotated[int, Field(ge=1)] | None = None,
-    max_concurrency: Concurrency = 16,
+    max_concurrency: Concurrency | None = None,
 ) -> dict[str, Any]:
     """Give a cluster more or fewer nodes; what leaves is stopped, removed and deleted, what stays adapts.
 
@@ -34,7 +33,7 @@ def scale_cluster(
         catalog: Folders with hardware and image types, laid over the catalog the cluster was made from.
         on_failure: hold leaves what was made for a retry, rollback deletes it, continue goes on without failed nodes.
         min_nodes: With continue, how many nodes with the same services must be left.
-        max_concurrency: How many tasks may run at once.
+        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
@@ -47,7 +46,7 @@ def scale_cluster(
 
 @cluster_flow("replace-nodes", "replace-nodes {cluster}")
 def replace_nodes(
-    cluster: str, nodes: list[str], catalog: list[str] | None = None, max_concurrency: Concurrency = 16
+    cluster: str, nodes: list[str], catalog: list[str] | None = None, max_concurrency: Concurrency | None = None
 ) -> dict[str, Any]:
     """Make nodes of a cluster anew: new machines under the same numbers and host names, with the same services.
 
@@ -55,7 +54,7 @@ def replace_nodes(
         cluster: The cluster's name or id.
         nodes: The nodes to replace, by number or host name.
         catalog: Folders with hardware and image types, laid over the catalog the cluster was made from.
-        max_concurrency: How many tasks may run at once.
+        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.preparing import Verb, prepare_services
 from flows.changes.running import run_change
 from flows.operation import cluster_flow
 
-Concurrency = Annotated[int, Field(ge=1, le=256)]
 Batch = Annotated[int, Field(ge=1)]
 
 
@@ -21,7 +21,7 @@ def start_services(
     services: list[str] | None = None,
     rolling: bool = False,
     batch: Batch = 1,
-    max_concurrency: Concurrency = 16,
+    max_concurrency: Concurrency | None = None,
 ) -> dict[str, Any]:
     """Start services on all nodes, and first what they need.
 
@@ -30,7 +30,7 @@ def start_services(
         services: The services to start; all of them when left out.
         rolling: Start on a few nodes at a time, each batch after the one before is well; the named services alone.
         batch: How many nodes at a time, when rolling.
-        max_concurrency: How many tasks may run at once.
+        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
@@ -44,7 +44,7 @@ def stop_services(
     services: list[str] | None = None,
     rolling: bool = False,
     batch: Batch = 1,
-    max_concurrency: Concurrency = 16,
+    max_concurrency: Concurrency | None = None,
 ) -> dict[str, Any]:
     """Stop services on all nodes, and first what depends on them.
 
@@ -53,7 +53,7 @@ def stop_services(
         services: The services to stop; all of them when left out.
         rolling: Stop on a few nodes at a time; the named services alone.
         batch: How many nodes at a time, when rolling.
-        max_concurrency: How many tasks may run at once.
+        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
@@ -67,7 +67,7 @@ def restart_services(
     services: list[str] | None = None,
     rolling: bool = False,
     batch: Batch = 1,
-    max_concurrency: Concurrency = 16,
+    max_concurrency: Concurrency | None = None,
 ) -> dict[str, Any]:
     """Restart services on all nodes, with what depends on them; or batch by batch while the others serve.
 
@@ -76,7 +76,7 @@ def restart_services(
         services: The services to restart; all of them when left out.
         rolling: Restart on a few nodes at a time, each batch after the one before is well; the named services alone.
         batch: How many nodes at a time, when rolling.
-        max_concurrency: How many tasks may run at once.
+        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
@@ -85,7 +85,7 @@ def restart_services(
 
 
 def _change(
-    verb: Verb, cluster: str, services: list[str] | None, rolling: bool, batch: int, max_concurrency: int
+    verb: Verb, cluster: str, services: list[str] | None, rolling: bool, batch: int, max_concurrency: int | None
 ) -> dict[str, Any]:
     with Store.open() as store:
         prepared = prepare_services(store, cluster, verb, services or (), rolling=rolling, batch=batch)

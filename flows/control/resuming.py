@@ -11,12 +11,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from coopr_core.cluster.states import Control
+from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.control.requests import ABORT_SECONDS, abort, controlled, pause
 from flows.operation import cluster_flow, continue_job
 from flows.report import summarize
-
-Concurrency = Annotated[int, Field(ge=1, le=256)]
 
 
 @cluster_flow("retry-cluster", "retry-cluster {cluster}")

@@ -54,9 +54,9 @@ class JobRun:
     plan: Plan
     attempts: Attempts
     sessions: Sessions
-    schedule: Schedule = "stages"
-    max_concurrency: int = 16
-    tries: int = 3
+    schedule: Schedule
+    max_concurrency: int
+    tries: int
     heartbeat_seconds: float = 10.0
     at_last: Callable[[], None] | None = None
     """Called when every task has succeeded, before the job counts as done."""
