@@ -50,8 +50,12 @@ def ssh_command(cluster: str, node: str, command: tuple[str, ...]) -> int:
             )
     import subprocess
 
+    from coopr_core.remote.login_shell import through_any_shell
+
     terminal = ("-t",) if command and os.isatty(0) and os.isatty(1) else ()
-    return subprocess.call([*words[:-1], *terminal, words[-1], *(("--", command_text(command)) if command else ())])
+    # One word is for the user's own shell there; several were quoted as sh reads them, which other shells do not.
+    text = command_text(command) if len(command) == 1 else through_any_shell(command_text(command))
+    return subprocess.call([*words[:-1], *terminal, words[-1], *(("--", text) if command else ())])
 
 
 def _openssh(store: Store, cluster: ClusterRecord, node: NodeRecord, program: str) -> list[str]:

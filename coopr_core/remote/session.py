@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.remote.command import (
+    ByteSink,
     CommandResult,
     CommandStopped,
     CommandTimedOut,
@@ -27,6 +28,7 @@ from coopr_core.remote.command import (
     RemoteFailure,
 )
 from coopr_core.remote.link import Link
+from coopr_core.remote.login_shell import Beginning, through_any_shell
 from coopr_core.remote.output import LineSplitter, Tail
 from coopr_core.remote.redaction import Redactor
 
@@ -84,8 +86,8 @@ class Session:
         output = _Output(on_line or self._on_line, self._link.redactor)
         try:
             # The line tells the warden that its standard input is connected.
-            status = self._link.execute(
-                self._wrapped(command), output.receive, content=[b"\n"], end=False, timeout=timeout
+            status = self._execute(
+                self._wrapped(command, marked=True), output.receive, content=[b"\n"], end=False, timeout=timeout
             )
         except (CommandTimedOut, CommandStopped, ConnectionLost) as error:
             output.finish()
@@ -94,10 +96,29 @@ class Session:
         output.finish()
         return output.result(status)
 
-    def _wrapped(self, command: str) -> str:
+    def _wrapped(self, command: str, *, marked: bool = False) -> str:
+        """What has the node run a command that ends with its connection."""
         elevated = self._elevated(command) if self._root else command
-        warden = shlex.quote(_warden())
-        return f"exec sh -c {warden} coopr {shlex.quote(elevated)}{' root' if self._root else ''}"
+        return through_any_shell(_warden(), elevated, *(["root"] if self._root else []), marked=marked)
+
+    def _plain(self, command: str) -> str:
+        """What has the node run a command of ours."""
+        return through_any_shell(self._elevated(command) if self._root else command, marked=True)
+
+    def _execute(
+        self,
+        line: str,
+        receive: ByteSink,
+        *,
+        content: Iterable[bytes] = (),
+        end: bool,
+        timeout: float | None = None,
+    ) -> int:
+        """Run a marked line and give its exit status; what the login shell says before it begins is left out."""
+        beginning = Beginning(receive)
+        status = self._link.execute(line, beginning, content=content, end=end, timeout=timeout)
+        beginning.check(self._link.name, self.machine.ssh_user or "root", status)
+        return status
 
     @staticmethod
     def _elevated(command: str) -> str:
@@ -137,9 +158,8 @@ class Session:
 
     def _feed(self, command: str, pieces: Iterator[bytes], size: int, doing: str) -> None:
         said = _Output(None, self._link.redactor)
-        text = f"exec sh -c {shlex.quote(self._elevated(command) if self._root else command)}"
         timeout = _FILE_SECONDS + size / _SLOWEST_BYTES_PER_SECOND
-        status = self._link.execute(text, said.receive, content=pieces, end=True, timeout=timeout)
+        status = self._execute(self._plain(command), said.receive, content=pieces, end=True, timeout=timeout)
         said.finish()
         if status:
             reason = "; ".join(said.tail) or f"exit status {status}"
@@ -166,8 +186,7 @@ class Session:
             else:
                 said.receive(stream, chunk)
 
-        text = f"exec sh -c {shlex.quote(self._elevated(command) if self._root else command)}"
-        status = self._link.execute(text, take, content=content, end=True, timeout=timeout)
+        status = self._execute(self._plain(command), take, content=content, end=True, timeout=timeout)
         said.finish()
         return said.result(status)
 
@@ -186,9 +205,8 @@ class Session:
 
         quoted = shlex.quote(path)
         command = f"[ -e {quoted} ] || exit 66; cat < {quoted}"
-        text = f"exec sh -c {shlex.quote(self._elevated(command) if self._root else command)}"
         timeout = _FILE_SECONDS + LARGEST_FILE / _SLOWEST_BYTES_PER_SECOND
-        status = self._link.execute(text, receive, end=True, timeout=timeout)
+        status = self._execute(self._plain(command), receive, end=True, timeout=timeout)
         said.finish()
         if status == 66:
             raise NotFound(f"{path} is not on {self._link.name}")

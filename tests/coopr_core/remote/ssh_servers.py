@@ -45,15 +45,28 @@ def machine_at(port: int, host_keys: list[str], root: str = "/", token: str = "t
 
 
 class AsyncServer:
-    """An asyncssh server on a thread of its own. ``hooks`` change what it does with a command."""
+    """An asyncssh server on a thread of its own. ``handler`` changes what it does with a command.
 
-    def __init__(self, authorized_key: str, *, host_key_types: tuple[str, ...] = ("ssh-ed25519",), env_path: str = ""):
+    ``shell`` is the login shell that commands are handed to, ``home`` where it looks for its own files.
+    """
+
+    def __init__(
+        self,
+        authorized_key: str,
+        *,
+        host_key_types: tuple[str, ...] = ("ssh-ed25519",),
+        env_path: str = "",
+        shell: str = "sh",
+        home: str = "",
+    ):
         self.port = free_port()
         self.connections = 0
         self.keys = [asyncssh.generate_private_key(kind) for kind in host_key_types]
         self.host_keys = [" ".join(key.export_public_key().decode().split()[:2]) for key in self.keys]
         self.handler: Callable[[Any], Coroutine[Any, Any, None]] | None = None
         self.path = env_path
+        self.shell = shell
+        self.home = home
         self._authorized = asyncssh.import_authorized_keys(authorized_key)
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -92,8 +105,10 @@ class AsyncServer:
         env = dict(os.environ)
         if self.path:
             env["PATH"] = f"{self.path}:{env['PATH']}"
+        if self.home:
+            env["HOME"] = self.home
         child = await asyncio.create_subprocess_exec(
-            "sh", "-c", process.command, stdin=-1, stdout=-1, stderr=-1, start_new_session=True, env=env
+            self.shell, "-c", process.command, stdin=-1, stdout=-1, stderr=-1, start_new_session=True, env=env
         )
         self._groups.add(child.pid)
 
