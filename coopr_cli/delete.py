@@ -9,8 +9,8 @@ import click
 from coopr_cli.confirm import confirm
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
-from coopr_core.cluster.states import Operation, check_allowed
-from coopr_core.errors import Refused
+from coopr_core.cluster.states import ClusterState, Operation, check_allowed
+from coopr_core.errors import CooprError, Refused
 
 
 @click.command("delete")
@@ -22,7 +22,7 @@ def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
     from coopr_core.store import Store
 
     with Store.open() as store:
-        found = [store.cluster(reference) for reference in clusters]
+        found = list({cluster.id: cluster for cluster in map(store.cluster, clusters)}.values())
         for cluster in found:
             store.end_abandoned_job(cluster.id)
             state = store.cluster_with_id(cluster.id).state
@@ -43,7 +43,10 @@ def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
 
                 return delete_cluster(cluster_id)
 
-            summaries.append(run_flow(store, cluster.id, "CLUSTER_DELETE", flow, quiet=output != "table"))
+            summary = run_flow(store, cluster.id, "CLUSTER_DELETE", flow, quiet=output != "table")
+            if summary["state"] != ClusterState.TERMINATED:
+                raise CooprError(f"Cluster {cluster.name} ({cluster.id}) is not deleted: it is {summary['state']}")
+            summaries.append(summary)
             if output == "table":
                 click.echo(f"Cluster {cluster.name} ({cluster.id}) is deleted.")
     if output != "table":

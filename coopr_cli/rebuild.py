@@ -50,12 +50,15 @@ def rebuild_command(
         def flow() -> Any:
             from flows import rebuild_cluster
 
-            return rebuild_cluster(rebuild.name, in_place=in_place, catalog=folders, max_concurrency=max_concurrency)
+            return rebuild_cluster(
+                rebuild.reference, in_place=in_place, catalog=folders, max_concurrency=max_concurrency
+            )
 
         beside = rebuild.new is not None and not in_place and not rebuild.old_is_deleted
-        watched = rebuild.next_name if beside else rebuild.name
+        made = rebuild.name if rebuild.old_is_deleted else rebuild.reference
+        watched = rebuild.next_name if beside else made
         operation = "CLUSTER_CREATE" if beside or rebuild.old_is_deleted else "CLUSTER_DELETE"
-        summary = run_flow(store, watched, operation, flow, quiet=output != "table")
+        summary = run_flow(store, watched, operation, flow, quiet=output != "table", about=rebuild.name)
         if output != "table":
             print_data(summary, output)
             return

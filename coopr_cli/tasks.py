@@ -97,7 +97,7 @@ def _job_id(store: Store, cluster: str, job: str) -> str:
     if not job:
         return jobs[-1].id
     for candidate in jobs:
-        if job == candidate.id or (job.isdigit() and int(job) == int(candidate.id.split("-")[1])):
+        if job == candidate.id or (job.isdecimal() and int(job) == int(candidate.id.split("-")[1])):
             return candidate.id
     raise NotFound(f"cluster {record.name} has no job {job}", hint=f"its jobs: {', '.join(each.id for each in jobs)}")
 

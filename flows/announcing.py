@@ -139,7 +139,7 @@ def saved_callbacks() -> list[HttpCallback]:
 
 def describe(event: str, store: Store, cluster: ClusterRecord, job_id: str = "") -> dict[str, Any]:
     """What an event says: the cluster, its job if any, and its nodes, as they are now, as JSON values."""
-    now = store.cluster(cluster.id, tenant=cluster.tenant, terminated=True)
+    now = store.cluster_with_id(cluster.id)
     return {
         "version": VERSION,
         "event": event,

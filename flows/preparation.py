@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.automators import automator_types, load_automator
 from coopr_core.cluster.leases import Lease, expiry, grant
 from coopr_core.cluster.request import ClusterRequest
-from coopr_core.errors import InvalidInput, NotFound, Problem
+from coopr_core.errors import InvalidInput, Problem
 from coopr_core.providers import provider_types
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Preparation:
 
 
 def prepare_create(
-    values: Mapping[str, Any],
+    values: Mapping[str, Any] | ClusterRequest,
     *,
     catalog: Sequence[str | Path] = (),
     store: Store | None = None,
@@ -109,6 +109,7 @@ def prepare_create(
 ) -> Preparation:
     """Check a request, find its layout and plan it; the fields of ``values`` are those of ``ClusterRequest``.
 
+    A ``ClusterRequest`` itself is one that was accepted before, such as a recorded one.
     ``strict`` also refuses what only running would need: a macro that cannot be resolved, a plug-in that is not
     installed; otherwise those are warnings. Raises ``InvalidInput``, ``NotFound``,
     ``OverQuota`` or the solver's ``Unsatisfiable``.
@@ -117,7 +118,10 @@ def prepare_create(
     from coopr_core.planner import plan
     from coopr_core.solver import solve
 
-    request = ClusterRequest.parse(**{name: value for name, value in values.items() if value is not None})
+    if isinstance(values, ClusterRequest):
+        request = values
+    else:
+        request = ClusterRequest.parse(**{name: value for name, value in values.items() if value is not None})
     if store is not None:
         _refuse_taken_name(store, request.name, tenant)
     known = Catalog.load([Path(path) for path in catalog])
@@ -195,11 +199,8 @@ def _refuse_over_quota(store: Store, layout: ClusterLayout, tenant: str) -> None
 
 
 def _refuse_taken_name(store: Store, name: str, tenant: str) -> None:
-    try:
-        taken = store.cluster(name, tenant=tenant)
-    except NotFound:
-        return
-    if taken.name == name:
+    taken = store.called(name, tenant=tenant)
+    if taken is not None:
         raise InvalidInput(
             f"the cluster name {name!r} is taken (by {taken.id}, {taken.state})",
             hint=f"choose another, or `coopr delete {name}` first",

@@ -12,6 +12,7 @@ import re
 from coopr_core.errors import InvalidInput
 
 _CLUSTER_ID = re.compile(r"[0-9]{8,18}")
+_DIGITS = re.compile(r"[0-9]{1,18}")
 _COUNTER = re.compile(r"[0-9]{3,18}")
 
 
@@ -58,6 +59,20 @@ def parse_task_id(text: str) -> tuple[str, int]:
 def is_cluster_id(text: str) -> bool:
     """Whether the text has the form of a cluster id."""
     return _well_formed(text, _CLUSTER_ID, 8)
+
+
+def cluster_number(text: str) -> int | None:
+    """The number of the cluster a person means by digits, ``00000015`` or just ``15``; None for any other text."""
+    return int(text) if _DIGITS.fullmatch(text) and int(text) > 0 else None
+
+
+def is_job_id(text: str) -> bool:
+    """Whether the text has the form of a job id."""
+    try:
+        parse_job_id(text)
+    except InvalidInput:
+        return False
+    return True
 
 
 def is_task_id(text: str) -> bool:

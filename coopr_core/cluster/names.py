@@ -7,6 +7,7 @@ nodes of one cluster never share a host name, and neither do two clusters with t
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,13 @@ def cluster_name_problem(name: str) -> str:
     if _CLUSTER_NAME.fullmatch(name):
         return ""
     return f'"{name}" is no cluster name: it takes 1 to 255 letters, digits, "_", "." or "-"'
+
+
+def id_like_problem(name: str) -> str:
+    """Why a name could be taken for an id, or "": digits alone, in whatever script, mean the cluster of that number."""
+    if not (name.isdigit() or unicodedata.normalize("NFKC", name).isdecimal()):
+        return ""
+    return f'"{name}" is no name for a new cluster: digits alone mean the cluster with that id'
 
 
 def dns_suffix_problem(suffix: str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from coopr_core.cluster.leases import parse_duration
-from coopr_core.cluster.names import cluster_name_problem, dns_suffix_problem
+from coopr_core.cluster.names import cluster_name_problem, dns_suffix_problem, id_like_problem
 from coopr_core.errors import InvalidInput, Problem
 
 Value = TypeVar("Value")
+
+_RECORDED = "recorded"
+"""In the context of a validation: the request is one that was accepted before."""
 
 OPTIONS = {"size": "--nodes"}
 """Fields whose option of the command is not simply called like them."""
@@ -53,10 +57,16 @@ class ClusterRequest(BaseModel):
             "the request is invalid", hint="coopr create --help shows what each option takes", problems=problems
         )
 
+    @classmethod
+    def recorded(cls, values: Mapping[str, Any]) -> Self:
+        """A request read back from the record: its cluster keeps its name, whatever new ones may be called."""
+        return cls.model_validate(values, context={_RECORDED: True})
+
     @field_validator("name")
     @classmethod
-    def _name_is_valid(cls, value: str) -> str:
-        return _without(cluster_name_problem(value), value)
+    def _name_is_valid(cls, value: str, info: ValidationInfo) -> str:
+        new = not (info.context or {}).get(_RECORDED)
+        return _without(cluster_name_problem(value) or (id_like_problem(value) if new else ""), value)
 
     @field_validator("size", mode="before")
     @classmethod

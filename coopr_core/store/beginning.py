@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from coopr_core.cluster.records import ClusterRecord, JobRecord
 from coopr_core.cluster.states import Operation
-from coopr_core.store.clusters import find_cluster, insert_cluster, name_taken
+from coopr_core.store.clusters import find_cluster, insert_cluster, name_taken, refuse_id_as_name
 from coopr_core.store.database import Database
 from coopr_core.store.jobs import Planned, insert_job
 from coopr_core.store.rows import cluster_record
@@ -52,8 +52,10 @@ class Beginnings:
         recorded under its final host name. ``provider_settings`` names a block; ``name`` is what the cluster is called
         until it takes over the request's name (``take_name``), if that is not free yet; the rest is as for
         ``start_job``. Raises ``OverQuota`` when the tenant may not have it, ``InvalidInput`` when a living cluster of
-        the tenant has the name.
+        the tenant has the name or it would be taken for an id.
         """
+        for called in (name, request.name):
+            refuse_id_as_name(called)
         try:
             with self._database.write(durable=True) as connection:
                 row = insert_cluster(

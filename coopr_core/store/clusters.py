@@ -6,7 +6,6 @@ says today. Listing reads none of those, and imports no pydantic model.
 
 from __future__ import annotations
 
-import difflib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,14 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from coopr_core.cluster import ids
-from coopr_core.cluster.names import name_nodes
+from coopr_core.cluster.names import id_like_problem, name_nodes
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState, NodeState
 from coopr_core.errors import InvalidInput, NotFound, Refused
 from coopr_core.store.account.events import CLUSTER_RECORDED, note
 from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.database import Database
+from coopr_core.store.references import LISTED, LIVING, called, referred
 from coopr_core.store.rows import Row, cluster_key, cluster_record
 from coopr_core.store.schema import clusters, nodes
 
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 OWN = ""
 """As a tenant: the one the store was opened for."""
 
-_LIVING = clusters.c.state != ClusterState.TERMINATED
-_LISTED = [c for c in clusters.c if c.name not in ("request", "template", "config", "services", "links")]
-
 
 def now() -> datetime:
     """The present time, as the store keeps it."""
@@ -44,7 +41,7 @@ def now() -> datetime:
 
 def find_cluster(connection: Connection, cluster_id: str, *columns: Any, lock: bool = False) -> Row:
     """The row of a cluster by id; ``lock`` holds it until the transaction ends. Raises ``NotFound``."""
-    query = select(*(columns or _LISTED)).where(clusters.c.id == cluster_key(cluster_id))
+    query = select(*(columns or LISTED)).where(clusters.c.id == cluster_key(cluster_id))
     row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:
         raise NotFound(f"There is no cluster {cluster_id}", hint="`coopr list --all --deleted` shows every cluster.")
@@ -59,25 +56,19 @@ class Clusters:
         self.tenant = tenant
 
     def cluster(self, ref: str, *, tenant: str = OWN, terminated: bool = False) -> ClusterRecord:
-        """The cluster called ``ref``, or with that id. ``terminated``: a deleted one will do, the newest of the name.
+        """The cluster with the id ``ref``, or called so. ``terminated``: a deleted one will do, the newest of the name.
 
-        Raises ``NotFound`` with the nearest names.
+        Digits are an id before they are a name, also that of a deleted cluster or of another tenant's; an id as we
+        write it (eight digits or more) is never a name. Raises ``NotFound`` with the nearest names.
         """
-        mine = clusters.c.tenant == (tenant or self.tenant)
-        query = select(*_LISTED).where(mine)
-        if not terminated:
-            query = query.where(_LIVING)
-        order = (_LIVING.desc(), clusters.c.id.desc())
         with self._database.read() as connection:
-            row = connection.execute(query.where(clusters.c.name == ref).order_by(*order).limit(1)).mappings().first()
-            if row is None and ref.isdecimal() and ref.isascii() and len(ref) < 10:
-                row = connection.execute(query.where(clusters.c.id == int(ref))).mappings().first()
-            if row is not None:
-                return cluster_record(dict(row))
-            names = connection.execute(select(clusters.c.name).where(mine, _LIVING).order_by(clusters.c.name)).scalars()
-            near = difflib.get_close_matches(ref, names.all(), n=3)
-        hint = f"Did you mean {' or '.join(near)}?" if near else "`coopr list` shows the clusters there are."
-        raise NotFound(f"There is no cluster {ref!r}", hint=hint)
+            return cluster_record(referred(connection, ref, tenant or self.tenant, terminated=terminated))
+
+    def called(self, name: str, *, tenant: str = OWN, terminated: bool = False) -> ClusterRecord | None:
+        """The cluster of that name, which is never taken for an id; ``terminated``: the newest deleted one will do."""
+        with self._database.read() as connection:
+            row = called(connection, name, tenant or self.tenant, terminated=terminated)
+        return None if row is None else cluster_record(row)
 
     def cluster_with_id(self, cluster_id: str) -> ClusterRecord:
         """The cluster with that id, whichever tenant's and also when it is deleted. Raises ``NotFound``."""
@@ -93,13 +84,13 @@ class Clusters:
         expired_at: datetime | None = None,
     ) -> list[ClusterRecord]:
         """The clusters, oldest first; ``tenant`` None: of all tenants; ``expired_at``: whose lease is over by then."""
-        query = select(*_LISTED).order_by(clusters.c.id)
+        query = select(*LISTED).order_by(clusters.c.id)
         if tenant is not None:
             query = query.where(clusters.c.tenant == (tenant or self.tenant))
         if owner is not None:
             query = query.where(clusters.c.owner == owner)
         if not terminated:
-            query = query.where(_LIVING)
+            query = query.where(LIVING)
         if expired_at is not None:
             query = query.where(clusters.c.expires_at <= expired_at)
         with self._database.read() as connection:
@@ -136,10 +127,14 @@ class Clusters:
         from coopr_core.cluster.request import ClusterRequest
 
         with self._database.read() as connection:
-            return ClusterRequest.model_validate(find_cluster(connection, cluster_id, clusters.c.request)["request"])
+            return ClusterRequest.recorded(find_cluster(connection, cluster_id, clusters.c.request)["request"])
 
     def take_name(self, cluster_id: str, name: str) -> ClusterRecord:
-        """Call the cluster ``name`` from now on. Raises ``InvalidInput`` while another living cluster has the name."""
+        """Call the cluster ``name`` from now on.
+
+        Raises ``InvalidInput`` while another living cluster has the name, or for one that looks like an id.
+        """
+        refuse_id_as_name(name)
         try:
             with self._database.write(durable=True) as connection:
                 key = find_cluster(connection, cluster_id, lock=True)["id"]
@@ -219,6 +214,12 @@ def insert_cluster(
 def name_taken(name: str) -> InvalidInput:
     """The error for a name that a living cluster has."""
     return InvalidInput(f"The cluster name {name!r} is taken", hint=f"Choose another, or `coopr delete {name}` first.")
+
+
+def refuse_id_as_name(name: str) -> None:
+    """Raise ``InvalidInput`` for a name that would be taken for an id."""
+    if problem := id_like_problem(name):
+        raise InvalidInput(problem, hint="Choose a name with a letter in it.")
 
 
 def _node(row: Row) -> Node:

@@ -14,7 +14,7 @@ from coopr_core.cluster.records import AttemptRecord, ClusterRecord, JobRecord, 
 from coopr_core.cluster.states import AttemptState, ClusterState, JobState, NodeState, Operation, TaskState
 from coopr_core.errors import NotFound
 
-_LARGEST = 2**31 - 1
+LARGEST = 2**31 - 1
 """The largest number the columns hold."""
 
 Row = Mapping[Any, Any]
@@ -39,7 +39,7 @@ def task_key(text: str) -> tuple[int, int, int]:
 
 
 def _possible(text: str, number: int) -> int:
-    if number > _LARGEST:
+    if number > LARGEST:
         raise NotFound(f"There is no {text}", hint="No number in an id is that large.")
     return number
 

@@ -97,7 +97,7 @@ def present(store: Store, reference: str, operation: Operation) -> Present:
     """
     cluster = store.cluster(reference, terminated=True)
     store.end_abandoned_job(cluster.id)
-    cluster = store.cluster(cluster.id, tenant=cluster.tenant, terminated=True)
+    cluster = store.cluster_with_id(cluster.id)
     check_allowed(cluster.state, operation, cluster=cluster.name)
     jobs = store.jobs(cluster.id)
     return Present(

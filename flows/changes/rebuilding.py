@@ -74,7 +74,7 @@ def _create_beside(store: Store, rebuild: Rebuild, max_concurrency: int | None) 
             f"the new cluster for {rebuild.name} could not be made; {rebuild.name} is as it was. {left}\n{failure}",
             hint=f"correct what failed, then `coopr rebuild {rebuild.name}` again",
         ) from failure
-    return store.cluster(summary["cluster_id"])
+    return store.cluster_with_id(summary["cluster_id"])
 
 
 def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int | None) -> dict[str, Any]:
@@ -118,4 +118,5 @@ def _remove(store: Store, name: str, max_concurrency: int | None) -> str:
 
 
 def _unfinished(store: Store, name: str) -> list[ClusterRecord]:
-    return [found for found in store.clusters() if found.name == name]
+    found = store.called(name)
+    return [] if found is None else [found]

@@ -16,6 +16,7 @@ from coopr_core.cluster.states import ClusterState, Operation, check_allowed
 from coopr_core.errors import Busy, NotFound, Refused
 from coopr_core.settings import load_settings
 from coopr_core.store.account.reserving import taken_by
+from coopr_core.store.clusters import refuse_id_as_name
 from flows.preparation import Preparation, prepare_create
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ class Rebuild:
         return self.old is not None and self.old.state is ClusterState.TERMINATED
 
     @property
+    def reference(self) -> str:
+        """The id that this rebuild goes by: the old cluster's, else the new one's."""
+        cluster = self.old or self.made
+        assert cluster is not None
+        return cluster.id
+
+    @property
     def next_name(self) -> str:
         """What the new cluster is called for the time being."""
         return next_name(self.name)
@@ -67,17 +75,19 @@ def prepare_rebuild(store: Store, cluster: str, *, in_place: bool = False, catal
     instead of the old one, else besides it, or what ``prepare_create`` raises.
     """
     try:
-        old = store.cluster(cluster)
+        old = store.cluster(cluster, terminated=True)
     except NotFound:
         made = _made(store, cluster)
-        if made is not None:
-            return Rebuild(cluster, None, made)
-        deleted = _deleted_by_a_rebuild(store, cluster)
-        if deleted is None:
+        if made is None:
             raise
-        return _anew(store, deleted, catalog, freed=Holding())
+        return Rebuild(cluster, None, made)
+    refuse_id_as_name(old.name)
+    if old.state is ClusterState.TERMINATED:
+        return _without_the_old(store, old, catalog)
+    if named := _awaited_name(store, old):
+        return Rebuild(named, None, _made(store, named))
     store.end_abandoned_job(old.id)
-    old = store.cluster(old.id)
+    old = store.cluster_with_id(old.id)
     check_allowed(old.state, Operation.CLUSTER_DELETE, cluster=old.name)
     if old.protected:
         raise Refused(
@@ -96,21 +106,33 @@ def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Ho
     first = jobs[0].parameters
     begun = jobs[-1].parameters.get("values", {}).get(REBUILT_WITH, ())
     paths = list(dict.fromkeys(map(str, [*load_settings().catalog, *first.get("catalog", ()), *begun, *catalog])))
-    values = store.request(old.id).model_dump() | {"name": old.name}
-    new = prepare_create(values, catalog=paths, tenant=old.tenant)
+    request = store.request(old.id).model_copy(update={"name": old.name})
+    new = prepare_create(request, catalog=paths, tenant=old.tenant)
     store.check_quota(old.tenant, taken_by(new.layout.nodes, clusters=1) - freed)
     return Rebuild(old.name, old, new=new, made_with={**first, "catalog": paths})
 
 
-def _deleted_by_a_rebuild(store: Store, name: str) -> ClusterRecord | None:
-    """The cluster last called ``name``, if it was deleted for a new one in its place that has not been begun."""
-    try:
-        deleted = store.cluster(name, terminated=True)
-    except NotFound:
-        return None
-    if deleted.name != name or REBUILT_WITH not in store.jobs(deleted.id)[-1].parameters.get("values", {}):
-        return None
-    return deleted
+def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str]) -> Rebuild:
+    """The rest of a rebuild that has deleted the old cluster. Raises ``NotFound`` when it was no rebuild's doing."""
+    deleted = f"Cluster {old.name} ({old.id}) is deleted"
+    now = store.called(old.name, tenant=old.tenant)
+    if now is not None:
+        raise NotFound(deleted, hint=f"the cluster called {old.name} has the id {now.id} now")
+    made = _made(store, old.name)
+    if made is not None:
+        return Rebuild(old.name, None, made)
+    jobs = store.jobs(old.id)
+    if not jobs or REBUILT_WITH not in jobs[-1].parameters.get("values", {}):
+        raise NotFound(deleted, hint="for another like it: coopr show ID -o yaml > FILE; coopr create --from FILE")
+    return _anew(store, old, catalog, freed=Holding())
+
+
+def _awaited_name(store: Store, cluster: ClusterRecord) -> str:
+    """The name that a rebuild's new cluster has only to take over since the old one is gone; "" for any other."""
+    jobs = store.jobs(cluster.id)
+    named = str(jobs[0].parameters.get("named") or "") if jobs else ""
+    waits = named and cluster.name == next_name(named) and store.called(named, tenant=cluster.tenant) is None
+    return named if waits else ""
 
 
 def _made(store: Store, name: str) -> ClusterRecord | None:
@@ -118,12 +140,11 @@ def _made(store: Store, name: str) -> ClusterRecord | None:
 
     Raises ``Busy`` while that is being made, ``Refused`` when it cannot be finished.
     """
-    try:
-        made = store.cluster(next_name(name))
-    except NotFound:
+    made = store.called(next_name(name))
+    if made is None:
         return None
     store.end_abandoned_job(made.id)
-    made = store.cluster(made.id)
+    made = store.cluster_with_id(made.id)
     jobs = store.jobs(made.id)
     if not jobs or jobs[0].parameters.get("named") != name or made.name != next_name(name):
         return None

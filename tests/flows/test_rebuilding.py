@@ -95,6 +95,7 @@ def test_a_rebuild_that_was_cut_short_goes_on_where_it_stands(store: Store, tmp_
             rebuild_cluster("again")
     assert {cluster.name for cluster in store.clusters()} == {"again", "again-next"}
     there = store.cluster("again-next")
+    assert prepare_rebuild(store, there.id).name == "again"
     assert rebuild_cluster("again")["cluster_id"] == there.id
     assert [cluster.name for cluster in store.clusters()] == ["again"]
     delete_cluster("again")
@@ -119,7 +120,8 @@ def test_a_rebuild_in_place_that_was_cut_short_after_its_delete_still_makes_the_
         with pytest.raises(Interrupted):
             rebuild_cluster("again", in_place=True, catalog=[newer])
     assert store.clusters() == []
-    rebuilt = rebuild_cluster("again")
+    assert prepare_rebuild(store, old["cluster_id"]).old_is_deleted, "by its id it is the same rebuild"
+    rebuilt = rebuild_cluster(old["cluster_id"])
     assert (rebuilt["name"], rebuilt["state"]) == ("again", "ACTIVE")
     assert rebuilt["cluster_id"] != old["cluster_id"]
     start = next(task for task in store.tasks(rebuilt["job"]) if task.action == "START")

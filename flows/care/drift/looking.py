@@ -53,7 +53,7 @@ def find_drift(store: Store, cluster: ClusterRecord) -> Drift:
             f"cluster {cluster.name} is busy: while a job changes it, drift cannot be told",
             hint="see `coopr status`, and look again when the job has ended",
         )
-    cluster = store.cluster(cluster.id, tenant=cluster.tenant)
+    cluster = store.cluster_with_id(cluster.id)
     with Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
         try:
             return _Look(store, cluster, sessions).everywhere()

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import update
 from store_samples import TEMPLATE, begin, layout, new_cluster, record_cluster, stages
 
 from coopr_core import Catalog, solve
@@ -12,6 +13,7 @@ from coopr_core.cluster.request import ClusterRequest
 from coopr_core.cluster.states import ClusterState, JobState, NodeState
 from coopr_core.errors import InvalidInput, NotFound, Refused
 from coopr_core.store import Store
+from coopr_core.store.schema import clusters
 
 
 def _terminate(store: Store, cluster_id: str) -> None:
@@ -104,10 +106,70 @@ def test_a_cluster_is_found_by_name_or_id_within_its_tenant(store: Store) -> Non
         store.cluster(cluster.id, tenant="lab")
 
 
-def test_a_name_made_of_digits_is_found_before_an_id(store: Store) -> None:
-    new_cluster(store)
-    named = new_cluster(store, "00000001")
-    assert store.cluster("00000001").id == named.id == "00000002"
+def _rename(store: Store, cluster_id: str, name: str) -> None:
+    """Write a name into the record as an earlier version did."""
+    with store._database.write() as connection:
+        connection.execute(update(clusters).where(clusters.c.id == int(cluster_id)).values(name=name))
+
+
+def test_an_id_is_found_before_a_name_also_that_of_a_deleted_cluster(store: Store) -> None:
+    first, second = new_cluster(store, "prod"), new_cluster(store, "second")
+    for name in ("00000001", "1", "0000001"):
+        _rename(store, second.id, name)
+        assert store.cluster(name).id == first.id
+        assert store.cluster(second.id).name == name
+        assert store.called(name) == store.cluster("2")
+    _rename(store, second.id, "00000001")
+    _terminate(store, first.id)
+    for reference in ("00000001", "1"):
+        assert store.cluster(reference, terminated=True).id == first.id
+        with pytest.raises(NotFound, match=r"prod \(00000001\) is deleted"):
+            store.cluster(reference)
+    with pytest.raises(NotFound) as caught:
+        store.cluster("00000001")
+    assert "00000002" in caught.value.hint
+
+
+def test_an_id_of_another_tenants_cluster_or_of_none_is_never_a_name(store: Store) -> None:
+    other, own = new_cluster(store, "other", tenant="lab"), new_cluster(store, "own")
+    for name in (other.id, "00000099", "999999999999"):
+        _rename(store, own.id, name)
+        with pytest.raises(NotFound, match=f"There is no cluster '{name}'") as caught:
+            store.cluster(name)
+        assert own.id in caught.value.hint
+    _rename(store, own.id, "2024")
+    assert store.cluster("2024").id == own.id, "short digits that are no id yet are still the name they were"
+
+
+def test_the_id_of_a_job_or_task_is_told_as_such(store: Store) -> None:
+    cluster = begin(store)
+    for reference, command in (("00000001-001", "coopr tasks 00000001 --job"), ("00000001-001-002", "coopr logs")):
+        with pytest.raises(NotFound) as caught:
+            store.cluster(reference)
+        assert command in caught.value.hint
+        assert cluster.id in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["00000001", "7", "٣٤", "１２", "²"])
+def test_no_cluster_gets_a_name_that_looks_like_an_id(store: Store, name: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        ClusterRequest.parse(name=name, template="site")
+    assert "digits alone" in str(caught.value)
+    request = ClusterRequest(name="demo", template="site")
+    for asked, called in ((request.model_copy(update={"name": name}), ""), (request, name)):
+        with pytest.raises(InvalidInput, match="digits alone"):
+            store.begin_cluster(asked, TEMPLATE, layout(1), stages(1), owner="ada", name=called)
+    cluster = new_cluster(store)
+    with pytest.raises(InvalidInput, match="digits alone"):
+        store.take_name(cluster.id, name)
+    assert [found.name for found in store.clusters()] == ["demo"]
+
+
+def test_a_recorded_cluster_with_a_name_like_an_id_stays_readable(store: Store) -> None:
+    request = ClusterRequest.recorded({"name": "00000077", "template": "site"})
+    cluster = record_cluster(store, request, TEMPLATE, layout(1), owner="ada")
+    assert store.request(cluster.id) == request
+    assert store.cluster(cluster.id).name == "00000077"
 
 
 def test_an_unknown_cluster_is_not_found_and_near_names_are_offered(store: Store) -> None:
