@@ -95,7 +95,6 @@ def test_a_rebuild_that_was_cut_short_goes_on_where_it_stands(store: Store, tmp_
             rebuild_cluster("again")
     assert {cluster.name for cluster in store.clusters()} == {"again", "again-next"}
     there = store.cluster("again-next")
-    assert prepare_rebuild(store, there.id).name == "again"
     assert rebuild_cluster("again")["cluster_id"] == there.id
     assert [cluster.name for cluster in store.clusters()] == ["again"]
     delete_cluster("again")
