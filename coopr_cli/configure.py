@@ -12,6 +12,7 @@ from coopr_cli.confirm import confirm
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data, print_table
 from coopr_cli.request import catalog_option, read_config
+from coopr_cli.setting import set_option
 from coopr_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -30,13 +31,7 @@ STYLES = {"+": "green", "-": "red", "@": "cyan"}
     metavar="FILE",
     help="Config (YAML or JSON) laid over the cluster's; may be repeated.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="One config value, e.g. nats.port=4333; '\\.' is a dot inside a key. May be repeated.",
-)
+@set_option
 @click.option("--replace-config", is_flag=True, help="Put the config in place of the template's, do not merge.")
 @click.option("--restart/--no-restart", default=True, help="Restart what takes new config (default), or do not.")
 @click.option("--all", "everything", is_flag=True, help="Configure all services, whether anything changes or not.")

@@ -66,10 +66,9 @@ def print_data(value: Any, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
     else:
-        import yaml
+        from coopr_core.catalog.yaml_text import dump
 
-        plain = json.loads(json.dumps(value, default=str))
-        click.echo(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), nl=False)
+        click.echo(dump(json.loads(json.dumps(value, default=str))), nl=False)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", empty: str = "") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from coopr_cli.setting import read_settings, set_option
 from coopr_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -100,13 +100,7 @@ def request_options(command: F) -> F:
                 metavar="FILE",
                 help="Config (YAML or JSON) merged over the template's; may be repeated.",
             ),
-            click.option(
-                "--set",
-                "settings",
-                multiple=True,
-                metavar="KEY=VALUE",
-                help="One config value, e.g. nats.port=4333; '\\.' is a dot inside a key. May be repeated.",
-            ),
+            set_option,
             click.option(
                 "--replace-config", is_flag=True, help="Put the config in place of the template's, do not merge."
             ),
@@ -172,35 +166,17 @@ def read_config(files: Sequence[str], settings: Sequence[str]) -> dict[str, Any]
     config: dict[str, Any] = {}
     for file in files:
         config = merge_config(config, _read_file(file))
-    for setting in settings:
-        config = merge_config(config, _read_setting(setting))
+    config = merge_config(config, read_settings(settings))
     return config if files or settings else None
 
 
 def _read_file(file: str) -> dict[str, Any]:
     from coopr_core.catalog.documents import read
 
-    value = read(Path(file)).value
+    value = read(Path(file)).exact_value
     if value is None:
         return {}
     if not isinstance(value, dict):
         found = "a list" if isinstance(value, list) else repr(value)
         raise InvalidInput(f"config file {file} must hold a map of keys, not {found}")
     return value
-
-
-def _read_setting(setting: str) -> dict[str, Any]:
-    import yaml
-
-    key, equals, text = setting.partition("=")
-    parts = [part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", key)]
-    if not equals or not all(parts):
-        raise InvalidInput(f"--set {setting!r} is not KEY=VALUE", hint="for example: --set nats.port=4333")
-    try:
-        value: Any = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError:
-        value = text
-    for part in reversed(parts):
-        value = {part: value}
-    result: dict[str, Any] = value
-    return result

@@ -39,6 +39,7 @@ def read_request(file: str) -> RequestFile:
     Whether its fields are right is for ``ClusterRequest`` to say.
     """
     from coopr_core.catalog.documents import parse, read
+    from coopr_core.catalog.written_numbers import number_problems
 
     if file == STANDARD_INPUT:
         document, folder = parse(sys.stdin.read(), "standard input"), Path.cwd()
@@ -51,6 +52,8 @@ def read_request(file: str) -> RequestFile:
             f"{document.file} is no request: it has no 'template', nor a 'request' with one",
             hint="for one to start from: coopr show CLUSTER -o yaml > FILE",
         )
+    if problems := number_problems(found, document.file):
+        raise InvalidInput(f"{document.file} has numbers that would be changed", problems=problems)
     request = dict(found)
     catalog = request.pop("catalog", None) or []
     if not isinstance(catalog, list) or not all(isinstance(path, str) for path in catalog):

@@ -167,6 +167,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
 
 def _from_file(path: Path, problems: list[Problem]) -> dict[str, _Given]:
     """The settings of one file; relative folders in it are meant from where the file is."""
+    from coopr_core.catalog.documents import parse_yaml
+
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -177,7 +179,9 @@ def _from_file(path: Path, problems: list[Problem]) -> dict[str, _Given]:
         return {}
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+    except RecursionError:
+        problems.append(Problem("is nested too deeply", str(path)))
+        return {}
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         problems.append(Problem(f"is not valid YAML: {error.problem or error.context}", str(path), line=line))
@@ -187,8 +191,13 @@ def _from_file(path: Path, problems: list[Problem]) -> dict[str, _Given]:
         return {}
     if tree is None:
         return {}
-    if not isinstance(values, dict) or not isinstance(tree, yaml.MappingNode):
+    if not isinstance(tree, yaml.MappingNode):
         problems.append(Problem("must be a mapping of settings to values", str(path), line=1))
+        return {}
+    try:
+        values = parse_yaml(text, str(path))
+    except InvalidInput as error:
+        problems += error.problems
         return {}
     lines = {key.value: key.start_mark.line + 1 for key, _ in tree.value}
     return {

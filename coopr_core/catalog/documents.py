@@ -2,18 +2,22 @@
 
 Promise: what is read is what stands there. A key given twice, a value JSON does not know, a second document or text
 that is not UTF-8 is a ``Problem`` with its line, never a guess. YAML is read by the rules of YAML 1.2: ``yes``, ``no``,
-``on`` and ``12:30`` are text. Cost: linear in the file; lines are looked up only when a problem needs one.
+``on`` and ``12:30`` are text; numbers whose text would be lost remember it (``written_numbers``). Cost: linear in the
+file; lines are looked up only when a problem needs one.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coopr_core.catalog.naming import path_text
+from coopr_core.catalog.written_numbers import advice, changed_numbers, written
 from coopr_core.errors import InvalidInput, Problem
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -41,6 +45,25 @@ class Document:
         from coopr_core.catalog.yaml_text import line_of
 
         return line_of(_as_yaml(self.text) if is_json(self.file) else self.text, path)
+
+    def number_problems(self, accepted: Collection[int] = ()) -> list[Problem]:
+        """A problem for every number that a script would get written otherwise than it stands here.
+
+        ``accepted`` are the ``id`` of those whose reader keeps what was written.
+        """
+        return [
+            Problem(advice(number), self.file, path_text(path), self.line(path))
+            for path, number in changed_numbers(self.value)
+            if id(number) not in accepted
+        ]
+
+    @property
+    def exact_value(self) -> Any:
+        """The value. Raises ``InvalidInput`` when it holds numbers that would be changed on the way to a script."""
+        problems = self.number_problems()
+        if problems:
+            raise InvalidInput(f"{self.file} has numbers that would be changed", problems=problems)
+        return self.value
 
 
 def is_json(file: str) -> bool:
@@ -79,12 +102,26 @@ def read_text(path: Path) -> str:
 
 def parse(text: str, file: str) -> Document:
     """Read text as JSON or YAML, by the file's name. Raises ``InvalidInput`` with every problem of its syntax."""
+    if not is_json(file):
+        return Document(file, text, parse_yaml(text, file))
     try:
-        value = _from_json(text, file) if is_json(file) else _from_yaml(text, file)
+        value = _from_json(text, file)
         _refuse_depth(value)
     except RecursionError:
         raise _invalid(file, "is nested too deeply") from None
     return Document(file, text, value)
+
+
+def parse_yaml(text: str, file: str) -> Any:
+    """The value of YAML text, whatever the file is called. Raises ``InvalidInput`` like ``parse``."""
+    from coopr_core.catalog.yaml_text import load
+
+    try:
+        value = load(text, file)
+        _refuse_depth(value)
+    except RecursionError:
+        raise _invalid(file, "is nested too deeply") from None
+    return value
 
 
 def _refuse_depth(value: Any, depth: int = 0) -> None:
@@ -92,12 +129,6 @@ def _refuse_depth(value: Any, depth: int = 0) -> None:
         raise RecursionError
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _refuse_depth(item, depth + 1)
-
-
-def _from_yaml(text: str, file: str) -> Any:
-    from coopr_core.catalog.yaml_text import load
-
-    return load(text, file)
 
 
 def _from_json(text: str, file: str) -> Any:
@@ -113,10 +144,21 @@ def _from_json(text: str, file: str) -> Any:
     def constant(name: str) -> Any:
         raise _invalid(file, f"{name} is not JSON", _line_of_word(text, name))
 
+    def number(word: str) -> int | float:
+        if not math.isfinite(found := float(word)):
+            raise _invalid(file, f"{word} is larger than any number JSON's readers know", _line_of_word(text, word))
+        return written(found, word)
+
     if not text.strip():
         raise _invalid(file, "is empty")
     try:
-        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=pairs,
+            parse_constant=constant,
+            parse_float=number,
+            parse_int=lambda text: written(int(text), text),
+        )
     except json.JSONDecodeError as error:
         raise _invalid(file, f"is no JSON: {_lower_first(error.msg)}, column {error.colno}", error.lineno) from None
     except ValueError as error:

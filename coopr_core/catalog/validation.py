@@ -16,6 +16,7 @@ from coopr_core.catalog.documents import Document
 from coopr_core.catalog.entities import Service
 from coopr_core.catalog.naming import path_text
 from coopr_core.catalog.older_format import MESSAGE, is_older_key
+from coopr_core.catalog.written_numbers import changed_numbers
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.suggestions import did_you_mean
 
@@ -41,13 +42,25 @@ _WANTED = {
 def entity_from(model: type[Model], document: Document) -> Model:
     """The entity a document describes. Raises ``InvalidInput`` with every problem, its path and its line."""
     try:
-        return model.model_validate(document.value)
+        entity = model.model_validate(document.value)
+        problems = _changed_numbers(entity, document)
+        if not problems:
+            return entity
     except ValidationError as error:
         problems = [
             Problem(message, document.file, path_text(path), document.line(path))
             for path, message in explain(error, model, document.value)
         ]
     raise InvalidInput(f"{document.file} cannot be used", problems=problems)
+
+
+def _changed_numbers(entity: BaseModel, document: Document) -> list[Problem]:
+    """The numbers that neither became text as they were written nor stand where a number is wanted."""
+    if not any(changed_numbers(document.value)):
+        return []
+    left = {id(number) for _, number in changed_numbers(entity.model_dump())}
+    known = {id(number) for _, number in changed_numbers(document.value)}
+    return document.number_problems(accepted=known - left)
 
 
 def explain(error: ValidationError, model: type[BaseModel], value: Any) -> list[tuple[Path, str]]:

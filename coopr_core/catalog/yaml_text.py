@@ -1,12 +1,14 @@
 """YAML text as JSON values, with the rules of YAML 1.2's core schema and with the line of every key.
 
 PyYAML composes the tree; its own construction is not used, because it reads ``no`` as false and ``12:30`` as 750,
-keeps the last of two equal keys silently and knows values JSON does not. Aliases are copied where they stand, so the
-number of values is bounded (a few lines of aliases can stand for billions).
+keeps the last of two equal keys silently and knows values JSON does not. A number whose text would be lost remembers it
+(``written_numbers``). Aliases are copied where they stand, so the number of values is bounded (a few lines of aliases
+can stand for billions).
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,7 @@ from typing import Any
 import yaml
 
 from coopr_core.catalog.naming import path_text
+from coopr_core.catalog.written_numbers import written
 from coopr_core.errors import InvalidInput, Problem
 
 MOST_VALUES = 200_000
@@ -33,8 +36,26 @@ class _Loader(_BASE):  # type: ignore[misc]  # PyYAML's C loader exists only whe
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  PyYAML's own name
 
 
+class _Dumper(yaml.SafeDumper):
+    """Puts in quotes what either version of YAML would read as something else than text; tells floats as JSON does."""
+
+    def represent_float(self, data: float) -> yaml.ScalarNode:
+        """``1e+20``, which PyYAML's own would write ``1.0e+20``."""
+        return self.represent_scalar(_TAG + "float", json.dumps(data))
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """Text; the line ends of other scripts, which PyYAML loses in single quotes, are escaped."""
+        style = '"' if any(end in data for end in "\x85\u2028\u2029") else None
+        return self.represent_scalar(_TAG + "str", data, style=style)
+
+
+_Dumper.add_representer(float, _Dumper.represent_float)
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
 def _plain_scalar(kind: str, pattern: str, first: str) -> None:
-    _Loader.add_implicit_resolver(_TAG + kind, re.compile(f"^(?:{pattern})$", re.ASCII), list(first) or [""])
+    for side in (_Loader, _Dumper):
+        side.add_implicit_resolver(_TAG + kind, re.compile(f"^(?:{pattern})$", re.ASCII), list(first) or [""])
 
 
 _plain_scalar("null", "~|null|Null|NULL", "~nN")
@@ -64,6 +85,16 @@ def load(text: str, file: str) -> Any:
     if builder.problems:
         raise InvalidInput(f"{file} cannot be used", problems=builder.problems)
     return value
+
+
+def dump(value: Any) -> str:
+    """JSON values as YAML text which ``load`` reads as the same values."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+def is_plain_text(text: str) -> bool:
+    """Whether a plain scalar is text: no number, no true or false, no null."""
+    return str(_Loader("").resolve(yaml.ScalarNode, text, (True, False))) == _TAG + "str"
 
 
 def _refuse_depth(text: str) -> None:
@@ -192,7 +223,7 @@ class _Builder:
         if kind == "float":
             number = _float(text)
             if math.isfinite(number):
-                return number
+                return written(number, text)
             return self._wrong(node, path, f'{text} is not a number JSON knows: write "{text}" if text is meant')
         return self._wrong(node, path, f"the tag {_tag_text(node.tag)} is not known here")
 
@@ -202,7 +233,7 @@ class _Builder:
             message = f'{text} may be text or an octal number: write "{text}" for text, 0o{digits[1:]} for octal'
             return self._wrong(node, path, message)
         try:
-            return int(text, 0)
+            return written(int(text, 0), text)
         except ValueError:
             return self._wrong(node, path, "is no number that can be read")
 
@@ -245,4 +276,6 @@ def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:
     lines = text.splitlines()
     if mark.line < len(lines) and lines[mark.line][: mark.column + 1].endswith("\t"):
         said += " (a tab: YAML is indented with blanks)"
+    if mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "%":
+        said += " (text that starts with % is put in quotes)"
     return Problem(f"is no YAML: {said}, column {mark.column + 1}", file, line=mark.line + 1)

@@ -15,6 +15,11 @@ HIDDEN = "********"
 _SECRET_KEY = re.compile(r"passw(or)?d|passphrase|secret|token|credential|private.?key|api.?key", re.IGNORECASE)
 
 
+def is_secret_key(key: str) -> bool:
+    """Whether a key is called like something that is not shown."""
+    return _SECRET_KEY.search(key) is not None
+
+
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
     """The lines of the diff, without file names; empty when the two are equal."""
     old, new = _text(_hidden(before, before)), _text(_hidden(after, before))
@@ -34,10 +39,7 @@ def _hidden(tree: Any, other: Any, secret: bool = False) -> Any:
     """``tree`` with its secrets as stars; those that differ from ``other``'s say so."""
     if isinstance(tree, Mapping):
         there = other if isinstance(other, Mapping) else {}
-        return {
-            key: _hidden(value, there.get(key), secret or bool(_SECRET_KEY.search(str(key))))
-            for key, value in tree.items()
-        }
+        return {key: _hidden(value, there.get(key), secret or is_secret_key(str(key))) for key, value in tree.items()}
     if secret and tree not in (None, ""):
         return HIDDEN if tree == other else f"{HIDDEN} (changed)"
     return [_hidden(item, None) for item in tree] if isinstance(tree, list | tuple) else tree

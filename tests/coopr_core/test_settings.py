@@ -122,6 +122,21 @@ def test_a_broken_file_is_told_with_file_and_line(places: Path) -> None:
     assert _problems() == ["coopr.yaml: cannot be read: Is a directory"]
 
 
+def test_a_settings_file_is_read_like_every_other_yaml_file(places: Path) -> None:
+    file = places / "work" / "coopr.yaml"
+    file.write_text("tenant: no\nowner: 12:30\nattempts: 5\n")
+    settings = load_settings()
+    assert (settings.tenant, settings.owner, settings.attempts) == ("no", "12:30", 5)
+    for text, problem in (
+        ("attempts: 010\n", "coopr.yaml:1: attempts: 010 may be text or an octal number"),
+        ("tenant: a\ntenant: b\n", 'coopr.yaml:2: tenant: the key "tenant" is given twice'),
+        ("tenant: &a [*a]\n", "coopr.yaml:1: tenant[0]: an alias stands inside the value it names"),
+        ("tenant: " + "[" * 600 + "]" * 600 + "\n", "coopr.yaml: is nested too deeply"),
+    ):
+        file.write_text(text)
+        assert _problems()[0].startswith(problem)
+
+
 def test_everything_wrong_is_told_at_once_with_its_place(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (places / "user" / "coopr.yaml").write_text("tenant: lab\nattempts: many\n")
     (places / "work" / "coopr.yaml").write_text("\ncolour: blue\nschedule: random\n")

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coopr_core.catalog.documents import LARGEST, parse, read
+from coopr_core.catalog.entities import ClusterTemplate, HardwareType, Service
+from coopr_core.catalog.validation import entity_from
+from coopr_core.catalog.yaml_text import dump
 from coopr_core.errors import InvalidInput
 
 
@@ -197,3 +200,54 @@ def ordinary_user() -> Iterator[None]:
         yield
     finally:
         os.seteuid(was)
+
+
+LOST = ["3.10", "1.20", "1234e5", "1e3", "0x1F", "0o17", "+5", ".5", "5.", "-0", "0.1234567890123456789"]
+
+
+@pytest.mark.parametrize("number", LOST)
+def test_a_number_in_config_whose_text_would_be_lost_is_to_be_put_in_quotes(number: str) -> None:
+    document = parse(f"name: t\ndefaults:\n  config:\n    a: [x, {{b: {number}}}]\n", "t.yaml")
+    with pytest.raises(InvalidInput) as refused:
+        entity_from(ClusterTemplate, document)
+    (problem,) = refused.value.problems
+    assert (problem.file, problem.line, problem.path) == ("t.yaml", 4, "defaults.config.a[1].b")
+    assert f'write "{number}" for the text' in problem.message
+    with pytest.raises(InvalidInput):
+        _ = document.exact_value
+
+
+@pytest.mark.parametrize("number", ["5", "-5", "3.1", "-0.0", "1e+20", "1e-07", "12345678901234567890123", "1000.0"])
+def test_a_number_that_reaches_a_script_as_it_is_written_is_one(number: str) -> None:
+    for text, file in ((f"a: {number}", "x.yaml"), (f'{{"a": {number}}}', "x.json")):
+        value = parse(text, file).exact_value
+        assert json.dumps(value["a"]) == number
+        assert type(value["a"]) in {int, float}
+
+
+def test_numbers_of_json_files_keep_their_text_too() -> None:
+    document = parse('{"name": "s", "provisioner": {"actions": {"start": {\n"fields": {"tag": 1.10}}}}}', "s.json")
+    with pytest.raises(InvalidInput, match=r's\.json:2: provisioner\.actions\.start\.fields\.tag: .*write "1\.10"'):
+        entity_from(Service, document)
+    with pytest.raises(InvalidInput, match="1e999 is larger"):
+        parse('{"a": 1e999}', "x.json")
+
+
+def test_what_wants_text_or_a_number_gets_what_was_written() -> None:
+    text = "name: h\nprovidermap: {p: {flavor: 1.10, cost: 0.60}}"
+    offer = entity_from(HardwareType, parse(text, "h.yaml")).providermap["p"]
+    assert (offer.flavor, offer.cost) == ("1.10", "0.60")
+    size = entity_from(ClusterTemplate, parse("name: t\nconstraints: {size: {min: +3, max: 0x10}}", "t.yaml"))
+    assert (size.constraints.size.min, size.constraints.size.max) == (3, 16)
+
+
+SHORT = st.text(max_size=5)
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.none() | st.booleans() | NUMBERS | SHORT | st.sampled_from([*LOST, "no", "12:30", "~", "1.0e+20", "<<"])
+
+
+@given(st.dictionaries(SHORT, st.lists(VALUES, max_size=4), max_size=4))
+@example({"\x85": ["\u2028a\u2029", "a\nb\n", " a", "# b", "a: b"]})
+def test_what_is_printed_as_yaml_is_read_as_the_same_values(value: dict[str, Any]) -> None:
+    again = parse(dump(value), "x.yaml").exact_value
+    assert json.dumps(again) == json.dumps(value)
