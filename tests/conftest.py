@@ -9,11 +9,30 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import examples  # noqa: F401  # loads hypothesis' profile before any property is declared
 import pytest
 
 PARTS_REQUIRED = os.environ.get("COOPR_REQUIRE_PARTS") == "1"
 ONLY_HERE = ("needs root", "needs an ordinary user", "only on macOS")
 """Skips the gate accepts: they depend on who runs the tests, and the gate runs them as both."""
+
+
+LONGEST = ("test_changing_clusters.py", "test_crash_safety.py", "test_builtin_services.py", "test_create_delete.py")
+"""Files whose tests take longest: they begin first, so that none of them is what everybody waits for at the end."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes ``-n auto`` is: two a core, since tests mostly wait; none for tests that are named."""
+    named = any("::" in argument or argument.endswith(".py") for argument in config.args)
+    return 0 if named else min(8, 2 * (os.cpu_count() or 1))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file, which share servers and nodes, in one process, unless they are to be spread."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    for item in items:
+        if item.get_closest_marker("spread") is None and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -19,6 +19,8 @@ from watching import alive, sleeping, wait_for
 
 from coopr_core.store import Store
 
+pytestmark = pytest.mark.both
+
 NAME = "access"
 
 

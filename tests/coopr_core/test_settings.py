@@ -10,6 +10,8 @@ import pytest
 from coopr_core.errors import InvalidInput
 from coopr_core.settings import Settings, default_state_dir, load_settings, user_settings_file, without_password
 
+pytestmark = pytest.mark.both
+
 
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -16,7 +16,7 @@ from nats_client import patiently
 
 from coopr_core.settings import load_settings
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.spread]
 
 
 def create(coopr: Coopr, name: str, *words: str) -> dict[str, Any]:

@@ -25,28 +25,29 @@ from flows.runtime import logs_of
 from flows.secrets import block_name
 from flows.server import ServerInfo
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.spread]
 
-ROUNDS = 10
-DAEMON = "86397"
+ROUNDS = 5
+DAEMONS = {2: "86397", 3: "86398"}
+"""How long the daemons of the lives that begin with so many nodes sleep, which tells them apart."""
 FLOWS = ("create_cluster", "scale_cluster", "delete_cluster")
 
 Shape = dict[str, Any]
 """What must be the same in a disturbed life and in one that was not."""
 
 
-def daemon(action: str) -> str:
+def daemon(seconds: str, action: str) -> str:
     """A start or stop of a process of the service's own, safe to repeat."""
     alive = 'grep -qs sleep "/proc/$(cat pid 2>/dev/null)/cmdline"'  # empty when it has ended, collected or not
     if action == "start":
-        return f"cd $COOPR_DATA; echo start >> runs; {alive} || {{ sleep {DAEMON} >/dev/null 2>&1 & echo $! > pid; }}"
+        return f"cd $COOPR_DATA; echo start >> runs; {alive} || {{ sleep {seconds} >/dev/null 2>&1 & echo $! > pid; }}"
     return f'cd $COOPR_DATA; echo stop >> runs; ! {alive} || kill "$(cat pid)"; rm -f pid'
 
 
-def services() -> dict[str, dict[str, Any]]:
+def services(seconds: str) -> dict[str, dict[str, Any]]:
     noted = {name: f"echo {name} >> $COOPR_DATA/runs" for name in ("install", "configure", "initialize", "remove")}
     return {
-        "base": service(**noted, start=daemon("start"), stop=daemon("stop")),
+        "base": service(**noted, start=daemon(seconds, "start"), stop=daemon(seconds, "stop")),
         "top": service(requires=("base",), configure=f"{noted['configure']}; : $COOPR_CONFIG_WORD"),
     }
 
@@ -57,7 +58,7 @@ def steps(name: str, catalog: str, size: int) -> list[dict[str, Any]]:
     return [create, {"cluster": name, "size": 5 - size}, {"cluster": name}]
 
 
-def shape(store: Store, name: str) -> Shape:
+def shape(store: Store, name: str, seconds: str) -> Shape:
     cluster = store.cluster(name, terminated=True)
     job = store.job(cluster.last_job or "")
     return {
@@ -68,7 +69,7 @@ def shape(store: Store, name: str) -> Shape:
         ],
         "nodes": [(n.number, n.state, n.services, bool(n.token)) for n in store.nodes(cluster.id)],
         "machines": sorted(machine.node for machine in LocalProvider().find(cluster.id)),
-        "daemons": len(sleeping(DAEMON)),
+        "daemons": len(sleeping(seconds)),
     }
 
 
@@ -116,7 +117,7 @@ def go_on(store: Store, flow: str, parameters: dict[str, Any]) -> None:
         getattr(flows, flow)(**parameters)
 
 
-def check_nothing_left(store: Store, name: str) -> None:
+def check_nothing_left(store: Store, name: str, seconds: str) -> None:
     from prefect.blocks.system import Secret
 
     cluster = store.cluster(name, terminated=True)
@@ -124,48 +125,49 @@ def check_nothing_left(store: Store, name: str) -> None:
     assert not logs_of(cluster.id).exists()
     places = [load_settings().state_dir / "local", Path("/var/lib/coopr-nodes")]
     assert [path for place in places for path in place.glob(f"**/*{cluster.id}*")] == []
-    assert not sleeping(DAEMON)
+    assert not sleeping(seconds)
     with pytest.raises(ValueError, match="Unable to find block document"):
         Secret.load(block_name(store, cluster.id), _sync=True)
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("size", [2, 3])
 def test_a_killed_operation_ends_as_an_undisturbed_one_when_it_is_retried(
-    prefect_server: ServerInfo, store: Store, tmp_path: Path
+    prefect_server: ServerInfo, store: Store, tmp_path: Path, size: int
 ) -> None:
+    seconds = DAEMONS[size]
     config = {"word": "%secret.word%"}
-    catalog = write_catalog(tmp_path / "catalog", services(), config=config)
+    catalog = write_catalog(tmp_path / "catalog", services(seconds), config=config)
     told = tmp_path / "point"
 
-    # Two lives that nobody disturbs, one that grows and one that shrinks: how many points, and what to end as.
-    points: dict[tuple[int, str], int] = {}
-    expected: dict[tuple[int, str], Shape] = {}
-    for size in (2, 3):
-        for flow, parameters in zip(FLOWS, steps(f"calm{size}", catalog, size), strict=True):
-            passed = run_until(0, flow, parameters, told)
-            assert passed is not None
-            points[size, flow] = passed
-            expected[size, flow] = shape(store, f"calm{size}")
-            assert expected[size, flow]["job"][1] is JobState.SUCCEEDED
-        check_nothing_left(store, f"calm{size}")
+    # A life that nobody disturbs: how many points each operation has, and what it ends as.
+    points: dict[str, int] = {}
+    expected: dict[str, Shape] = {}
+    for flow, parameters in zip(FLOWS, steps(f"calm{size}", catalog, size), strict=True):
+        passed = run_until(0, flow, parameters, told)
+        assert passed is not None
+        points[flow] = passed
+        expected[flow] = shape(store, f"calm{size}", seconds)
+        assert expected[flow]["job"][1] is JobState.SUCCEEDED
+    check_nothing_left(store, f"calm{size}", seconds)
 
     killed = 0
     for number in range(ROUNDS):
-        size, name = 2 + number % 2, f"round{number}"
+        name = f"round{size}-{number}"
         for flow, parameters in zip(FLOWS, steps(name, catalog, size), strict=True):
-            point = 1 + round((points[size, flow] - 1) * (number + 0.5) / ROUNDS)
+            point = 1 + round((points[flow] - 1) * (number + (size - 1.5) / 2) / ROUNDS)
             if run_until(point, flow, parameters, told) is not None:
                 continue  # threads took another turn this time, and there were fewer points
             killed += 1
             where = f"round {number}, {flow} killed at point {told.read_text()}"
             before = succeeded(store, name)
             go_on(store, flow, parameters)
-            assert shape(store, name) == expected[size, flow], where
+            assert shape(store, name, seconds) == expected[flow], where
             assert {task: store.task(task).attempts for task in before} == before, f"{where}: run twice"
             if flow != "delete_cluster":
                 assert store.cluster(name).state is ClusterState.ACTIVE, where
                 tries = attempted(store, name)
                 for what, times in ran(store, name).items():
                     assert times <= tries[what], f"{where}: {what} ran {times} times"
-        check_nothing_left(store, name)
-    assert killed >= 3 * ROUNDS - 2
+        check_nothing_left(store, name, seconds)
+    assert killed >= 3 * ROUNDS - 1

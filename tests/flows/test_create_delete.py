@@ -21,7 +21,7 @@ from coopr_core.store import Store
 from flows.runtime import logs_of
 from flows.server import ServerInfo
 
-pytestmark = pytest.mark.usefixtures("fast_retries")
+pytestmark = [pytest.mark.both, pytest.mark.usefixtures("fast_retries")]
 
 
 def task_runs(server: ServerInfo, tag: str, count: int) -> list[dict[str, Any]]:

@@ -21,6 +21,8 @@ from watching import alive
 from coopr_core.errors import CooprError
 from flows.server import ServerInfo, ServerUnreachable, ensure_server, server_status, stop_server
 
+pytestmark = pytest.mark.both
+
 ENSURE = """
 import json, sys
 from pathlib import Path

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from coopr_core.automators.shell.task_files import key_lines
@@ -108,7 +109,7 @@ def test_what_is_not_there_ends_with_1_and_wrong_use_with_2(shell: list[str], pa
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_comes_back_unchanged(tmp_path: Path, text: str) -> None:
     env = task(tmp_path, {"key": text})
     assert lookup(["sh"], os.environ["PATH"], env, "key").stdout.decode() == text + "\n"

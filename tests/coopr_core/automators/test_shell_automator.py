@@ -20,6 +20,8 @@ from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.remote.command import CommandTimedOut
 from coopr_core.remote.session import Session
 
+pytestmark = pytest.mark.both
+
 TASK_ID = "00000015-044-275"
 HOSTILE = {
     "quotes": """it's "quoted" `id` $(id) $HOME""",

@@ -19,6 +19,7 @@ NATS = ["node-tools", "nats-server"]
 
 pytestmark = [
     pytest.mark.real,
+    pytest.mark.spread,
     pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's loopback addresses"),
 ]
 

@@ -8,7 +8,8 @@ import random
 from collections import Counter
 
 import networkx as nx
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from planner_reference import (
     ORIGINAL_OPERATIONS,
@@ -26,7 +27,7 @@ from coopr_core.planner import Plan, Task, plan
 from coopr_core.planner.walk import Schedule
 
 operations = st.sampled_from(ORIGINAL_OPERATIONS)
-many = settings(max_examples=300, deadline=None)
+many = examples(300)
 
 
 def _reach(on: ClusterLayout, names: set[str], *, dependants: bool) -> set[str]:

@@ -15,6 +15,8 @@ from watching import alive
 
 from coopr_core.providers.contract import Machine
 
+pytestmark = pytest.mark.both
+
 AS_ROOT = os.geteuid() == 0
 
 

@@ -16,6 +16,8 @@ from watching import alive, wait_for
 from coopr_core.providers.contract import Machine
 from coopr_core.providers.local import processes, provider
 
+pytestmark = pytest.mark.both
+
 OVERWRITES_ITS_ENVIRONMENT = """
 import ctypes, os, time
 fields = open("/proc/self/stat").read().rpartition(")")[2].split()

@@ -12,6 +12,8 @@ from local_lab import Lab
 
 from coopr_core.providers.contract import Machine
 
+pytestmark = pytest.mark.both
+
 
 def test_paths_mean_the_same_to_commands_and_transfers(shared_lab: Lab, machine: Machine) -> None:
     with shared_lab.connect(machine) as connection:

@@ -14,6 +14,8 @@ from coopr_core.providers.local import image
 from coopr_core.providers.local.accounts import NodeUser, node_user
 from coopr_core.providers.local.records import remove_tree
 
+pytestmark = pytest.mark.both
+
 SUDO = Path(image.__file__).with_name("sudo.sh")
 
 

@@ -19,6 +19,8 @@ import coopr_core
 from coopr_core.providers.local import image
 from coopr_core.providers.local.accounts import NodeUser
 
+pytestmark = pytest.mark.both
+
 NAMELESS = 54321
 
 

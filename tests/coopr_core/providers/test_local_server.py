@@ -26,6 +26,8 @@ from coopr_core.providers.contract import Machine
 from coopr_core.providers.local import LocalProvider
 from coopr_core.providers.local.addresses import AddressInUse, Probe, probe
 
+pytestmark = pytest.mark.both
+
 
 def kill_server(lab: Lab) -> None:
     server = lab.server()

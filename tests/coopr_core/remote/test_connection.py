@@ -26,6 +26,8 @@ from coopr_core.remote.keys import ensure_client_key, load_key
 from coopr_core.remote.pool import Sessions
 from coopr_core.remote.session import Session
 
+pytestmark = pytest.mark.both
+
 one_kind = pytest.mark.parametrize("server", ["asyncssh"], indirect=True)
 """For what the network does, whoever the server is."""
 

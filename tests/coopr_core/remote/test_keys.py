@@ -12,6 +12,8 @@ import pytest
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.remote.keys import ensure_client_key, load_key, parse_host_key, public_key
 
+pytestmark = pytest.mark.both
+
 
 def test_the_client_key_is_made_on_first_need_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "ssh" / "id_ed25519"

@@ -17,6 +17,8 @@ from coopr_core.remote.environment import export_lines
 from coopr_core.remote.pool import Sessions
 from coopr_core.remote.session import TAIL_CHARACTERS, Session
 
+pytestmark = pytest.mark.both
+
 
 def test_a_command_gives_its_exit_status_and_both_streams_apart(session: Session) -> None:
     result = session.run("echo out; echo err >&2; exit 3")

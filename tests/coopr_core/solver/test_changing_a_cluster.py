@@ -8,7 +8,8 @@ from itertools import combinations, product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from shared_reference import vectors
 from solver_catalogs import rows, small_catalog, small_request, vector_catalog
@@ -102,7 +103,7 @@ def _check_addition(nodes: tuple[Node, ...], after: ClusterLayout, given: dict[s
     assert all(is_valid([n for n in names if n in bound], everything, layout) for _, _, names in placed), name
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(constraints_of(), st.lists(st.sampled_from(["a", "b", "a b", ""]), min_size=1, max_size=4))
 def test_services_can_be_added_exactly_when_some_way_exists(constraints: dict[str, Any], nodes: list[str]) -> None:
     present, added = {name for text in nodes for name in text.split()}, ["c", "d", "e"]
@@ -186,7 +187,7 @@ def test_adding_what_cannot_be_added_names_the_clash() -> None:
     assert refusal.value.relaxations
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(constraints_of(), st.integers(1, 3), st.integers(1, 3))
 def test_new_nodes_are_the_most_preferred_ones_the_old_ones_leave_room_for(
     constraints: dict[str, Any], size: int, more: int
@@ -223,7 +224,7 @@ def test_new_nodes_are_numbered_after_the_newest_even_when_nodes_left_before() -
     assert grown.nodes[2].host_name == "c1-1003.local"
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.lists(st.sampled_from(["a", "b", "a b", "a c", "b c", "c"]), min_size=2, max_size=6),
     st.integers(1, 5),
@@ -281,7 +282,7 @@ def test_a_cluster_asked_for_as_it_is_stays_as_it_is() -> None:
     assert solve(catalog, small_request(services=("a",)), current).nodes == current.nodes
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(st.sampled_from(["a", "b", "a b", ""]), min_size=1, max_size=4),
     st.lists(st.lists(st.sampled_from("abcde"), min_size=2, max_size=3, unique=True), min_size=1, max_size=3),

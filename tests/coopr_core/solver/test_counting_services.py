@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from solver_catalogs import Entities, small_catalog, small_request
 
@@ -26,7 +27,7 @@ def placed(layout) -> Counter[str]:
     return Counter(name for node in layout.nodes for name in node.services)
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(before=st.integers(2, 8), after=st.integers(1, 8))
 def test_a_service_gets_as_many_nodes_as_asked_and_every_node_that_stays_is_as_it_was(before: int, after: int) -> None:
     catalog = web_and_data()

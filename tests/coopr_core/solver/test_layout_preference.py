@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from solver_catalogs import rows, small_catalog, small_request
 from solver_reference import breaks, first_layout
@@ -38,7 +39,7 @@ def constraints_of(draw: st.DrawFn, names: tuple[str, ...] = NAMES) -> dict[str,
     }
 
 
-@settings(max_examples=800, deadline=None)
+@examples(800)
 @given(constraints_of(), st.integers(1, 5), st.integers(1, 5), st.integers(1, 2), st.integers(1, 2))
 def test_the_answer_is_the_first_layout_in_order_of_preference_and_none_only_when_there_is_none(
     constraints: dict[str, Any], services: int, size: int, hardware: int, images: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from examples import examples
 from growth import growth
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from solver_catalogs import rows, small_catalog, small_request
 from test_layout_preference import HARDWARE, IMAGES, NAMES, constraints_of
 
@@ -37,7 +38,7 @@ def test_services_that_cannot_share_a_node_get_two() -> None:
     assert rows(layout) == [("hw", "im", ("a",)), ("hw", "im", ("b",))]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@examples(60, suppress_health_check=[HealthCheck.filter_too_much])
 @given(constraints_of())
 def test_the_least_size_that_has_a_layout_is_taken_and_with_the_layout_it_has(constraints: dict[str, Any]) -> None:
     catalog = small_catalog(constraints, NAMES, HARDWARE, IMAGES)
@@ -50,7 +51,7 @@ def test_the_least_size_that_has_a_layout_is_taken_and_with_the_layout_it_has(co
     assert solve(catalog, small_request()) == solve(catalog, small_request(least))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@examples(60, suppress_health_check=[HealthCheck.filter_too_much])
 @given(constraints_of())
 def test_the_sizes_a_refusal_tells_are_those_that_work(constraints: dict[str, Any]) -> None:
     catalog = small_catalog(constraints, NAMES, HARDWARE, IMAGES)

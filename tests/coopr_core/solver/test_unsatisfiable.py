@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from examples import examples
 from growth import growth
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from solver_catalogs import public_catalog, small_catalog, small_request
 from test_layout_preference import HARDWARE, IMAGES, NAMES, constraints_of
 
@@ -82,7 +83,7 @@ def solvable(constraints: dict[str, Any], names: Sequence[str], size: int | None
     return any(refused(constraints, names, nodes) is None for nodes in sizes)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@examples(250, suppress_health_check=[HealthCheck.filter_too_much])
 @given(constraints_of())
 def test_the_clash_is_a_clash_and_minimal(constraints: dict[str, Any]) -> None:
     refusal = refused(constraints, NAMES, 3)
@@ -98,7 +99,7 @@ def test_the_clash_is_a_clash_and_minimal(constraints: dict[str, Any]) -> None:
         assert solvable(only(constraints, NAMES, rest), NAMES, 3 if still_sized else None), str(constraint)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@examples(250, suppress_health_check=[HealthCheck.filter_too_much])
 @given(constraints_of())
 def test_every_way_out_works(constraints: dict[str, Any]) -> None:
     refusal = refused(constraints, NAMES, 3)

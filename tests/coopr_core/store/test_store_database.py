@@ -14,6 +14,8 @@ from coopr_core.errors import CooprError, InvalidInput
 from coopr_core.store import Store
 from coopr_core.store.database import StoreUnavailable
 
+pytestmark = pytest.mark.both
+
 
 def _shown(error: CooprError) -> str:
     return f"{error} {error.hint} {error.to_json()} {''.join(traceback.format_exception(error))}"
