@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -107,14 +107,9 @@ def validate(folders: tuple[str, ...], output: str) -> int:
 
 def _load(folders: tuple[str, ...]) -> Catalog:
     from coopr_core.catalog import Catalog
-
-    return Catalog.load(_paths(folders))
-
-
-def _paths(folders: tuple[str, ...]) -> list[Any]:
     from coopr_core.settings import load_settings
 
-    return [*load_settings().catalog, *folders]
+    return Catalog.load(load_settings().catalog_with(*folders))
 
 
 def _entities(catalog: Catalog, kind: str) -> dict[str, Entity]:

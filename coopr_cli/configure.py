@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -81,15 +80,14 @@ def add_services_command(
     from coopr_core.store import Store
     from flows.changes.preparing import prepare_add_services
 
-    folders = [str(Path(path).absolute()) for path in catalog]
     with Store.open() as store:
-        prepared = prepare_add_services(store, cluster, services, catalog=folders)
+        prepared = prepare_add_services(store, cluster, services, catalog=list(catalog))
         before = {node.number: set(node.services) for node in store.layout(prepared.cluster.id).nodes}
 
         def flow() -> Any:
             from flows import add_services
 
-            return add_services(prepared.cluster.id, list(services), catalog=folders)
+            return add_services(prepared.cluster.id, list(services), catalog=list(catalog))
 
         if output == "table" and not prepared.nothing_to_do:
             rows = [
@@ -112,14 +110,13 @@ def sync_command(cluster: str, catalog: tuple[str, ...], restart: bool, yes: boo
     from coopr_core.store import Store
     from flows.changes.preparing import prepare_sync
 
-    folders = [str(Path(path).absolute()) for path in catalog]
     with Store.open() as store:
-        prepared = prepare_sync(store, cluster, catalog=folders, restart=restart)
+        prepared = prepare_sync(store, cluster, catalog=list(catalog), restart=restart)
 
         def flow() -> Any:
             from flows import sync_cluster
 
-            return sync_cluster(prepared.cluster.id, catalog=folders, restart=restart)
+            return sync_cluster(prepared.cluster.id, catalog=list(catalog), restart=restart)
 
         _do(store, prepared, flow, f"Sync cluster {prepared.cluster.name}", yes=yes, output=output)
 

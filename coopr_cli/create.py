@@ -57,13 +57,15 @@ def create_command(
     with Store.open() as store:
         name = name or _free_name(store, wanted.template, str(wanted.base.get("name") or ""))
         prepared = prepare_create(wanted.values(name), catalog=wanted.catalog, store=store)
+        digest = prepared.digest
         warn_of_other_layout(wanted, prepared.layout)
         if output == "table" and not yes:
             show_layout(prepared.layout)
         confirm(f"Create cluster {name} with {len(prepared.layout.nodes)} nodes?", yes=yes)
         run: dict[str, Any] = {"max_concurrency": max_concurrency, "schedule": schedule}
         run |= {"on_failure": policy.on_failure, "min_nodes": min_nodes}
-        _create(store, {**wanted.values(name), "catalog": list(wanted.catalog), **run}, output)
+        parameters = {**wanted.values(name), "catalog": list(wanted.catalog), **run, "confirmed": digest}
+        _create(store, parameters, output)
 
 
 @click.command("apply")
@@ -77,8 +79,10 @@ def apply_command(file: Path, output: str, max_concurrency: int | None, schedule
 
     saved = load_plan(file)
     with Store.open() as store:
-        check_plan(saved, store)
-        values = {**saved.request, "catalog": list(saved.catalog), "fingerprints": saved.fingerprints}
+        prepared = check_plan(saved, store).prepared
+        if output == "table":
+            show_layout(prepared.layout)
+        values = {**saved.request, "catalog": list(saved.catalog), "confirmed": prepared.digest}
         _create(store, {**values, "max_concurrency": max_concurrency, "schedule": schedule}, output)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -33,9 +32,8 @@ def rebuild_command(
     from coopr_core.store import Store
     from flows.changes.renewing import prepare_rebuild
 
-    folders = [str(Path(path).absolute()) for path in catalog]
     with Store.open() as store:
-        rebuild = prepare_rebuild(store, cluster, in_place=in_place, catalog=folders)
+        rebuild = prepare_rebuild(store, cluster, in_place=in_place, catalog=list(catalog))
         add = len(rebuild.new.layout.nodes) if rebuild.new else 0
         destroy = len(store.nodes(rebuild.old.id)) if rebuild.old and not rebuild.old_is_deleted else 0
         if output == "table":
@@ -51,7 +49,7 @@ def rebuild_command(
             from flows import rebuild_cluster
 
             return rebuild_cluster(
-                rebuild.reference, in_place=in_place, catalog=folders, max_concurrency=max_concurrency
+                rebuild.reference, in_place=in_place, catalog=list(catalog), max_concurrency=max_concurrency
             )
 
         beside = rebuild.new is not None and not in_place and not rebuild.old_is_deleted

@@ -24,7 +24,8 @@ class RequestOptions:
     """What the user typed about the cluster wanted, config files and settings already merged.
 
     ``base`` is a request read from a file, which everything typed is laid over; ``nodes`` are those of the cluster that
-    the file describes, when nothing typed asks for others.
+    the file describes, when nothing typed asks for others. ``catalog`` are all folders of the catalog, the setting's
+    too.
     """
 
     template: str
@@ -66,13 +67,20 @@ class RequestOptions:
 
 
 def catalog_option(command: F) -> F:
-    """Adds ``--catalog DIR`` (repeatable), passed on as ``catalog``."""
+    """Adds ``--catalog DIR`` (repeatable), passed on as ``catalog``: absolute, each folder once."""
     return click.option(
         "--catalog",
         multiple=True,
+        callback=_absolute,
         metavar="DIR",
-        help="A catalog folder to add to the builtin one; may be repeated, later ones override.",
+        help="A catalog folder to lay over the builtin one and the setting's; may be repeated, later ones override.",
     )(command)
+
+
+def _absolute(_ctx: click.Context, _parameter: click.Parameter, folders: tuple[str, ...]) -> tuple[str, ...]:
+    from coopr_core.settings import absolute_folders
+
+    return tuple(map(str, absolute_folders(folders)))
 
 
 def request_options(command: F) -> F:
@@ -119,6 +127,7 @@ def request_options(command: F) -> F:
 def gather(options: dict[str, Any]) -> RequestOptions:
     """The request options among a command's parameters; raises ``InvalidInput`` for a file that cannot be read."""
     from coopr_cli.request_file import RequestFile, read_request
+    from coopr_core.settings import load_settings
 
     services = options["services"]
     file = read_request(options["request_file"]) if options["request_file"] else RequestFile({})
@@ -141,7 +150,7 @@ def gather(options: dict[str, Any]) -> RequestOptions:
         dns_suffix=options["dns_suffix"],
         lease=options.get("lease"),
         optimize=options["optimize"],
-        catalog=tuple(str(Path(path).absolute()) for path in options["catalog"] or file.catalog),
+        catalog=tuple(map(str, load_settings().catalog_with(*(options["catalog"] or file.catalog)))),
         base=base,
         nodes=() if changed else file.nodes,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,9 +52,8 @@ def scale_command(
 
     policy = FailurePolicy.of(on_failure, min_nodes)
     wanted = _counts(counts)
-    folders = _folders(catalog)
     with Store.open() as store:
-        prepared = prepare_scale(store, cluster, size=nodes, counts=wanted, catalog=folders, policy=policy)
+        prepared = prepare_scale(store, cluster, size=nodes, counts=wanted, catalog=list(catalog), policy=policy)
 
         def flow() -> Any:
             from flows import scale_cluster
@@ -64,7 +62,7 @@ def scale_command(
                 prepared.cluster.id,
                 size=nodes,
                 counts=wanted or None,
-                catalog=folders,
+                catalog=list(catalog),
                 on_failure=on_failure,
                 min_nodes=min_nodes,
                 max_concurrency=max_concurrency,
@@ -87,14 +85,15 @@ def replace_command(
     from coopr_core.store import Store
     from flows.changes.sizing import prepare_replace
 
-    folders = _folders(catalog)
     with Store.open() as store:
-        prepared = prepare_replace(store, cluster, nodes, catalog=folders)
+        prepared = prepare_replace(store, cluster, nodes, catalog=list(catalog))
 
         def flow() -> Any:
             from flows import replace_nodes
 
-            return replace_nodes(prepared.cluster.id, list(nodes), catalog=folders, max_concurrency=max_concurrency)
+            return replace_nodes(
+                prepared.cluster.id, list(nodes), catalog=list(catalog), max_concurrency=max_concurrency
+            )
 
         _do(store, prepared, flow, f"Replace nodes of cluster {prepared.cluster.name}", yes=yes, output=output)
 
@@ -168,7 +167,3 @@ def _counts(texts: tuple[str, ...]) -> dict[str, int]:
             raise InvalidInput(f"{text!r} is not SERVICE=COUNT", hint="for example: coopr scale CLUSTER webapp-app=5")
         counts[name] = int(number)
     return counts
-
-
-def _folders(catalog: tuple[str, ...]) -> list[str]:
-    return [str(Path(path).absolute()) for path in catalog]

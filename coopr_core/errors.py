@@ -88,6 +88,10 @@ class InvalidInput(CooprError):
         return {**super().to_json(), "problems": places}
 
 
+class NameTaken(InvalidInput):
+    """A living cluster of the tenant has the name already."""
+
+
 class Unreachable(CooprError):
     """A node does not answer, or answers with the wrong host key."""
 
@@ -134,6 +138,10 @@ class Busy(CooprError):
 
     code = "busy"
     exit_code = 9
+
+
+class Overtaken(Busy):
+    """Another job was there between the preparation of an operation and its start."""
 
 
 class Refused(CooprError):

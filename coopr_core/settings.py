@@ -10,7 +10,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -64,6 +64,18 @@ def _duration(value: str) -> str:
     return value
 
 
+def absolute_folders(folders: Iterable[str | Path]) -> tuple[Path, ...]:
+    """Catalog folders as everybody means them, wherever they are read. Raises ``InvalidInput`` for one without a name.
+
+    One that is named twice counts where it stands last.
+    """
+    given = [str(folder) for folder in folders]
+    if not all(given):
+        raise InvalidInput("a catalog folder has no name", hint="is a shell variable not set? '.' is this folder")
+    found = [Path(folder).expanduser().absolute() for folder in given]
+    return tuple(reversed(dict.fromkeys(reversed(found))))
+
+
 def _folder(value: object) -> object:
     return Path(value).expanduser().absolute() if isinstance(value, str | Path) and str(value) else value
 
@@ -109,6 +121,10 @@ class Settings(BaseModel):
     def shown_database_url(self) -> str:
         """The database URL without its password."""
         return without_password(self.database_url)
+
+    def catalog_with(self, *more: str | Path) -> tuple[Path, ...]:
+        """The folders of the catalog that a command or a flow means: this setting's, and ``more`` laid over them."""
+        return absolute_folders([*self.catalog, *more])
 
     def to_json(self) -> dict[str, Any]:
         """The settings as they may be shown."""

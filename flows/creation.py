@@ -6,7 +6,6 @@ cluster, and a failure leaves it in a state that ``delete-cluster`` clears up.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from prefect import runtime
@@ -16,10 +15,10 @@ from pydantic import Field
 from blocks import LocalProviderSettings, SshKey
 from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.errors import InvalidInput
-from coopr_core.settings import Concurrency, load_settings
+from coopr_core.settings import Concurrency, absolute_folders, load_settings
 from coopr_core.store import Store
+from flows.confirmation import confirmed_start
 from flows.operation import cluster_flow, parameters_of, run_operation
-from flows.plan_file import refuse_changes
 from flows.preparation import prepare_create
 from flows.runtime import make_provider
 
@@ -45,9 +44,9 @@ def create_cluster(
     schedule: Literal["stages", "dataflow"] | None = None,
     owner: str | None = None,
     tenant: str | None = None,
-    fingerprints: dict[str, str] | None = None,
     on_failure: Literal["hold", "rollback", "continue"] = "hold",
     min_nodes: Annotated[int, Field(ge=1)] | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Create a cluster from a template and wait until its services run.
 
@@ -64,7 +63,8 @@ def create_cluster(
         dns_suffix: The domain of the host names, instead of the template's.
         lease: How long the cluster may live, such as 2h or 7d; the template's initial lease when left out.
         optimize: preference keeps the template's order of layouts, cost takes the cheapest that satisfies everything.
-        catalog: Folders with templates and services, laid over the builtin catalog.
+        catalog: Folders with templates and services, laid over the builtin catalog; those of the setting of that name
+            when left out.
         provider_settings: The block with the provider's settings and secrets.
         ssh_key: The block with the key that logs in to the nodes; coopr's own key when left out.
         max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
@@ -72,9 +72,9 @@ def create_cluster(
             setting of that name decides when left out.
         owner: Who the cluster belongs to; the user who runs the flow when left out.
         tenant: Whose cluster it is, and whose quota it takes from; the setting's tenant when left out.
-        fingerprints: What a saved plan was made from; the cluster is refused when any of it has changed since.
         on_failure: hold leaves what was made for a retry, rollback deletes it, continue goes on without failed nodes.
         min_nodes: With continue, how many nodes with the same services must be left.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
@@ -95,33 +95,34 @@ def create_cluster(
         "lease": lease,
         "optimize": optimize,
     }
-    paths: list[str | Path] = [*settings.catalog, *(catalog or [])]
+    paths = settings.catalog_with() if catalog is None else absolute_folders(catalog)
     with Store.open() as store:
-        prepared = prepare_create(values, catalog=paths, store=store, tenant=tenant or store.tenant)
-        refuse_changes(prepared, fingerprints or {})
-        settings_block = _saved(provider_settings, "provider_settings")
-        key_block = _saved(ssh_key, "ssh_key")
-        make_provider(prepared.provider, settings_block)
-        cluster, job = store.begin_cluster(
-            prepared.request,
-            prepared.template,
-            prepared.layout,
-            prepared.plan,
-            owner=owner or settings.owner,
-            tenant=tenant or store.tenant,
-            expires_at=prepared.expires_at,
-            provider_settings=settings_block,
-            parameters=parameters_of(
+        with confirmed_start(confirmed):
+            prepared = prepare_create(values, catalog=paths, store=store, tenant=tenant or store.tenant)
+            prepared.check(confirmed)
+            settings_block = _saved(provider_settings, "provider_settings")
+            key_block = _saved(ssh_key, "ssh_key")
+            make_provider(prepared.provider, settings_block)
+            cluster, job = store.begin_cluster(
+                prepared.request,
+                prepared.template,
+                prepared.layout,
                 prepared.plan,
-                provider=prepared.provider,
-                ssh_key=key_block,
-                schedule=schedule,
-                max_concurrency=max_concurrency,
-                values=policy.to_json(),
-                catalog=[str(path) for path in paths],
-            ),
-            flow_run_id=str(runtime.flow_run.id or ""),
-        )
+                owner=owner or settings.owner,
+                tenant=prepared.tenant,
+                expires_at=prepared.expires_at,
+                provider_settings=settings_block,
+                parameters=parameters_of(
+                    prepared.plan,
+                    provider=prepared.provider,
+                    ssh_key=key_block,
+                    schedule=schedule,
+                    max_concurrency=max_concurrency,
+                    values=policy.to_json(),
+                    catalog=[str(path) for path in paths],
+                ),
+                flow_run_id=str(runtime.flow_run.id or ""),
+            )
         return run_operation(store, cluster, job)
 
 

@@ -7,7 +7,7 @@ the very same checks before it asks, and the flow before it records anything.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.automators import automator_types, load_automator
 from coopr_core.cluster.leases import Lease, expiry, grant
 from coopr_core.cluster.request import ClusterRequest
-from coopr_core.errors import InvalidInput, Problem
+from coopr_core.errors import InvalidInput, NameTaken, Problem
 from coopr_core.providers import provider_types
+from coopr_core.settings import load_settings
+from flows.confirmation import Part, Parts, Prepared, mattering_settings, setting_parts
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Preparation:
-    """A create that may start: what was asked for, the layout and the plan; ``problems`` are warnings."""
+class Preparation(Prepared):
+    """A create that may start: what was asked for and for whom, the layout and the plan; ``problems`` are warnings."""
 
     request: ClusterRequest
     template: ClusterTemplate
@@ -36,12 +38,45 @@ class Preparation:
     layout: ClusterLayout
     plan: Plan
     lease: int
+    tenant: str
     problems: tuple[Problem, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=mattering_settings)
 
     @property
     def expires_at(self) -> datetime | None:
         """When a cluster created now would expire."""
         return expiry(datetime.now(UTC), self.lease)
+
+    @property
+    def subject(self) -> str:
+        """The cluster that is to be."""
+        return f"cluster {self.request.name}"
+
+    @property
+    def world(self) -> Parts:
+        """The parts the plan was made from, whoever runs it: the request and what the catalog says today.
+
+        Host names are none of them: they are known when the cluster is recorded.
+        """
+        layout = self.layout
+        add, change, destroy = self.plan.changes
+        tasks = f"{add} to add, {change} to change, {destroy} to destroy; {len(self.plan)} tasks"
+        return {
+            "the request": Part.of(self.request),
+            f"template {self.template.name}": Part.of(self.template),
+            f"provider {self.provider.name}": Part.of(self.provider),
+            "the layout": Part.of([replace(node, host_name="") for node in layout.nodes], f"{add} nodes"),
+            "the config": Part.of(layout.config),
+            "the links": Part.of(layout.links),
+            "the plan": Part.of(self.plan, tasks),
+            "the lease": Part.of(self.lease),
+            **{f"service {name}": Part.of(service) for name, service in layout.services.items()},
+        }
+
+    @property
+    def parts(self) -> Parts:
+        """The parts the plan was made from, for whom, and how it would run."""
+        return {**self.world, "the tenant": Part.of(self.tenant, self.tenant), **setting_parts(self.settings)}
 
     def to_json(self) -> dict[str, Any]:
         """All of the plan, as ``coopr plan -o json`` prints it.
@@ -111,8 +146,8 @@ def prepare_create(
 
     A ``ClusterRequest`` itself is one that was accepted before, such as a recorded one.
     ``strict`` also refuses what only running would need: a macro that cannot be resolved, a plug-in that is not
-    installed; otherwise those are warnings. Raises ``InvalidInput``, ``NotFound``,
-    ``OverQuota`` or the solver's ``Unsatisfiable``.
+    installed; otherwise those are warnings. ``tenant`` is whose cluster it will be, the store's when left out. Raises
+    ``InvalidInput``, ``NotFound``, ``NameTaken``, ``OverQuota`` or the solver's ``Unsatisfiable``.
     """
     from coopr_core.catalog import Catalog
     from coopr_core.planner import plan
@@ -122,6 +157,7 @@ def prepare_create(
         request = values
     else:
         request = ClusterRequest.parse(**{name: value for name, value in values.items() if value is not None})
+    tenant = tenant or (load_settings().tenant if store is None else store.tenant)
     if store is not None:
         _refuse_taken_name(store, request.name, tenant)
     known = Catalog.load([Path(path) for path in catalog])
@@ -146,6 +182,7 @@ def prepare_create(
         layout=layout,
         plan=plan("CLUSTER_CREATE", layout),
         lease=lease,
+        tenant=tenant,
         problems=(*_about(known, template, layout), *warnings),
     )
 
@@ -195,13 +232,13 @@ def _about(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout) -
 def _refuse_over_quota(store: Store, layout: ClusterLayout, tenant: str) -> None:
     from coopr_core.store.account.reserving import taken_by
 
-    store.check_quota(tenant or store.tenant, taken_by(layout.nodes, clusters=1))
+    store.check_quota(tenant, taken_by(layout.nodes, clusters=1))
 
 
 def _refuse_taken_name(store: Store, name: str, tenant: str) -> None:
     taken = store.called(name, tenant=tenant)
     if taken is not None:
-        raise InvalidInput(
+        raise NameTaken(
             f"the cluster name {name!r} is taken (by {taken.id}, {taken.state})",
             hint=f"choose another, or `coopr delete {name}` first",
         )

@@ -17,7 +17,7 @@ from coopr_core.cluster import ids
 from coopr_core.cluster.names import id_like_problem, name_nodes
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState, NodeState
-from coopr_core.errors import InvalidInput, NotFound, Refused
+from coopr_core.errors import InvalidInput, NameTaken, NotFound, Refused
 from coopr_core.store.account.events import CLUSTER_RECORDED, note
 from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.database import Database
@@ -211,9 +211,9 @@ def insert_cluster(
     return find_cluster(connection, cluster_id)
 
 
-def name_taken(name: str) -> InvalidInput:
+def name_taken(name: str) -> NameTaken:
     """The error for a name that a living cluster has."""
-    return InvalidInput(f"The cluster name {name!r} is taken", hint=f"Choose another, or `coopr delete {name}` first.")
+    return NameTaken(f"The cluster name {name!r} is taken", hint=f"Choose another, or `coopr delete {name}` first.")
 
 
 def refuse_id_as_name(name: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from coopr_core.cluster.config import merge_config, requested_config
 from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.errors import Refused
+from coopr_core.settings import absolute_folders
 from flows.changes.prepared import PreparedChange, check_renderable, differences, reached
 from flows.changes.present import OwnEntities, Present, present
 from flows.changes.sizing import reloading
@@ -124,7 +125,7 @@ def prepare_add_services(
         template=now.template,
         recorded=bool(new),
         differences=differences(now, after, changed) if new else (),
-        parameters={"services": sorted(new), "catalog": list(catalog)},
+        parameters={"services": sorted(new), "catalog": list(map(str, absolute_folders(catalog)))},
     )
 
 
@@ -152,7 +153,7 @@ def prepare_sync(store: Store, cluster: str, *, catalog: Sequence[str] = (), res
         template=template,
         recorded=template != now.template or after != now.layout,
         differences=differences(now, after, changed),
-        parameters={"restart": restart, "catalog": list(catalog)},
+        parameters={"restart": restart, "catalog": list(map(str, absolute_folders(catalog)))},
     )
 
 

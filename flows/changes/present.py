@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Provider, Service
@@ -52,8 +51,7 @@ class Present:
         """Today's catalog for this cluster. Raises ``InvalidInput`` with all its problems."""
         from coopr_core.catalog import Catalog
 
-        paths: list[str | Path] = [*load_settings().catalog, *self.catalog_paths, *more]
-        return Catalog.load(list(dict.fromkeys(Path(path) for path in paths)))
+        return Catalog.load(load_settings().catalog_with(*self.catalog_paths, *more))
 
 
 @dataclass(frozen=True, slots=True)

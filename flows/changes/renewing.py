@@ -105,7 +105,7 @@ def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Ho
     jobs = store.jobs(old.id)
     first = jobs[0].parameters
     begun = jobs[-1].parameters.get("values", {}).get(REBUILT_WITH, ())
-    paths = list(dict.fromkeys(map(str, [*load_settings().catalog, *first.get("catalog", ()), *begun, *catalog])))
+    paths = list(map(str, load_settings().catalog_with(*first.get("catalog", ()), *begun, *catalog)))
     request = store.request(old.id).model_copy(update={"name": old.name})
     new = prepare_create(request, catalog=paths, tenant=old.tenant)
     store.check_quota(old.tenant, taken_by(new.layout.nodes, clusters=1) - freed)
