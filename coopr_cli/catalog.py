@@ -8,7 +8,9 @@ import click
 
 from coopr_cli.output import output_option, print_data, print_table
 from coopr_cli.request import catalog_option
+from coopr_cli.typed import NamingGroup
 from coopr_core.errors import InvalidInput, NotFound, told
+from coopr_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
@@ -23,7 +25,7 @@ KINDS = {
 }
 
 
-@click.group("catalog")
+@click.group("catalog", cls=NamingGroup)
 def catalog_command() -> None:
     """List, show and check what the catalog holds."""
 
@@ -59,13 +61,10 @@ def show_entity(name: str, kind: str | None, catalog: tuple[str, ...], output: s
         each: _entities(loaded, each)[name] for each in ([kind] if kind else KINDS) if name in _entities(loaded, each)
     }
     if not found:
-        from difflib import get_close_matches
-
-        names = {each for some in KINDS for each in _entities(loaded, some)}
-        near = get_close_matches(name, names, n=3)
+        names = {each for some in ([kind] if kind else KINDS) for each in _entities(loaded, some)}
         raise NotFound(
             f"the catalog has no {kind or 'entity'} {name!r}",
-            hint=f"did you mean {', '.join(near)}?" if near else "see 'coopr catalog list'",
+            hint=did_you_mean(name, names, "see 'coopr catalog list'"),
         )
     if len(found) > 1:
         raise InvalidInput(f"{name!r} is a {' and a '.join(found)}", hint="say which with --kind")

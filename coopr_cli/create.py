@@ -53,7 +53,7 @@ def create_command(
     from flows.preparation import prepare_create
 
     policy = FailurePolicy.of(on_failure, min_nodes)
-    wanted = gather(options)
+    wanted = gather(options, name)
     with Store.open() as store:
         name = name or _free_name(store, wanted.template, str(wanted.base.get("name") or ""))
         prepared = prepare_create(wanted.values(name), catalog=wanted.catalog, store=store)

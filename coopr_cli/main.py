@@ -11,10 +11,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import version as distribution_version
 
 import click
 
+from coopr_cli.typed import NamingGroup, checked, unknown_option
 from coopr_core.cluster.origin import COMMAND, set_via
 from coopr_core.errors import CooprError, Interrupted, InvalidInput
 
@@ -73,7 +75,14 @@ SECTIONS = {
 """The headings of the help, each with the first command under it."""
 
 
-class LazyCommands(click.Group):
+@cache
+def _command(name: str) -> click.Command:
+    """The command, imported now."""
+    module = importlib.import_module(COMMANDS[name][0])
+    return checked(getattr(module, f"{name.replace('-', '_')}_command"))
+
+
+class LazyCommands(NamingGroup):
     """A group whose commands are imported when called; its help needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -82,11 +91,7 @@ class LazyCommands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called ``cmd_name``, imported now."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
-        return command
+        return _command(cmd_name) if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands with their short helps, from the table, under the headings of ``SECTIONS``."""
@@ -99,17 +104,6 @@ class LazyCommands(click.Group):
         for heading, commands in rows.items():
             with formatter.section(heading):
                 formatter.write_dl(commands)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with near names when there is no such command."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], COMMANDS, n=2)
-            ctx.fail(f"no such command {args[0]!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
-        return super().resolve_command(ctx, args)
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -143,6 +137,8 @@ def _remember_environment(name: str) -> Callable[[], None]:
 def cli(ctx: click.Context, tenant: str | None) -> None:
     """Templates and constraints in, a running cluster out."""
     set_via(COMMAND)
+    if tenant == "":
+        raise click.BadParameter("it is empty (is a variable of the shell not set?)", param_hint="--tenant")
     if tenant is not None:
         ctx.call_on_close(_remember_environment("COOPR_TENANT"))
         os.environ["COOPR_TENANT"] = tenant
@@ -163,7 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _report(Interrupted("interrupted"), words)
     except click.UsageError as error:
         help_command = error.ctx.command_path if error.ctx else "coopr"
-        code = _report(InvalidInput(error.format_message(), hint=f"see '{help_command} --help'"), words)
+        message = unknown_option(error) if isinstance(error, click.NoSuchOption) else error.format_message()
+        code = _report(InvalidInput(message, hint=f"see '{help_command} --help'"), words)
     except click.ClickException as error:
         code = _report(InvalidInput(error.format_message()), words)
     except CooprError as error:

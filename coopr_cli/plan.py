@@ -11,6 +11,7 @@ import click
 from coopr_cli.output import FORMATS, print_data, print_table, span
 from coopr_cli.request import gather, request_options, warn_of_other_layout
 from coopr_core.errors import InvalidInput, told
+from coopr_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from coopr_core.cluster.layout import ClusterLayout, Node
@@ -40,7 +41,7 @@ def plan_command(
     file = _file(output)
     if graph and Path(graph).suffix not in PICTURES:
         raise InvalidInput(f"--graph {graph}: the file must end with {', '.join(PICTURES)}")
-    wanted = gather(options)
+    wanted = gather(options, name)
     prepared = prepare_create(wanted.values(name or wanted.template), catalog=wanted.catalog, strict=file is not None)
     warn_of_other_layout(wanted, prepared.layout)
     estimate = past_estimate(prepared.plan)
@@ -141,7 +142,10 @@ def _file(output: str) -> Path | None:
     if output in FORMATS:
         return None
     if not output.endswith(".plan"):
-        raise InvalidInput(f"-o {output}: not one of {', '.join(FORMATS)}, nor a file that ends with .plan")
+        raise InvalidInput(
+            f"-o {output}: not one of {', '.join(FORMATS)}, nor a file that ends with .plan",
+            hint=did_you_mean(output, FORMATS, form="{}"),
+        )
     return Path(output)
 
 

@@ -11,6 +11,7 @@ import click
 
 from coopr_cli.setting import read_settings, set_option
 from coopr_core.errors import InvalidInput
+from coopr_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from coopr_cli.request_file import NodeKind
@@ -124,8 +125,11 @@ def request_options(command: F) -> F:
     return catalog_option(command)
 
 
-def gather(options: dict[str, Any]) -> RequestOptions:
-    """The request options among a command's parameters; raises ``InvalidInput`` for a file that cannot be read."""
+def gather(options: dict[str, Any], name: str = "") -> RequestOptions:
+    """The request options among a command's parameters; raises ``InvalidInput`` for a file that cannot be read.
+
+    ``name`` is what the cluster is to be called, if anything: without a template it may be one.
+    """
     from coopr_cli.request_file import RequestFile, read_request
     from coopr_core.settings import load_settings
 
@@ -137,7 +141,8 @@ def gather(options: dict[str, Any]) -> RequestOptions:
     )
     template = options["template"] or base.get("template")
     if not template:
-        raise InvalidInput("a template is needed: --template", hint="`coopr catalog list templates` shows them")
+        hint = _meant_template(name, options["catalog"] or file.catalog)
+        raise InvalidInput("a template is needed: --template", hint=hint or "`coopr catalog list templates` shows them")
     return RequestOptions(
         template=str(template),
         size=options["nodes"],
@@ -154,6 +159,17 @@ def gather(options: dict[str, Any]) -> RequestOptions:
         base=base,
         nodes=() if changed else file.nodes,
     )
+
+
+def _meant_template(name: str, catalog: Sequence[str]) -> str:
+    """The hint for a template's name where the cluster's belongs: ``coopr create nats``; "" when it is like none."""
+    from coopr_core.catalog import Catalog
+    from coopr_core.settings import load_settings
+
+    if not name:
+        return ""
+    known = Catalog.load([*load_settings().catalog, *map(Path, catalog)])
+    return did_you_mean(name, known.templates, form="--template {}")
 
 
 def warn_of_other_layout(wanted: RequestOptions, layout: ClusterLayout) -> None:

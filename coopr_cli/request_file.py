@@ -55,6 +55,8 @@ def read_request(file: str) -> RequestFile:
     if problems := number_problems(found, document.file):
         raise InvalidInput(f"{document.file} has numbers that would be changed", problems=problems)
     request = dict(found)
+    if request.get("name", "none") in (None, ""):
+        raise InvalidInput(f"{document.file}: 'name' is empty", hint="write one, or leave it out for one of our making")
     catalog = request.pop("catalog", None) or []
     if not isinstance(catalog, list) or not all(isinstance(path, str) for path in catalog):
         raise InvalidInput(f"{document.file}: 'catalog' must be a list of folders")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from coopr_cli.output import output_option, print_data
+from coopr_cli.typed import NamingGroup
 
 
-@click.group("server")
+@click.group("server", cls=NamingGroup)
 def server_command() -> None:
     """Start, stop and inspect the Prefect server that coopr uses."""
 

@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from coopr_core.cluster.policies import MOST_CONCURRENT
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.suggestions import did_you_mean
 
 Concurrency = Annotated[int, Field(ge=1, le=MOST_CONCURRENT)]
 """How many tasks of a job may run at once, as settings and the parameters of flows take it."""
@@ -155,8 +156,9 @@ def load_settings(**flags: object) -> Settings:
     ):
         given.update(layer)
     for name in sorted(given.keys() - Settings.model_fields.keys()):
-        known = ", ".join(Settings.model_fields)
-        problems.append(Problem(f"unknown setting; known are {known}", given[name].place, name, given[name].line))
+        known = f"known are {', '.join(Settings.model_fields)}"
+        meant = did_you_mean(name, Settings.model_fields)
+        problems.append(Problem(f"unknown setting; {meant or known}", given[name].place, name, given[name].line))
         del given[name]
     settings: Settings | None = None
     try:

@@ -9,6 +9,7 @@ import click
 
 from coopr_core.cluster.states import TaskState
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.suggestions import among, did_you_mean
 
 if TYPE_CHECKING:
     from coopr_core.cluster.records import ClusterRecord, NodeRecord
@@ -47,8 +48,10 @@ def select(
     named = {node.number for name in nodes for node in matching(cluster, known, name)}
     for service in services:
         if not any(service in node.services for node in known):
-            placed = ", ".join(sorted({name for node in known for name in node.services}))
-            raise NotFound(f"no node of cluster {cluster.name} has service {service}", hint=f"its services: {placed}")
+            placed = {name for node in known for name in node.services}
+            raise NotFound(
+                f"no node of cluster {cluster.name} has service {service}", hint=among(service, placed, "its services")
+            )
     troubled = failed_nodes(store, cluster) if failed else set()
     chosen = [
         node
@@ -69,7 +72,8 @@ def matching(cluster: ClusterRecord, nodes: Sequence[NodeRecord], name: str) -> 
     found = [node for node in nodes if name in (str(node.number), node.host_name, short_name(node))]
     if not found:
         known = ", ".join(str(node.number) for node in nodes)
-        raise NotFound(f"cluster {cluster.name} has no node {name!r}", hint=f"its nodes: {known}")
+        meant = did_you_mean(name, map(short_name, nodes))
+        raise NotFound(f"cluster {cluster.name} has no node {name!r}", hint=f"{meant} its nodes: {known}".lstrip())
     return found
 
 

@@ -6,12 +6,12 @@ and action that asked for it when they are given.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import cast
 
 from coopr_core.automators.contract import Automator
 from coopr_core.errors import CooprError, NotFound
+from coopr_core.suggestions import did_you_mean
 
 GROUP = "coopr.automators"
 """The entry-point group plug-ins register in."""
@@ -27,11 +27,10 @@ def load_automator(kind: str, *, service: str = "", action: str = "") -> Automat
     found = tuple(entry_points(group=GROUP, name=kind))
     if not found:
         known = automator_types()
-        near = get_close_matches(kind, known, 1)
         asking = f"service {service!r}, action {action!r}: " if service else ""
         raise NotFound(
             f"{asking}there is no automator {kind!r}; installed are: {', '.join(known) or 'none'}",
-            hint=f"Did you mean {near[0]!r}?" if near else f"An automator is a package with an entry point in {GROUP}.",
+            hint=did_you_mean(kind, known, f"An automator is a package with an entry point in {GROUP}.", form="{!r}"),
         )
     try:
         return cast(Automator, found[0].load()())

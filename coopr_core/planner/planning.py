@@ -12,6 +12,7 @@ from coopr_core.planner.dependencies import ServiceDependencies
 from coopr_core.planner.folding import fold
 from coopr_core.planner.operations import OPERATIONS, Program, Role, program
 from coopr_core.planner.plans import Plan
+from coopr_core.suggestions import among
 
 Changed = Mapping[int, Collection[str]]
 """The services of each node whose rendered configuration changes."""
@@ -50,7 +51,7 @@ def plan(
     Raises InvalidInput for an operation, service or node that does not exist, and DependencyCycle, a kind of it.
     """
     if operation not in OPERATIONS:
-        raise InvalidInput(f"unknown operation {operation!r}", hint=f"one of {', '.join(OPERATIONS)}")
+        raise InvalidInput(f"unknown operation {operation!r}", hint=among(operation, OPERATIONS, "one of"))
     planning = _Planning(operation, layout, current, changed or {}, restart, reloads or {})
     chosen = planning.check_services(services)
     numbers = planning.check_nodes(nodes)
@@ -217,6 +218,6 @@ class _Planning:
         if unknown:
             raise InvalidInput(
                 f"no {what} {', '.join(map(str, unknown))}{place or ' on the cluster'}",
-                hint=f"its {what}s are {', '.join(map(str, sorted(known)[:20]))}",
+                hint=among(str(unknown[0]), map(str, sorted(known)), f"its {what}s"),
             )
         return asked

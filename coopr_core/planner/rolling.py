@@ -18,6 +18,7 @@ from coopr_core.planner.folding import fold
 from coopr_core.planner.graph import Join, Step, TaskGraph
 from coopr_core.planner.operations import Chain, Program, program
 from coopr_core.planner.plans import Plan
+from coopr_core.suggestions import among
 
 ROLLING = frozenset({"START_SERVICES", "STOP_SERVICES", "RESTART_SERVICES"})
 """The operations that can be done batch by batch."""
@@ -38,7 +39,7 @@ def roll(operation: str, layout: ClusterLayout, services: Iterable[str] | None =
     chosen = placed if services is None else set(services)
     if unknown := sorted(chosen - placed):
         raise InvalidInput(
-            f"no service {', '.join(unknown)} on the cluster", hint=f"its services are {', '.join(sorted(placed))}"
+            f"no service {', '.join(unknown)} on the cluster", hint=among(unknown[0], placed, "its services")
         )
     dependencies = ServiceDependencies({name: layout.services[name] for name in sorted(placed)})
     asked = [(node.number, _program(operation, chosen.intersection(node.services), layout)) for node in layout.nodes]

@@ -6,13 +6,13 @@ Promise: only the plug-in asked for is imported; an unknown type is refused with
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any, cast
 
 from coopr_core.errors import CooprError, NotFound
 from coopr_core.providers.contract import Provider
 from coopr_core.providers.settings import ProviderSettings
+from coopr_core.suggestions import did_you_mean
 
 GROUP = "coopr.providers"
 """The entry-point group plug-ins register in."""
@@ -45,10 +45,11 @@ def _plugin(providertype: str) -> Any:
     found = tuple(entry_points(group=GROUP, name=providertype))
     if not found:
         known = provider_types()
-        near = get_close_matches(providertype, known, 1)
         raise NotFound(
             f"there is no provider type {providertype!r}; installed are: {', '.join(known) or 'none'}",
-            hint=f"Did you mean {near[0]!r}?" if near else "A provider is a package with an entry point in " + GROUP,
+            hint=did_you_mean(
+                providertype, known, f"A provider is a package with an entry point in {GROUP}.", form="{!r}"
+            ),
         )
     try:
         return found[0].load()

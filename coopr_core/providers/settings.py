@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.suggestions import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class ProviderSettings(BaseModel):
             known = ", ".join(cls.model_fields)
             for detail in error.errors(include_input=False, include_url=False):
                 unknown = detail["type"] == "extra_forbidden"
-                message = f"unknown setting; known are {known}" if unknown else detail["msg"]
+                meant = did_you_mean(str(detail["loc"][-1]), cls.model_fields, f"known are {known}") if unknown else ""
+                message = f"unknown setting; {meant}" if unknown else detail["msg"]
                 problems.append(Problem(message, path=".".join(["provisioner", *map(str, detail["loc"])])))
         if problems:
             raise InvalidInput(

@@ -22,6 +22,7 @@ from coopr_core.catalog.entities import (
 )
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput, NotFound, Problem
+from coopr_core.suggestions import among
 
 T = TypeVar("T")
 
@@ -170,7 +171,7 @@ def choose_services(
     if alien:
         raise InvalidInput(
             f"{_list(alien)} cannot be on a cluster of template {template.name}",
-            hint=f"compatibility.services of the template allows: {', '.join(sorted(allowed))}",
+            hint=among(alien[0], allowed, "compatibility.services of the template allows"),
         )
     everything = {*names, *present}
     chosen = {name: _find(catalog.services, "service", name) for name in sorted(everything)}
@@ -231,14 +232,14 @@ def _choose_type(
     usable = [name for name in offered if not compatible or name in compatible]
     if not wanted and usable:
         return ""
-    hint = f"provider {provider.name} and template {template.name} allow: {', '.join(usable) or 'none'}"
+    hint = among(wanted, usable, f"provider {provider.name} and template {template.name} allow")
     if not wanted:
         raise InvalidInput(
             f"provider {provider.name} offers no {kind} that template {template.name} can use", hint=hint
         )
     source = "the request asks for" if asked else f"template {template.name} defaults to"
     if wanted not in known:
-        raise NotFound(f"no {kind} {wanted} in the catalog ({source} it)", hint=f"{near_names(wanted, known)}{hint}")
+        raise NotFound(f"no {kind} {wanted} in the catalog ({source} it)", hint=hint)
     if wanted not in usable:
         why = (
             f"provider {provider.name} does not offer it"
@@ -249,20 +250,10 @@ def _choose_type(
     return wanted
 
 
-def near_names(name: str, known: Iterable[str]) -> str:
-    """``"did you mean x or y? "`` for names close to ``name``, or ""."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, list(known), n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(close)}? " if close else ""
-
-
 def _find(entities: Mapping[str, T], kind: str, name: str) -> T:
     entity = entities.get(name)
     if entity is None:
-        known = sorted(entities)
-        shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
-        raise NotFound(f"no {kind} {name} in the catalog", hint=f"{near_names(name, known)}there is: {shown or 'none'}")
+        raise NotFound(f"no {kind} {name} in the catalog", hint=among(name, entities))
     return entity
 
 

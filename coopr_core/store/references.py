@@ -13,12 +13,15 @@ from coopr_core.cluster import ids
 from coopr_core.cluster.states import ClusterState
 from coopr_core.errors import NotFound
 from coopr_core.store.rows import LARGEST, Row
-from coopr_core.store.schema import clusters
-from coopr_core.suggestions import did_you_mean
+from coopr_core.store.schema import clusters, nodes
+from coopr_core.suggestions import did_you_mean, near
 
 LIVING = clusters.c.state != ClusterState.TERMINATED
 LISTED = [c for c in clusters.c if c.name not in ("request", "template", "config", "services", "links")]
 """What a record of a cluster is made of."""
+
+_MOST_NODES = 2000
+"""On how many nodes a service is looked for that may have been meant."""
 
 _ID_DIGITS = 8
 """An id as we write it has at least so many digits."""
@@ -83,5 +86,20 @@ def _unknown(connection: Connection, ref: str, tenant: str) -> NotFound:
         hint = f"That is the id of a job, of cluster {cluster}: `coopr tasks {cluster} --job {ref}` lists its tasks."
     else:
         names = connection.execute(select(clusters.c.name).where(clusters.c.tenant == tenant, LIVING)).scalars()
-        hint = did_you_mean(ref, names, "`coopr list` shows the clusters there are.")
+        hint = did_you_mean(ref, names) or _meant_service(connection, ref, tenant)
+        hint = hint or "`coopr list` shows the clusters there are."
     return NotFound(f"There is no cluster {ref!r}", hint=hint)
+
+
+def _meant_service(connection: Connection, ref: str, tenant: str) -> str:
+    """The hint for a service given where a cluster is wanted: ``coopr restart webapp-app``; "" for anything else."""
+    query = select(clusters.c.name, nodes.c.services).join(nodes, nodes.c.cluster == clusters.c.id)
+    rows = connection.execute(query.where(clusters.c.tenant == tenant, LIVING).limit(_MOST_NODES)).all()
+    homes = {service: cluster for cluster, services in rows for service in services}
+    return next(
+        (
+            f'did you mean service "{service}" of cluster {homes[service]}? A cluster is named before its services.'
+            for service in near(ref, homes)
+        ),
+        "",
+    )

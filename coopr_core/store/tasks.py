@@ -189,5 +189,10 @@ def _find(connection: Connection, key: tuple[int, int, int], *, lock: bool = Fal
     row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:
         name = f"{key[0]:08d}-{key[1]:03d}-{key[2]:03d}"
-        raise NotFound(f"There is no task {name}", hint="`coopr tasks` lists a cluster's tasks.")
+        last = connection.execute(
+            select(func.max(tasks.c.number)).where(tasks.c.cluster == key[0], tasks.c.job == key[1])
+        )
+        most = last.scalar_one()
+        there = f"Its job has tasks 001 to {most:03d}. " if most else ""
+        raise NotFound(f"There is no task {name}", hint=f"{there}`coopr tasks` lists a cluster's tasks.")
     return dict(row)

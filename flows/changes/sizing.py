@@ -16,6 +16,7 @@ from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.cluster.states import Operation
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.macros.rendering import Rendering
+from coopr_core.suggestions import did_you_mean
 from flows.changes.prepared import PreparedChange, check_renderable, reached
 from flows.changes.present import OwnEntities, Present, present
 
@@ -151,7 +152,8 @@ def _number(now: Present, reference: str | int) -> int:
         if text in (str(node.number), node.host_name, node.host_name.partition(".")[0]):
             return node.number
     names = ", ".join(f"{node.number} ({node.host_name})" for node in now.layout.nodes[:8])
-    raise NotFound(f"cluster {now.cluster.name} has no node {text}", hint=f"its nodes are: {names}")
+    meant = did_you_mean(text, (node.host_name.partition(".")[0] for node in now.layout.nodes))
+    raise NotFound(f"cluster {now.cluster.name} has no node {text}", hint=f"{meant} its nodes are: {names}".lstrip())
 
 
 def _addresses(now: Present, number: int) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.solver.assembly import layout_of, nodes_of
 from coopr_core.solver.changing.leaving import leaving
-from coopr_core.solver.choice import Choice, Entities, choose, near_names
+from coopr_core.solver.choice import Choice, Entities, choose
 from coopr_core.solver.constraints import Constraint, Kind, constraints_of
 from coopr_core.solver.explanation import explain
 from coopr_core.solver.question import Question
 from coopr_core.solver.search.counting import count_nodes
 from coopr_core.solver.search.problem import quantities
 from coopr_core.solver.unsatisfiable import Unsatisfiable
+from coopr_core.suggestions import among
 
 
 def count_services(
@@ -40,7 +41,7 @@ def count_services(
         if name not in used:
             raise NotFound(
                 f"service {name} is not on the cluster",
-                hint=f"{near_names(name, used)}there is: {', '.join(sorted(used))}",
+                hint=among(name, used),
             )
         if count < 0:
             raise InvalidInput(f"{name}={count}: no service can be on fewer than 0 nodes")
