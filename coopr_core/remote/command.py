@@ -33,6 +33,11 @@ _TICK = 0.2
 _DAEMON_SILENCE = 2.0
 """After the command's end a daemon may hold its output open: this much silence ends the waiting for more."""
 _DAEMON_CHATTER = 30.0
+LEFT_OPEN = (
+    "coopr: what this command left running ({}) still had its output open; that is closed now, and what it writes next "
+    "fails. Start it with an output of its own: COMMAND >FILE 2>&1 &\n"
+)
+"""What is said, in the place of a process's name, of an output that somebody may still want to write to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +203,7 @@ class Execution:
         poller = select.poll()
         poller.register(channel.fileno(), select.POLLIN)
         ended_at = heard_at = 0.0
+        last = b"\n"
         while True:
             # Asked before reading: what arrives after the question is read in the next round.
             all_said = channel.closed or channel.eof_received
@@ -208,8 +214,9 @@ class Execution:
                 heard = True
                 self._check(deadline, timeout)
             while channel.recv_stderr_ready():
-                receive("stderr", channel.recv_stderr(CHUNK))
-                heard = True
+                said = channel.recv_stderr(CHUNK)
+                receive("stderr", said)
+                last, heard = said[-1:], True
                 self._check(deadline, timeout)
             now = time.monotonic()
             if ended:
@@ -228,6 +235,8 @@ class Execution:
                 poller.poll(_TICK * 1000)
         status = channel.recv_exit_status()
         if status != -1:
+            if not all_said:
+                receive("stderr", b"\n" * (last != b"\n") + LEFT_OPEN.format("in the background").encode())
             return status
         if not self.lost():
             raise ConnectionLost(f"a command on {self.name} ended without an exit status: something killed it")

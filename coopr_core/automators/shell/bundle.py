@@ -2,7 +2,8 @@
 
 Below ``<root>/var/lib/coopr``: ``.coopr/bin`` has the commands scripts may use, ``.coopr/services/<service>`` the files
 of a service (its scripts' current folder), ``.coopr/manifest`` the digest of each unit, and ``<service>`` is the folder
-where a service keeps its own things. ``<root>/var/cache/coopr`` has the tasks' files, for their owner alone.
+where a service keeps its own things. ``<root>/var/cache/coopr`` has the tasks' files, ``<root>/var/log/coopr`` what
+processes say that an action left running; both are for their owner alone.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ class Places:
     def tasks(self) -> str:
         """The tasks' files, for their owner alone."""
         return f"{self.root.rstrip('/')}/var/cache/coopr"
+
+    def kept(self, service: str, action: str, task_id: str) -> str:
+        """The file with the output of an action that left something running."""
+        return f"{self.root.rstrip('/')}/var/log/coopr/{service}/{action}-{task_id}.log"
 
     def scripts(self, service: str) -> str:
         """The folder with a service's files."""

@@ -10,6 +10,8 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from coopr_core.automators.contract import NodeInputs
@@ -20,6 +22,9 @@ from coopr_core.errors import InvalidInput
 from coopr_core.remote.environment import export_lines
 
 PRIVATE = 0o600
+OWNER_ALONE = "umask 077\n"
+"""Where a node shares its machine with others, what its scripts make is for their owner unless they say otherwise."""
+
 LONGEST_VARIABLE = 65536
 LARGEST_ENVIRONMENT = 524288
 """Larger values would make every program on the node fail to start; they are in the task's JSON all the same."""
@@ -33,14 +38,19 @@ def task_files(task: ShellAction, action: str, service: Service, node: NodeInput
         f"{name}.keys": key_lines(node.task_json),
         f"{name}.env": export_lines(environment(action, service, node))
         + f"PATH={shlex.quote(places.commands)}:$PATH\n",
-        f"{name}.sh": _start(task, service, node),
+        f"{name}.sh": _start(task, action, service, node),
     }
     if task.command:
         texts[f"{name}.command"] = task.command + "\n"
     return {path: (text.encode("utf-8", "surrogatepass"), PRIVATE) for path, text in texts.items()}
 
 
-def _start(task: ShellAction, service: Service, node: NodeInputs) -> str:
+@cache
+def _relay() -> str:
+    return re.sub(r"^#.*\n", "", files("coopr_core.automators.shell").joinpath("relay.sh").read_text(), flags=re.M)
+
+
+def _start(task: ShellAction, action: str, service: Service, node: NodeInputs) -> str:
     places = Places(node.root)
     folder = places.scripts(service.name)
     if task.command:
@@ -52,7 +62,10 @@ def _start(task: ShellAction, service: Service, node: NodeInputs) -> str:
     return (
         f". {shlex.quote(f'{places.tasks}/{node.task_id}.env')}\n"
         f"cd {shlex.quote(folder)} 2>/dev/null || {{ echo {shlex.quote(lost)} >&2; exit 66; }}\n"
-        f"exec {shlex.join(words)}\n"
+        f"{'' if node.root == '/' else OWNER_ALONE}"
+        f"coopr_pipe={shlex.quote(f'{places.tasks}/{node.task_id}.pipe')}\n"
+        f"coopr_kept={shlex.quote(places.kept(service.name, action, node.task_id))}\n"
+        f"set -- {shlex.join(words)}\n{_relay()}"
     )
 
 

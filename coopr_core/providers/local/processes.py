@@ -119,6 +119,23 @@ def of_session(leader: int, stamp: str, marks: Marks) -> list[psutil.Process]:
     return _not_zombies(members)
 
 
+def holding(descriptors: Iterable[int]) -> list[psutil.Process]:
+    """The processes besides us that have one of these pipes of ours open; none where the kernel does not tell."""
+    links = {f"pipe:[{os.fstat(descriptor).st_ino}]" for descriptor in descriptors if descriptor >= 0}
+    found = []
+    for pid in psutil.pids() if KERNEL_KEEPS_MARK and links else ():
+        with contextlib.suppress(OSError, psutil.Error):
+            if pid != os.getpid() and not links.isdisjoint(_open_links(pid)):
+                found.append(psutil.Process(pid))
+    return found
+
+
+def _open_links(pid: int) -> Iterator[str]:
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(f"/proc/{pid}/fd/{name}")
+
+
 def start_stamp(pid: int) -> str:
     """What tells a process from a later one with the same number, also when the clock changes; empty when gone."""
     try:
@@ -152,8 +169,9 @@ def ending(find: Callable[[], list[psutil.Process]], what: str, grace: float = _
     while processes := find():
         elapsed = time.monotonic() - start
         if elapsed > _PATIENCE:
-            names = ", ".join(f"{p.pid} ({_name(p)})" for p in processes)
-            raise StillRunning(f"processes of {what} cannot be ended: {names}", hint="End them by hand and try again.")
+            raise StillRunning(
+                f"processes of {what} cannot be ended: {named(processes)}", hint="End them by hand and try again."
+            )
         for process in processes:
             key = (process.pid, process.create_time())
             with contextlib.suppress(psutil.Error):
@@ -233,6 +251,11 @@ def _not_zombies(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
                 process.create_time()
                 living.append(process)
     return living
+
+
+def named(processes: Iterable[psutil.Process]) -> str:
+    """The processes as messages name them: number and program."""
+    return ", ".join(f"{process.pid} ({_name(process)})" for process in processes)
 
 
 def _name(process: psutil.Process) -> str:

@@ -104,6 +104,17 @@ def test_a_daemon_that_holds_the_output_open_does_not_hold_the_command(session: 
     session.run(f"kill {result.stdout}")
 
 
+@pytest.mark.parametrize("server", ["openssh"], indirect=True)
+def test_closing_the_output_of_what_a_command_left_running_is_said(session: Session) -> None:
+    """By us on a machine whose server leaves that to its client, as OpenSSH does."""
+    result = session.run("printf half >&2; sleep 20 & echo $!")
+    session.run(f"kill {result.stdout}")
+    half, said = result.stderr.splitlines()
+    assert half == "half"
+    assert said.startswith("coopr: what this command left running (in the background) still had its output open")
+    assert session.run("sleep 0.3 & echo $!").stderr == ""
+
+
 def test_a_command_out_of_time_is_ended_on_the_node_with_all_its_children(session: Session, tmp_path: Path) -> None:
     with pytest.raises(CommandTimedOut, match=r"node 1000 .* did not end within 0.5 s") as caught:
         session.run(f"echo working; (sleep 60; true) & echo $! > {tmp_path}/pid; sleep 60", timeout=0.5)

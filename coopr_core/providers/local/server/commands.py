@@ -3,7 +3,8 @@
 Promise: output arrives whole and in order however large; the exit status is the command's own, 128+n when signal n
 ended it; when the client goes before the command ends, the command's whole session is ended (and is noted on disk until
 then, so that a server that comes after a crash can do it). What a command starts with ``setsid``, or leaves behind when
-it ends by itself, goes on. Costs a fork and a task per stream.
+it ends by itself, goes on; if it still has the command's output open, that is closed and said. Costs a fork and a task
+per stream.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from coopr_core.providers.local import processes
 from coopr_core.providers.local.environment import login_shell
 from coopr_core.providers.local.records import NodeRecord
 from coopr_core.providers.local.server.pipes import CHUNK, Sink, Source, open_sink, open_source
+from coopr_core.remote.command import LEFT_OPEN
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +109,8 @@ class CommandRunner:
             await asyncio.wait([ended, gone], return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
                 await _drain(streams.sources, carriers, gone)
+                if streams.terminal is None and not all(carrier.done() for carrier in carriers):
+                    _say_who_is_cut_off(process, streams.sources)
                 status = ended.result()
                 process.exit(status if status >= 0 else 128 - status)
         finally:
@@ -283,6 +287,12 @@ async def _wait(child: subprocess.Popen[bytes]) -> int:
         threading.Thread(target=wait, daemon=True).start()
         await ended
     return child.wait()
+
+
+def _say_who_is_cut_off(process: asyncssh.SSHServerProcess[bytes], sources: list[Source]) -> None:
+    holders = processes.named(processes.holding(source.descriptor for source in sources))
+    new_line = b"\n" * (sources[-1].last != b"\n")
+    process.stderr.write(new_line + LEFT_OPEN.format(holders or "in the background").encode())
 
 
 async def _drain(sources: list[Source], carriers: list[asyncio.Task[None]], gone: asyncio.Task[None]) -> None:

@@ -32,12 +32,14 @@ class Source:
         self._transport = transport
         self.carried = 0
         self.held_up = False
+        self.last = b"\n"
 
     async def carry_to(self, writer: Writer) -> None:
         """Carry everything to ``writer`` until the command's side is closed or the client is gone."""
         try:
             while data := await self._reader.read(CHUNK):
                 self.carried += len(data)
+                self.last = data[-1:]
                 self.held_up = True
                 writer.write(data)
                 await writer.drain()
@@ -45,6 +47,12 @@ class Source:
         except OSError:
             # A terminal whose command has ended reads as an input/output error; a client gone, as a broken pipe.
             self.held_up = False
+
+    @property
+    def descriptor(self) -> int:
+        """Our end; -1 when it is closed."""
+        pipe = self._transport.get_extra_info("pipe")
+        return -1 if pipe is None or pipe.closed else pipe.fileno()
 
     def close(self) -> None:
         """Read no more."""
