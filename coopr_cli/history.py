@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from coopr_cli.output import print_data, print_table
+from coopr_cli.output import json_text, print_data, print_table
 
 
 @click.command("events")
@@ -30,7 +29,7 @@ def events_command(cluster: str, output: str, as_json: bool) -> None:
         print_data(happened, "json" if as_json else output)
     elif output == "lines":
         for event in happened:
-            click.echo(json.dumps(event, ensure_ascii=False))
+            click.echo(json_text(event))
     else:
         print_table(
             ("time", "event", "what", "state", "by", "via"),

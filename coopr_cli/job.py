@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from coopr_cli.prefect_use import interrupts_told, put_talk_aside, use_server
 from coopr_cli.progress import shown
 from coopr_core.cluster.ids import is_cluster_id
 from coopr_core.errors import CooprError
@@ -33,13 +32,6 @@ def run_flow(
     lets its errors pass; starts a Prefect server when there is none to use. Raises ``CooprError`` when the flow has
     worked on another cluster.
     """
-    from deployments.server import configure_prefect, ensure_server
-
-    server = ensure_server()
-    if not quiet:
-        verb = "Started" if server.started else "Using"
-        click.echo(f"{verb} Prefect server {server.ui_url}", err=True)
-    configure_prefect(server)
     before = {job.id for job in _jobs(store, cluster)}
 
     def find_job() -> JobRecord | None:
@@ -47,8 +39,11 @@ def run_flow(
             return store.job(job)
         return next((job for job in _jobs(store, cluster) if job.id not in before and job.operation == operation), None)
 
-    with shown(store, find_job, quiet=quiet):
-        summary = flow()
+    with interrupts_told():
+        use_server(told="nothing" if quiet else "all")
+        put_talk_aside()
+        with shown(store, find_job, quiet=quiet):
+            summary = flow()
     _check_answer(summary, about or cluster)
     return summary
 

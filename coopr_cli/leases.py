@@ -121,13 +121,12 @@ def _lease(record: ClusterRecord) -> dict[str, Any]:
 
 
 def _reap(tenant: str | None, warn_before: str | None, *, quiet: bool) -> dict[str, Any]:
-    from deployments.server import configure_prefect, ensure_server
+    from coopr_cli.prefect_use import interrupts_told, put_talk_aside, use_server
 
-    server = ensure_server()
-    if not quiet:
-        click.echo(f"{'Started' if server.started else 'Using'} Prefect server {server.ui_url}", err=True)
-    configure_prefect(server)
-    from flows import reap_expired
+    with interrupts_told():
+        use_server(told="nothing" if quiet else "all")
+        put_talk_aside()
+        from flows import reap_expired
 
-    result: dict[str, Any] = reap_expired(tenant=tenant, warn_before=warn_before)
-    return result
+        result: dict[str, Any] = reap_expired(tenant=tenant, warn_before=warn_before)
+        return result

@@ -7,7 +7,6 @@ a command's module is imported when the command is called.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from importlib.metadata import version as distribution_version
 
 import click
 
+from coopr_cli.streams import check_arguments, replace_what_cannot_be_shown, speak_utf8
 from coopr_cli.typed import NamingGroup, checked, unknown_option
 from coopr_core.cluster.origin import COMMAND, set_via
 from coopr_core.errors import CooprError, Interrupted, InvalidInput
@@ -149,8 +149,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     This is the process's outermost edge: a failure that is not a ``CooprError`` is a bug and shows its traceback.
     """
+    if arguments is None:
+        speak_utf8()
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    replace_what_cannot_be_shown()
     try:
+        check_arguments(words)
         result = cli.main(args=words, prog_name="coopr", standalone_mode=False)
         code = result if isinstance(result, int) else 0
     except click.Abort:
@@ -186,7 +190,9 @@ def wants_json(words: Sequence[str]) -> bool:
 
 def _report(error: CooprError, words: Sequence[str]) -> int:
     if wants_json(words):
-        click.echo(json.dumps({**error.to_json(), "exit_code": error.exit_code}, indent=2, ensure_ascii=False))
+        from coopr_cli.output import json_text
+
+        click.echo(json_text({**error.to_json(), "exit_code": error.exit_code}, indent=2))
     else:
         click.secho("Error: ", nl=False, err=True, fg="red", bold=True)
         click.echo(str(error), err=True)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
+from coopr_cli.streams import shows
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -64,11 +66,19 @@ def console(*, stderr: bool = False) -> Console:
 def print_data(value: Any, output: str) -> None:
     """Print ``value`` (JSON-able) as JSON or YAML on stdout."""
     if output == "json":
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+        click.echo(json_text(value, indent=2))
     else:
         from coopr_core.catalog.yaml_text import dump
 
-        click.echo(dump(json.loads(json.dumps(value, default=str))), nl=False)
+        plain = json.loads(json.dumps(value, default=str))
+        text = dump(plain)
+        click.echo(text if shows(text) else dump(plain, escaped=True), nl=False)
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """``value`` as JSON that stdout passes on as it is: what it would change is written as ``\\uXXXX``."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    return text if shows(text) else json.dumps(value, indent=indent, default=str)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", empty: str = "") -> None:

@@ -19,6 +19,7 @@ def ready_prefect(store: Store, cluster: ClusterRecord, *, passwords: bool = Fal
     from flows.secrets import uses_secrets
 
     if needs_blocks(store, cluster) or (passwords and uses_secrets(store.layout(cluster.id).config)):
-        from deployments.server import ensure_server
+        from coopr_cli.prefect_use import put_talk_aside, use_server
 
-        ensure_server()
+        use_server(told="start")
+        put_talk_aside()

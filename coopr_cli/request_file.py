@@ -38,11 +38,12 @@ def read_request(file: str) -> RequestFile:
 
     Whether its fields are right is for ``ClusterRequest`` to say.
     """
-    from coopr_core.catalog.documents import parse, read
+    from coopr_core.catalog.documents import parse, read, text_of
     from coopr_core.catalog.written_numbers import number_problems
 
     if file == STANDARD_INPUT:
-        document, folder = parse(sys.stdin.read(), "standard input"), Path.cwd()
+        name = "standard input"
+        document, folder = parse(text_of(sys.stdin.buffer.read(), name), name), Path.cwd()
     else:
         document, folder = read(Path(file)), Path(file).absolute().parent
     value = document.value

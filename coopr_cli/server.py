@@ -17,9 +17,9 @@ def server_command() -> None:
 @output_option
 def start(output: str) -> None:
     """Start a Prefect server in the background, unless one is running or PREFECT_API_URL names one."""
-    from deployments.server import ensure_server
+    from coopr_cli.prefect_use import use_server
 
-    server = ensure_server()
+    server = use_server(told="nothing" if output != "table" else "start")
     if output != "table":
         print_data(server.to_json(), output)
     else:
@@ -54,11 +54,12 @@ def stop() -> None:
 @output_option
 def deploy_command(pool: str, output: str) -> None:
     """Publish the flows as Prefect deployments on a process work pool."""
-    from deployments.publish import publish
-    from deployments.server import configure_prefect, ensure_server
+    from coopr_cli.prefect_use import put_talk_aside, use_server
 
-    server = ensure_server()
-    configure_prefect(server)
+    server = use_server(told="nothing" if output != "table" else "start")
+    put_talk_aside()
+    from deployments.publish import publish
+
     published = publish(pool)
     if output != "table":
         print_data(published, output)

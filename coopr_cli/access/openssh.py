@@ -29,7 +29,7 @@ def pin_hosts(cluster: ClusterRecord, nodes: Iterable[NodeRecord]) -> Path:
     path = known_hosts_of(cluster.id)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w") as file:
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(temporary, path)
     return path

@@ -57,10 +57,12 @@ def gc_command(dry_run: bool, yes: bool, output: str) -> int:
 
 def _prefect() -> PrefectSeen:
     """The Prefect server to ask, if one runs; none is started for this."""
+    from coopr_cli.prefect_use import put_talk_aside
     from deployments.server import configure_prefect, server_status
     from flows.care.leftovers import PrefectSeen
 
     server = server_status()
     if server.running:
         configure_prefect(server)
+        put_talk_aside()
     return PrefectSeen(server.running)

@@ -88,6 +88,11 @@ def read_text(path: Path) -> str:
             content = stream.read(LARGEST + 1)
     except OSError as error:
         raise _invalid(file, f"cannot be read: {error.strerror or error}") from None
+    return text_of(content, file)
+
+
+def text_of(content: bytes, file: str) -> str:
+    """What stands in a file, from its bytes. Raises ``InvalidInput`` when they are too many or no UTF-8 text."""
     if len(content) > LARGEST:
         raise _invalid(file, f"is larger than {LARGEST // 1024 // 1024} MB")
     try:

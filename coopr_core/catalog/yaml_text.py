@@ -87,9 +87,9 @@ def load(text: str, file: str) -> Any:
     return value
 
 
-def dump(value: Any) -> str:
-    """JSON values as YAML text which ``load`` reads as the same values."""
-    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+def dump(value: Any, *, escaped: bool = False) -> str:
+    """JSON values as YAML text which ``load`` reads as the same values; ``escaped``: in ASCII alone."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=not escaped))
 
 
 def is_plain_text(text: str) -> bool:

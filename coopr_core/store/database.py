@@ -162,6 +162,9 @@ class Database:
             raise
         except (DBAPIError, PoolTimeoutError) as error:
             raise self._unavailable(error) from None
+        except UnicodeEncodeError as error:
+            shown = error.object.encode(errors="backslashreplace").decode()
+            raise NotRecordable(f"This is no text that can be recorded: {shown}") from None
 
     def _unavailable(self, error: DBAPIError | PoolTimeoutError) -> StoreUnavailable:
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]

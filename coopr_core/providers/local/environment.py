@@ -39,7 +39,8 @@ def populate(root: Path, record: NodeRecord) -> None:
         (root / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
     _lay_python(root / "usr" / "local", Path(record.image_folder))
-    (root / "home" / ".bashrc").write_text(f"PS1='\\u@{_quotable(record.host_name)}:\\w\\$ '\n")
+    prompt = f"PS1='\\u@{_quotable(record.host_name)}:\\w\\$ '\n"
+    (root / "home" / ".bashrc").write_text(prompt, encoding="utf-8")
     if record.switch:
         for path, _, files in os.walk(root):
             for name in (path, *(os.path.join(path, file) for file in files)):
