@@ -81,10 +81,11 @@ def validate(folders: tuple[str, ...], output: str) -> int:
     """Check the builtin catalog with the folders given: every problem at once, with file and path. Exit 3 on errors."""
     from coopr_core.catalog.checks.solvable import unsolvable
     from coopr_core.solver import solve
+    from flows.soundness import unsound
 
     try:
         catalog = _load(folders)
-        problems = [*catalog.problems, *unsolvable(catalog, solve)]
+        problems = [*catalog.problems, *unsolvable(catalog, solve), *unsound(catalog)]
     except InvalidInput as error:
         if not error.problems:
             raise

@@ -19,6 +19,7 @@ from coopr_core.errors import InvalidInput, NameTaken, Problem
 from coopr_core.providers import provider_types
 from coopr_core.settings import load_settings
 from flows.confirmation import Part, Parts, Prepared, mattering_settings, setting_parts
+from flows.soundness import option_problems, types_of
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
@@ -108,6 +109,7 @@ class Preparation(Prepared):
                     "image": node.image,
                     "zone": node.zone,
                     "price": node.price,
+                    "options": dict(node.options),
                     "services": list(node.services),
                 }
                 for node in self.layout.nodes
@@ -168,6 +170,7 @@ def prepare_create(
         _refuse_over_quota(store, layout, tenant)
     provider = known.provider(layout.provider)
     problems = [*macro_problems(layout), *_plugin_problems(known, layout, provider)]
+    problems += option_problems(known, types_of(known, layout.nodes), [provider])
     if problems and strict:
         raise InvalidInput(
             f"cluster {request.name!r} from template {template.name!r} could not be run as it is",
@@ -223,8 +226,7 @@ def _plugin_problems(catalog: Catalog, layout: ClusterLayout, provider: Provider
 def _about(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout) -> list[Problem]:
     """The catalog's warnings about what this layout is made of; `coopr catalog validate` shows all of them."""
     used: list[Entity] = [template, catalog.provider(layout.provider), *layout.services.values()]
-    used += [catalog.hardware_types[name] for name in {node.hardware_type for node in layout.nodes}]
-    used += [catalog.image_types[name] for name in {node.image_type for node in layout.nodes}]
+    used += types_of(catalog, layout.nodes)
     files = {str(catalog.source(entity)) for entity in used}
     return [problem for problem in catalog.problems if problem.file in files]
 

@@ -177,6 +177,10 @@ class Catalog:
         """A finding about one of the catalog's entities, placed in the file a person has to look at."""
         return self._places.problem(finding, severity)
 
+    def located(self, entity: Entity, problem: Problem) -> Problem:
+        """A problem of one of the catalog's entities, with the file and the line its path stands at."""
+        return self._places.located(entity, problem)
+
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
         """Everything that looks wrong but need not be, in the order of the files."""

@@ -104,13 +104,22 @@ class Provider(Entity):
         return value["auth"] if list(value) == ["auth"] and isinstance(value["auth"], dict) else value
 
 
-class HardwareOffer(_Part):
+class Offer(_Part):
+    """What one provider has for a hardware or an image type; fields of its own are options of its nodes."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The fields that are the provider's own business: how a node is made (``spot: true``)."""
+        return dict(self.model_extra or {})
+
+
+class HardwareOffer(Offer):
     """What one provider calls a hardware type, and what it costs.
 
     ``cost`` is a price per hour as decimal text, ``ram`` is in GB, ``disks`` is ``device=GB,...``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     flavor: Text = ""
     cost: Text = ""
@@ -125,10 +134,8 @@ class HardwareType(Entity):
     providermap: dict[str, HardwareOffer] = Field(default_factory=dict)
 
 
-class ImageOffer(_Part):
+class ImageOffer(Offer):
     """What one provider calls an image type, and who may log in to it."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     image: Text = ""
     sshuser: Text = ""

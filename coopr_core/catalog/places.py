@@ -8,13 +8,14 @@ path, in the file of the nearest template it inherits from that does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coopr_core.catalog.documents import Document
 from coopr_core.catalog.entities import ClusterTemplate, Entity, PartialTemplate
 from coopr_core.catalog.kinds import KINDS, Kind
-from coopr_core.catalog.naming import path_text
+from coopr_core.catalog.naming import path_of, path_text
 from coopr_core.errors import Problem
 
 Step = str | int | tuple[str, ...]
@@ -63,6 +64,12 @@ class Places:
         document = self._document(finding.entity)
         path = tuple(str(step) if isinstance(step, tuple) else step for step in finding.path)
         return _placed(finding.message, document, path, severity)
+
+    def located(self, entity: Entity, problem: Problem) -> Problem:
+        """A problem that has a path and knows neither file nor line, with both."""
+        document = self._document(entity)
+        path = path_of(problem.path)
+        return replace(problem, file=document.file, line=document.line(path) if document.text else 0)
 
     def _homes(self, entity: Entity) -> list[Entity]:
         if not isinstance(entity, ClusterTemplate) or isinstance(entity, PartialTemplate):

@@ -16,8 +16,9 @@ FIRST_NODE_NUMBER = 1000
 class Node:
     """One machine of a cluster.
 
-    ``flavor`` and ``image`` are the provider's own names for ``hardware_type`` and ``image_type``; ``services`` is
-    sorted; ``price`` is per hour, None when the catalog does not say; ``zone`` is empty unless services are spread.
+    ``flavor`` and ``image`` are the provider's own names for ``hardware_type`` and ``image_type``, ``options`` is what
+    else these say about it to the provider; ``services`` is sorted; ``price`` is per hour, None when the catalog does
+    not say; ``zone`` is empty unless services are spread.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Node:
     ssh_user: str = ""
     zone: str = ""
     price: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class NodeRecord:
     services: tuple[str, ...]
     token: str = ""
     machine: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coopr_core.providers.registry import load_provider, provider_types, settings_type
+    from coopr_core.providers.registry import load_provider, node_options_type, provider_types, settings_type
 
-__all__ = ["load_provider", "provider_types", "settings_type"]
+__all__ = ["load_provider", "node_options_type", "provider_types", "settings_type"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,9 @@
 """What a provider plug-in must do: four calls, each safe to repeat.
 
 A plug-in is a class named by an entry point of the group ``coopr.providers``; it is made with the provider's settings
-(the catalog's ``provisioner`` fields, overlaid by its block's values). All calls may block and are made from threads.
+(the catalog's ``provisioner`` fields, overlaid by its block's values). Its ``settings_type`` declares these, its
+``node_options`` the fields of its own that hardware and image types may have below ``providermap.<provider>``; without
+it there are none. All calls may block and are made from threads.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ class MachineRequest:
     """One machine to make.
 
     ``token`` is the idempotency key: a second ``create`` with it finds the first one's machine. ``authorized_key`` is
-    the public key, in OpenSSH form, that must be let in.
+    the public key, in OpenSSH form, that must be let in. ``options`` are those of the plug-in's own ``node_options``
+    that the node's hardware and image type give, as they stand in the catalog.
     """
 
     token: str
@@ -29,6 +32,7 @@ class MachineRequest:
     ssh_user: str
     authorized_key: str
     zone: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

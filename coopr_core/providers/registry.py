@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from coopr_core.errors import CooprError, NotFound
 from coopr_core.providers.contract import Provider
-from coopr_core.providers.settings import ProviderSettings
+from coopr_core.providers.settings import NodeOptions, ProviderSettings
 from coopr_core.suggestions import did_you_mean
 
 GROUP = "coopr.providers"
@@ -34,6 +34,11 @@ def load_provider(providertype: str, settings: Mapping[str, Any] | None = None) 
 def settings_type(providertype: str) -> type[ProviderSettings]:
     """The model of a provider's settings: its fields, their checks, and what to show for them."""
     return cast(type[ProviderSettings], _plugin(providertype).settings_type)
+
+
+def node_options_type(providertype: str) -> type[NodeOptions]:
+    """The model of what hardware and image types may say to a provider about its nodes; without one, nothing."""
+    return cast(type[NodeOptions], getattr(_plugin(providertype), "node_options", NodeOptions))
 
 
 def lists_all(providertype: str) -> bool:

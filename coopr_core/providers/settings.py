@@ -1,11 +1,12 @@
-"""A provider's settings, declared once: checked by pydantic, shown in forms, in the catalog's checks and by the CLI.
+"""What can be set about a provider and its nodes, declared once: checked by pydantic, shown in forms and by the CLI.
 
-Promise: a plug-in writes one model; ``fields()`` tells everybody else what there is to fill in.
+Promise: a plug-in writes two models, of its settings and of its nodes' options; ``fields()`` tells everybody else what
+there is to fill in, ``flaws()`` what is wrong in what was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -32,21 +33,65 @@ class SettingField:
     overridable: bool = False
 
 
-class ProviderSettings(BaseModel):
-    """The base of a provider's settings.
+class Declared(BaseModel):
+    """The base of what a plug-in declares as fields to fill in.
 
     A field's ``title`` is its label and its ``description`` the tip; ``json_schema_extra`` may hold ``type``,
-    ``options`` and ``overridable``; a ``SecretStr`` is sensitive. ``required_sets`` are the combinations of fields of
-    which at least one must be given in full.
+    ``options`` and ``overridable``; a ``SecretStr`` is sensitive.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-    required_sets: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     @classmethod
     def fields(cls) -> tuple[SettingField, ...]:
         """What there is to fill in, in the order of declaration."""
         return tuple(_declared(name, info) for name, info in cls.model_fields.items())
+
+    @classmethod
+    def flaws(cls, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Everything wrong in values from outside, as the dotted path of the field and a sentence."""
+        given = {name: value for name, value in values.items() if value is not None}
+        found = []
+        try:
+            cls.model_validate(given)
+        except ValidationError as error:
+            for detail in error.errors(include_input=False, include_url=False):
+                unknown = detail["type"] == "extra_forbidden"
+                message = cls.unknown(str(detail["loc"][-1])) if unknown else detail["msg"]
+                found.append((".".join(map(str, detail["loc"])), message))
+        return found
+
+    @classmethod
+    def flaws_of_given(cls, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Everything wrong in values that others may be added to: nothing is missing yet."""
+        given = {name for name, value in values.items() if value is not None}
+        return [(path, message) for path, message in cls.flaws(values) if path.partition(".")[0] in given]
+
+    @classmethod
+    def unknown(cls, name: str) -> str:
+        """What is told of a field that was not declared."""
+        return f"unknown field{known_instead(name, cls.model_fields)}"
+
+
+class NodeOptions(Declared):
+    """The base of a plug-in's ``node_options``: what hardware and image types may say about a node beyond their names.
+
+    The plug-in reads them from the request for a machine: ``MyOptions.model_validate(request.options)``.
+    """
+
+    @classmethod
+    def unknown(cls, name: str) -> str:
+        """What is told of an option the plug-in does not know."""
+        return f"unknown option of nodes{known_instead(name, cls.model_fields)}"
+
+
+class ProviderSettings(Declared):
+    """The base of a provider's settings.
+
+    ``required_sets`` are the combinations of fields of which at least one must be given in full.
+    """
+
+    required_sets: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     @classmethod
     def checked(cls, values: Mapping[str, Any] | None, provider: str) -> Self:
@@ -56,22 +101,26 @@ class ProviderSettings(BaseModel):
         if cls.required_sets and not any(all(given.get(name) for name in names) for names in cls.required_sets):
             ways = " or ".join("+".join(names) for names in cls.required_sets)
             problems.append(Problem(f"needs {ways}", path="provisioner"))
-        try:
-            settings = cls.model_validate(given)
-        except ValidationError as error:
-            known = ", ".join(cls.model_fields)
-            for detail in error.errors(include_input=False, include_url=False):
-                unknown = detail["type"] == "extra_forbidden"
-                meant = did_you_mean(str(detail["loc"][-1]), cls.model_fields, f"known are {known}") if unknown else ""
-                message = f"unknown setting; {meant}" if unknown else detail["msg"]
-                problems.append(Problem(message, path=".".join(["provisioner", *map(str, detail["loc"])])))
+        problems += [Problem(flaw, path=f"provisioner.{path}".rstrip(".")) for path, flaw in cls.flaws(given)]
         if problems:
             raise InvalidInput(
                 f"the settings of the {provider} provider cannot be used",
                 hint="Correct them in the provider's catalog entry or its block.",
                 problems=problems,
             )
-        return settings
+        return cls.model_validate(given)
+
+    @classmethod
+    def unknown(cls, name: str) -> str:
+        """What is told of a setting there is not."""
+        return f"unknown setting{known_instead(name, cls.model_fields)}"
+
+
+def known_instead(name: str, known: Collection[str]) -> str:
+    """What is near to a name there is not, or what there is, after a semicolon."""
+    if not known:
+        return "; there are none"
+    return "; " + did_you_mean(name, known, f"known are {', '.join(known)}")
 
 
 def _declared(name: str, info: Any) -> SettingField:

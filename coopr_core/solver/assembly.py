@@ -5,14 +5,16 @@ Cost: linear in the nodes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from coopr_core.cluster.config import requested_config
 from coopr_core.cluster.ids import cluster_id
 from coopr_core.cluster.layout import FIRST_NODE_NUMBER, ClusterLayout, Node
 from coopr_core.cluster.names import host_name
 from coopr_core.cluster.request import ClusterRequest
+from coopr_core.errors import InvalidInput
 from coopr_core.solver.choice import Choice
 from coopr_core.solver.search.cost import price_per_hour
 from coopr_core.solver.search.counting import Batch
@@ -65,13 +67,17 @@ def nodes_of(
                     like.services,
                     like.ssh_user,
                     price=like.price,
+                    options=like.options,
                 )
             )
     return _zoned(choice, nodes, present)
 
 
 def offered(choice: Choice, node: Node) -> Node:
-    """``node`` with what the provider calls its types today, who may log in, and its price."""
+    """``node`` with what the provider calls its types today, who may log in, its options and its price.
+
+    Raises ``InvalidInput`` when its hardware and its image type give one option two values.
+    """
     hardware, image = choice.hardware.get(node.hardware_type), choice.images.get(node.image_type)
     price = price_per_hour(hardware) if hardware else None
     return replace(
@@ -80,7 +86,24 @@ def offered(choice: Choice, node: Node) -> Node:
         image=image.image if image else node.image,
         ssh_user=(image.sshuser if image else node.ssh_user) or DEFAULT_SSH_USER,
         price=None if price is None else float(price),
+        options=_options(choice, node),
     )
+
+
+def _options(choice: Choice, node: Node) -> Mapping[str, Any]:
+    """What the types of a node say about it to the provider; as they were where it offers neither any more."""
+    hardware, image = choice.hardware.get(node.hardware_type), choice.images.get(node.image_type)
+    if hardware is None and image is None:
+        return node.options
+    own, others = hardware.options if hardware else {}, image.options if image else {}
+    for name in sorted(own.keys() & others.keys()):
+        if own[name] != others[name]:
+            raise InvalidInput(
+                f'hardware type {node.hardware_type} and image type {node.image_type} both say "{name}" for provider '
+                f"{choice.provider.name}, and not the same",
+                hint="let one of them say it",
+            )
+    return {**own, **others}
 
 
 def layout_of(choice: Choice, request: ClusterRequest, nodes: Sequence[Node]) -> ClusterLayout:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from coopr_core.cluster.layout import ClusterLayout
     from coopr_core.cluster.request import ClusterRequest
 
-PLACEMENT = ("services", "hardware_type", "image_type", "flavor", "image", "ssh_user", "zone", "price")
+PLACEMENT = ("services", "hardware_type", "image_type", "flavor", "image", "ssh_user", "zone", "price", "options")
 """What of a node's row says how its machine is made and what is on it."""
 
 

@@ -236,6 +236,7 @@ def _node(row: Row) -> Node:
         ssh_user=row["ssh_user"],
         zone=row["zone"],
         price=row["price"],
+        options=row["options"],
     )
 
 
@@ -257,4 +258,5 @@ def node_values(cluster: int, node: Node) -> dict[str, Any]:
         "token": "",
         "machine": None,
         "properties": {},
+        "options": dict(node.options),
     }

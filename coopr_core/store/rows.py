@@ -97,6 +97,7 @@ def node_record(row: Row) -> NodeRecord:
         services=tuple(row["services"]),
         token=row["token"],
         machine=row["machine"],
+        options=row["options"],
         properties=row["properties"],
     )
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The revision this program works with."""
 
 
@@ -101,6 +101,7 @@ nodes = Table(
     Column("token", String(64), nullable=False),
     Column("machine", JSON(none_as_null=True)),
     Column("properties", JSON, nullable=False),
+    Column("options", JSON, nullable=False, server_default="{}"),
 )
 
 jobs = Table(

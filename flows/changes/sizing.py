@@ -19,6 +19,7 @@ from coopr_core.macros.rendering import Rendering
 from coopr_core.suggestions import did_you_mean
 from flows.changes.prepared import PreparedChange, check_renderable, reached
 from flows.changes.present import OwnEntities, Present, present
+from flows.soundness import refuse_unknown_options
 
 if TYPE_CHECKING:
     from coopr_core.cluster.layout import ClusterLayout
@@ -60,6 +61,7 @@ def prepare_scale(
             hint="leave it out: nodes that could not leave are held until `coopr retry`",
         )
     check_renderable(after)
+    refuse_unknown_options(entities.catalog, [node for node in after.nodes if node.number not in here], after.provider)
     changed = reached(now, after)
     return PreparedChange(
         cluster=now.cluster,
@@ -96,6 +98,7 @@ def prepare_replace(
     entities = OwnEntities(now.catalog(catalog), now.template, now.layout.services)
     request = now.request.model_copy(update={"services": None, "size": None})
     after = _with_nodes(now, solve(entities, request, now.layout, replace=numbers))
+    refuse_unknown_options(entities.catalog, [node for node in after.nodes if node.number in numbers], after.provider)
     then = replace(now, nodes=tuple(replace(n, machine=None) if n.number in numbers else n for n in now.nodes))
     changed = reached(now, after, then)
     others = {number: names for number, names in changed.items() if number not in numbers}

@@ -112,6 +112,7 @@ class Actions:
                 ssh_user=node.ssh_user,
                 authorized_key=self._authorized_key,
                 zone=node.zone,
+                options=node.options,
             )
         )
         self._record(number, machine, NodeState.CREATED)

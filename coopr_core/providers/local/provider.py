@@ -27,7 +27,7 @@ from coopr_core.providers.local.control import ServerControl
 from coopr_core.providers.local.environment import populate
 from coopr_core.providers.local.image import downloads, ensure_image, image_cache
 from coopr_core.providers.local.records import NodeFolders, NodeRecord, node_id
-from coopr_core.providers.local.settings import LocalSettings
+from coopr_core.providers.local.settings import LocalNodeOptions, LocalSettings
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class LocalProvider:
     """Makes nodes on this machine; a ``coopr.providers`` plug-in."""
 
     settings_type: ClassVar[type[LocalSettings]] = LocalSettings
+    node_options: ClassVar[type[LocalNodeOptions]] = LocalNodeOptions
 
     def __init__(self, settings: Mapping[str, Any] | None = None, *, state_dir: Path | None = None) -> None:
         self._settings = LocalSettings.checked(settings, "local")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from coopr_core.providers.settings import ProviderSettings
+from coopr_core.providers.settings import NodeOptions, ProviderSettings
 
 DEFAULT_PORT = 2222
 """The SSH port of a node that has an address of its own."""
@@ -15,6 +15,10 @@ DEFAULT_PORT = 2222
 
 def _blank_is_none(value: object) -> object:
     return None if value == "" else value
+
+
+class LocalNodeOptions(NodeOptions):
+    """A local node is as its machine is: there is nothing to say about it."""
 
 
 class LocalSettings(ProviderSettings):

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 from store_samples import engine_url, new_cluster, python
 
+from coopr_core.cluster.states import NodeState
 from coopr_core.store import Store, indexes
 from coopr_core.store.database import StoreUnavailable
 from coopr_core.store.migrating import MIGRATIONS, SchemaTooNew
@@ -40,6 +41,25 @@ def test_opening_again_changes_nothing(new_url: str) -> None:
         new_cluster(store)
     with Store.open(new_url) as store:
         assert len(store.clusters()) == 1
+
+
+def test_a_store_of_the_first_release_is_opened_and_its_clusters_can_be_worked_on(new_url: str) -> None:
+    with Store.open(new_url) as store:
+        cluster = new_cluster(store)
+        number = store.nodes(cluster.id)[0].number
+    engine = create_engine(engine_url(new_url))
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE nodes DROP COLUMN options"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    with Store.open(new_url) as store:
+        assert [node.options for node in store.nodes(cluster.id)] == [{} for _ in store.nodes(cluster.id)]
+        assert store.layout(cluster.id).nodes[0].options == {}
+        token = store.intend_machine(cluster.id, number)
+        store.record_machine(cluster.id, number, {"token": token}, NodeState.CREATED)
+        assert store.node(cluster.id, number).state is NodeState.CREATED
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
 
 
 def test_of_many_processes_that_open_a_new_database_at_once_all_succeed(new_url: str) -> None:
