@@ -1,7 +1,8 @@
 """Every failure a user can meet, as one short tree.
 
 Each class has a stable ``code`` (for ``-o json``), the ``exit_code`` of the command that ends with it, a message that
-names the thing and the place, and a ``hint`` that says what to do next.
+names the thing and the place, a ``hint`` that says what to do next, and says with ``retry`` whether trying again helps:
+whoever tries again decides by that alone.
 """
 
 from __future__ import annotations
@@ -9,7 +10,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar
+
+
+class Retry(StrEnum):
+    """Whether trying again helps against a failure."""
+
+    NEVER = "never"
+    """The same would only fail again: something has to be corrected first."""
+    LATER = "later"
+    """The same may succeed after a while; nothing is known to be lost."""
+    ELSEWHERE = "elsewhere"
+    """Not with this machine or in this place; another one may do."""
 
 
 class CooprError(Exception):
@@ -17,6 +30,7 @@ class CooprError(Exception):
 
     code: ClassVar[str] = "failed"
     exit_code: ClassVar[int] = 1
+    retry: ClassVar[Retry] = Retry.LATER
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -25,7 +39,7 @@ class CooprError(Exception):
 
     def to_json(self) -> dict[str, Any]:
         """The error as ``-o json`` prints it."""
-        return {"error": self.code, "message": self.message, "hint": self.hint}
+        return {"error": self.code, "message": self.message, "hint": self.hint, "retry": str(self.retry)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +85,7 @@ class InvalidInput(CooprError):
 
     code = "invalid"
     exit_code = 3
+    retry = Retry.NEVER
 
     def __init__(self, message: str, *, hint: str = "", problems: Sequence[Problem] = ()) -> None:
         super().__init__(message, hint=hint)
@@ -105,6 +120,53 @@ class OutcomeUnknown(Unreachable):
     code = "outcome-unknown"
 
 
+class MachineFailed(Unreachable):
+    """The provider says that a machine has failed: it will never be usable."""
+
+    code = "machine-failed"
+    retry = Retry.ELSEWHERE
+
+
+class MachineGone(MachineFailed):
+    """The provider says that there is no such machine (any more)."""
+
+    code = "machine-gone"
+
+
+class Throttled(CooprError):
+    """A provider refuses calls for now; what was asked about is as it was.
+
+    ``retry_after`` is how many seconds it wants to be left alone; None when it does not say.
+    """
+
+    code = "throttled"
+    exit_code = 4
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class Denied(CooprError):
+    """A provider does not let us do it: wrong credentials, or a right that is missing."""
+
+    code = "denied"
+    exit_code = 10
+    retry = Retry.NEVER
+
+
+class NoCapacity(CooprError):
+    """A provider has no room for a machine in the place it was asked for; ``placement`` names that place."""
+
+    code = "no-capacity"
+    exit_code = 6
+    retry = Retry.ELSEWHERE
+
+    def __init__(self, message: str, *, hint: str = "", placement: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.placement = placement
+
+
 class TasksFailed(CooprError):
     """Tasks of a job failed and the cluster is partial."""
 
@@ -117,6 +179,7 @@ class OverQuota(CooprError):
 
     code = "over-quota"
     exit_code = 6
+    retry = Retry.NEVER
 
 
 class TimedOut(CooprError):
@@ -131,6 +194,7 @@ class NotFound(CooprError):
 
     code = "not-found"
     exit_code = 8
+    retry = Retry.NEVER
 
 
 class Busy(CooprError):
@@ -149,6 +213,7 @@ class Refused(CooprError):
 
     code = "refused"
     exit_code = 10
+    retry = Retry.NEVER
 
 
 class Interrupted(CooprError):
@@ -156,3 +221,4 @@ class Interrupted(CooprError):
 
     code = "interrupted"
     exit_code = 130
+    retry = Retry.NEVER

@@ -45,7 +45,15 @@ from flows.engine.job_run import JobRun
 from flows.engine.membership import Membership
 from flows.engine.run_log import FLOWS, own_logger
 from flows.report import publish_cluster, summarize
-from flows.runtime import authorized_key, client_key, cluster_provider, job_parameters, logs_of, provider_entity
+from flows.runtime import (
+    authorized_key,
+    client_key,
+    cluster_provider,
+    job_parameters,
+    logs_of,
+    provider_entity,
+    usable_within,
+)
 from flows.secrets import forget_secrets, open_secrets, uses_secrets
 from flows.server import ensure_server
 
@@ -303,6 +311,7 @@ def _remember(store: Store, cluster: ClusterRecord, job: JobRecord) -> None:
 def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Sessions, *, on_services: bool) -> Actions:
     layout = store.layout(cluster.id)
     tasks = store.tasks(job.id)
+    provider = cluster_provider(store, cluster)
     used: list[str] = []
     secret = None
     if on_services:
@@ -312,13 +321,14 @@ def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Ses
         store=store,
         cluster=replace(cluster, name=job.parameters.get("named") or cluster.name),
         layout=layout,
-        provider=cluster_provider(store, cluster),
+        provider=provider,
         automators={name: load_automator(name) for name in used},
         sessions=sessions,
         authorized_key=authorized_key(client_key(store, cluster)),
         secret=secret,
         resumed=any(task.attempts for task in tasks),
         membership=Membership.of(job, tasks),
+        usable_within=usable_within(provider),
     )
 
 

@@ -13,6 +13,7 @@ from coopr_core.catalog.entities import Provider as ProviderEntity
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.errors import NotFound
 from coopr_core.providers import load_provider
+from coopr_core.providers.contract import USABLE_WITHIN, KnowsItsPace
 from coopr_core.remote.keys import ensure_client_key, load_key, public_key
 from coopr_core.settings import load_settings
 
@@ -49,6 +50,11 @@ def needs_blocks(store: Store, cluster: ClusterRecord) -> bool:
 def cluster_provider(store: Store, cluster: ClusterRecord) -> Provider:
     """The provider plug-in of a cluster, with the settings it was made with and those of its block as they are now."""
     return make_provider(provider_entity(store, cluster), cluster.provider_settings)
+
+
+def usable_within(provider: Provider) -> float:
+    """How many seconds a machine may take to become usable: the provider's own word, if it has one."""
+    return provider.usable_within if isinstance(provider, KnowsItsPace) else USABLE_WITHIN
 
 
 def provider_entity(store: Store, cluster: ClusterRecord) -> ProviderEntity:

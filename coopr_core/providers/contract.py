@@ -4,6 +4,10 @@ A plug-in is a class named by an entry point of the group ``coopr.providers``; i
 (the catalog's ``provisioner`` fields, overlaid by its block's values). Its ``settings_type`` declares these, its
 ``node_options`` the fields of its own that hardware and image types may have below ``providermap.<provider>``; without
 it there are none. All calls may block and are made from threads.
+
+What a call raises says whether trying again helps (``CooprError.retry``), and the engine acts on that alone: ``Denied``
+and ``InvalidInput`` end the task; ``Throttled``, ``TimedOut``, ``Unreachable`` and every other error let it be tried
+again later, with the same machine; ``MachineFailed``, ``MachineGone`` and ``NoCapacity`` let another machine be made.
 """
 
 from __future__ import annotations
@@ -11,6 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
+
+USABLE_WITHIN = 1800.0
+"""How many seconds after it was accepted a machine that is not usable yet is replaced, unless its provider knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,9 @@ class Provider(Protocol):
         """Wait until the machine is usable: addresses known, SSH answers, host keys known.
 
         Also called for a machine that stopped answering: it may bring it back, and must not make a new one.
-        Raises ``Unreachable`` when it does not get there.
+        Raises ``MachineFailed`` or ``MachineGone`` only when that is certain, for the machine is given up then;
+        ``Unreachable`` or ``TimedOut`` when it was looked at and is not usable yet; anything else when it could not be
+        looked at.
         """
 
     def delete(self, machine: Machine) -> None:
@@ -91,6 +100,14 @@ class Provider(Protocol):
 
     def find(self, cluster_id: str) -> list[Machine]:
         """Every machine that carries the cluster's tag, whether the store knows it or not."""
+
+
+@runtime_checkable
+class KnowsItsPace(Protocol):
+    """What a provider may offer besides: how long its machines may take to become usable."""
+
+    usable_within: float
+    """In seconds, from the moment a machine was accepted, instead of ``USABLE_WITHIN``; 0 is for ever."""
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from coopr_core.errors import CooprError
+from coopr_core.errors import CooprError, Retry
 
 SHOWN = 6
 """How many single changes a message lists; ``to_json`` has them all."""
@@ -82,6 +82,7 @@ class Unsatisfiable(CooprError):
 
     code: ClassVar[str] = "unsatisfiable"
     exit_code: ClassVar[int] = 6
+    retry: ClassVar[Retry] = Retry.NEVER
 
     def __init__(
         self,

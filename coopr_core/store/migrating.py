@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
-from coopr_core.errors import CooprError
+from coopr_core.errors import CooprError, Retry
 from coopr_core.store.database import Database
 from coopr_core.store.schema import SCHEMA_VERSION
 
@@ -27,6 +27,7 @@ class SchemaTooNew(CooprError):
     """A newer version of this program has changed the database."""
 
     code = "schema-too-new"
+    retry = Retry.NEVER
 
 
 def migrate(database: Database) -> None:

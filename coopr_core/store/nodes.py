@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection
 from coopr_core.cluster.records import NodeRecord
 from coopr_core.cluster.states import WITHOUT_MACHINE, NodeState
 from coopr_core.errors import NotFound
-from coopr_core.store.account.machines import machine_there, machines_gone
+from coopr_core.store.account.machines import machine_since, machine_there, machines_gone
 from coopr_core.store.clusters import find_cluster
 from coopr_core.store.database import Database
 from coopr_core.store.rows import Row, cluster_key, node_record
@@ -73,6 +74,11 @@ class Nodes:
             elif state in WITHOUT_MACHINE:
                 machines_gone(connection, row["cluster"], row["number"])
             return node_record({**row, **values})
+
+    def machine_since(self, cluster_id: str, number: int) -> datetime | None:
+        """When the machine that the node has now was recorded, from the provider's answer on; None when it has none."""
+        with self._database.read() as connection:
+            return machine_since(connection, cluster_key(cluster_id), number)
 
     def record_properties(self, cluster_id: str, number: int, properties: Mapping[str, Any]) -> None:
         """Merge what a task reported into the node's properties."""

@@ -51,10 +51,11 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What was found, and in words what could not be looked at."""
+    """What was found, and in words what could not be looked at; ``blind`` are the kinds of which that is."""
 
     items: tuple[Leftover, ...]
     unseen: tuple[str, ...] = ()
+    blind: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +67,25 @@ class PrefectSeen:
 
 def find_leftovers(store: Store, prefect: PrefectSeen) -> Leftovers:
     """Everything left over, machines first. A provider that cannot be asked is named in ``unseen``."""
-    unseen: list[str] = []
-    seen = _Seen(store, load_settings().state_dir, prefect, unseen)
+    seen = _Seen(store, load_settings().state_dir, prefect)
     seen.machines(store)
-    return Leftovers(tuple(_judged(seen, _Known(store))), tuple(unseen))
+    items = tuple(_judged(seen, _Known(store)))
+    return Leftovers(items, tuple(text for _, text in seen.unseen), frozenset(kind for kind, _ in seen.unseen))
 
 
 def delete_leftovers(store: Store, chosen: Iterable[Leftover], prefect: PrefectSeen) -> dict[Leftover, str]:
-    """Delete what was chosen and is still left over now; each with what kept it from being deleted, if anything."""
-    still = {item: item for item in find_leftovers(store, prefect).items}
+    """Delete what was chosen and is still left over now; each with what kept it from being deleted, if anything.
+
+    What is not there any more counts as deleted, but not what could not be looked at again.
+    """
+    again = find_leftovers(store, prefect)
+    still = {item: item for item in again.items}
     results = {}
     for item in chosen:
         results[item] = ""
-        if item in still:
+        if item not in still and item.kind in again.blind:
+            results[item] = "; ".join(f"not looked at again: {unseen}" for unseen in again.unseen)
+        elif item in still:
             try:
                 still[item].remove()
             except (CooprError, OSError) as error:
@@ -130,20 +137,20 @@ class _Known:
 class _Seen:
     """Everything there is, read before the store is asked whose it is."""
 
-    def __init__(self, store: Store, state_dir: Path, prefect: PrefectSeen, unseen: list[str]) -> None:
+    def __init__(self, store: Store, state_dir: Path, prefect: PrefectSeen) -> None:
         self.prefect = prefect
-        self._unseen = unseen
+        self.unseen: list[tuple[str, str]] = []
         self.found: dict[tuple[str, str], tuple[Machine, Provider]] = {}
         self.logs = _named_after_clusters(state_dir / "logs")
         self.known_hosts = sorted((state_dir / "ssh").glob("*.known_hosts"))
         self.keys: list[str] = []
         if not prefect.reachable:
-            unseen.append("the keys of passwords: no Prefect server runs (`coopr server start`)")
+            self.unseen.append(("secret", "the keys of passwords: no Prefect server runs (`coopr server start`)"))
             return
         try:
             self.keys = clusters_with_keys(store)
         except httpx.HTTPError as error:
-            unseen.append(f"the keys of passwords: {error or type(error).__name__}")
+            self.unseen.append(("secret", f"the keys of passwords: {error or type(error).__name__}"))
 
     def machines(self, store: Store) -> None:
         """Ask every provider that clusters were made with, and those of the catalog that see all machines of ours."""
@@ -156,7 +163,7 @@ class _Seen:
         try:
             provider, machines = ask()
         except CooprError as error:
-            self._unseen.append(f"{what}: {error.message}")
+            self.unseen.append(("machine", f"{what}: {error.message}"))
             return
         for machine in machines:
             self.found.setdefault((machine.provider_id, machine.token), (machine, provider))

@@ -1,25 +1,31 @@
 """What a task does: create, confirm, bootstrap and delete machines, and run the actions of services on them.
 
 Every action may be run again after a crash: the intended machine is written down before it is asked for, a machine is
-found again by its tag, and a node whose connection was lost is confirmed anew before the next command. Never imports
-Prefect. What the store knows of the nodes is kept in memory, because the one running job is the only one to change it.
+found again by its tag, and a node whose connection was lost is confirmed anew before the next command. A machine is
+given up only when its provider calls it failed or gone, or when it is not usable in its time: a look that fails says
+nothing of the machine. Never imports Prefect. What the store knows of the nodes is kept in memory, because the one
+running job is the only one to change it.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators.contract import Automator, NodeInputs, Result
 from coopr_core.catalog.entities import ACTIONS, Service
 from coopr_core.cluster.records import ClusterRecord, NodeRecord, TaskRecord
 from coopr_core.cluster.states import NodeState
-from coopr_core.errors import CooprError, InvalidInput, Unreachable
+from coopr_core.errors import CooprError, InvalidInput, Retry, TimedOut, Unreachable
 from coopr_core.macros import MacroContext, expand
 from coopr_core.providers.contract import Machine, MachineRequest, Provider
 from flows.engine.membership import Membership
+from flows.engine.patience import patiently
 from flows.links import macro_nodes
 
 if TYPE_CHECKING:
@@ -45,10 +51,12 @@ class Actions:
         secret: Callable[[str], str] | None = None,
         resumed: bool = False,
         membership: Membership | None = None,
+        usable_within: float = 0,
     ) -> None:
         """``resumed``: the job was begun before, maybe before the machines were last started.
 
-        ``membership``: which nodes come, go or are made anew; none when left out.
+        ``membership``: which nodes come, go or are made anew; none when left out. ``usable_within``: how many seconds
+        after it was accepted a machine that is not usable yet is replaced; 0 is never.
         """
         self._store = store
         self._cluster = cluster
@@ -62,6 +70,7 @@ class Actions:
         self._nodes = {node.number: node for node in store.nodes(cluster.id)}
         self._suspect: set[int] = set(self._nodes) if resumed else set()
         self._membership = membership or Membership()
+        self._usable_within = usable_within
         self._contexts: dict[bool, MacroContext] = {}
         self._found: dict[int, list[Machine]] | None = None
 
@@ -90,10 +99,10 @@ class Actions:
 
     def delete_strays(self) -> list[Machine]:
         """Delete every machine that still carries the cluster's tag, whichever node it was for; those there were."""
-        strays = self._provider.find(self._cluster.id)
+        strays = patiently(lambda: self._provider.find(self._cluster.id))
         for machine in strays:
             self._sessions.drop(machine)
-            self._provider.delete(machine)
+            patiently(partial(self._provider.delete, machine))
         return strays
 
     def _create(self, number: int, log: TaskLog) -> Result:
@@ -120,19 +129,36 @@ class Actions:
         return Result()
 
     def _confirm(self, number: int, attempt: int, log: TaskLog) -> Result:
-        """Wait for the machine; one that did not come up is replaced, so that none leaks (section 6)."""
-        if attempt > 1 and self._nodes[number].machine is not None:
-            log.write("the machine did not come up; replacing it")
-            machine = self._machine(number)
-            self._sessions.drop(machine)
-            self._provider.delete(machine)
-            self._record(number, None, NodeState.PLANNED)
+        """Wait for the machine; one that will not come up is replaced, so that none leaks (section 6)."""
         if self._nodes[number].machine is None:
             self._create(number, log)
-        machine = self._provider.confirm(self._machine(number))
+        elif attempt > 1:
+            log.write("looking again whether the machine is usable")
+        try:
+            machine = self._provider.confirm(self._machine(number))
+        except CooprError as error:
+            if not (reason := self._given_up(number, error)):
+                raise
+            log.write(f"{reason}: {error.message}; replacing it", logging.WARNING)
+            lost = self._machine(number)
+            self._sessions.drop(lost)
+            self._provider.delete(lost)
+            self._record(number, None, NodeState.PLANNED)
+            self._create(number, log)
+            machine = self._provider.confirm(self._machine(number))
         self._record(number, machine, NodeState.CONFIRMED)
         log.write(f"machine {machine.provider_id} answers at {machine.addresses.get('access_v4')}:{machine.port}")
         return Result(properties={"ipaddresses": dict(machine.addresses)})
+
+    def _given_up(self, number: int, error: CooprError) -> str:
+        """Why the machine whose confirmation raised ``error`` is not waited for any longer; empty when it is."""
+        if error.retry is Retry.ELSEWHERE:
+            return "its provider gives the machine up"
+        looked = isinstance(error, Unreachable | TimedOut)
+        since = self._store.machine_since(self._cluster.id, number) if looked and self._usable_within else None
+        if since is not None and (datetime.now(UTC) - since).total_seconds() > self._usable_within:
+            return f"the machine is not usable {self._usable_within:g} s after it was made"
+        return ""
 
     def leave_out(self, number: int) -> None:
         """Go on without the node: no other one is told of it any more."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.cluster.records import JobRecord, TaskRecord
 from coopr_core.errors import CooprError
+from flows.engine.patience import patiently
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
@@ -65,7 +66,7 @@ class AfterFailure:
         def discard(number: int) -> str:
             try:
                 self.store.undo_tasks(self.job.id, number)
-                self.actions.discard(number)
+                patiently(lambda: self.actions.discard(number))
             except CooprError as error:
                 return f"{names[number]}: {error}"
             return ""

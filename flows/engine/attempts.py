@@ -1,13 +1,16 @@
 """One attempt at a task, from its first line in the log to its outcome in the store; never imports Prefect.
 
 Whatever happens inside, the attempt is recorded as ended before its outcome is reported, and what is reported holds no
-secret. An error of the plug-in's own making is a failed attempt like any other.
+secret. An error of the plug-in's own making is a failed attempt like any other. Whether another attempt follows is the
+error's own word: never, later (not before the time a provider asked for), or elsewhere, which only helps where machines
+are made.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,15 +18,8 @@ from typing import TYPE_CHECKING
 
 from coopr_core.cluster.records import AttemptRecord, TaskRecord
 from coopr_core.cluster.states import AttemptState
-from coopr_core.errors import (
-    CooprError,
-    Interrupted,
-    InvalidInput,
-    NotFound,
-    OutcomeUnknown,
-    OverQuota,
-    Refused,
-)
+from coopr_core.errors import CooprError, Interrupted, OutcomeUnknown, Refused, Retry
+from flows.engine.patience import wanted_pause
 from flows.engine.task_log import TaskLog
 
 if TYPE_CHECKING:
@@ -31,8 +27,8 @@ if TYPE_CHECKING:
     from coopr_core.store import Store
     from flows.engine.actions import Actions
 
-FINAL = (InvalidInput, NotFound, OverQuota, Refused, Interrupted)
-"""Errors that another attempt would only meet again."""
+MAKING = ("CREATE", "CONFIRM")
+"""The actions that make another machine when theirs is lost, or there is no room for it."""
 
 LAST_LINES = 10
 """How many of a failed task's last lines are shown."""
@@ -89,6 +85,7 @@ class Attempts:
     given_up: list[Failure] = field(default_factory=list)
     """Failures the job goes on after, each without its node."""
     _open: set[TaskLog] = field(default_factory=set)
+    _not_before: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, task: TaskRecord, *, run_id: str, may_retry: bool, emit: Callable[[int, str], None]) -> None:
@@ -97,6 +94,7 @@ class Attempts:
         ``may_retry``: another attempt follows if it makes sense; else a failure is final and kept in ``failures``.
         """
         title = self.titles[task.id]
+        self._keep_away(task)
         if self.halted:
             raise NotStarted(f"{title} was not started: the job is stopping")
         path = self.logs / f"{task.id}.log"
@@ -118,9 +116,12 @@ class Attempts:
             if self.stop.is_set():
                 self.store.finish_attempt(attempt, AttemptState.INTERRUPTED, message=f"interrupted: {reason}")
                 raise Interrupted(f"{title} was interrupted: {reason}")
-            again = may_retry and not self.failures and not isinstance(error, FINAL)
+            again = may_retry and not self.failures and _helps(error.retry, task)
             if again:
-                log.write(f"attempt {attempt.number} failed: {reason}; it will be tried again", logging.WARNING)
+                pause = wanted_pause(error)
+                self._not_before[task.id] = time.monotonic() + pause
+                when = f"not before {pause:g} s are over" if pause else "soon"
+                log.write(f"attempt {attempt.number} failed: {reason}; it is tried again, {when}", logging.WARNING)
             else:
                 log.write(f"failed: {reason}", logging.ERROR)
             state = AttemptState.UNKNOWN if isinstance(error, OutcomeUnknown) else AttemptState.FAILED
@@ -151,6 +152,12 @@ class Attempts:
         for log in logs:
             log.flush()
 
+    def _keep_away(self, task: TaskRecord) -> None:
+        """Wait until the task may be tried again, unless the job halts before."""
+        until = self._not_before.pop(task.id, 0.0)
+        while (left := until - time.monotonic()) > 0 and not self.halted:
+            self.stop.wait(min(left, 0.5))
+
     def _try(self, attempt: AttemptRecord) -> int:
         """Which try it is, from 1: attempts that were only interrupted do not count."""
         if attempt.number == 1:
@@ -177,3 +184,8 @@ class Attempts:
     def _unwatch(self, log: TaskLog) -> None:
         with self._lock:
             self._open.discard(log)
+
+
+def _helps(retry: Retry, task: TaskRecord) -> bool:
+    """Whether another attempt at the task helps against an error that says ``retry``."""
+    return retry is Retry.LATER or (retry is Retry.ELSEWHERE and task.action in MAKING)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from store_samples import record_cluster
 
 from coopr_core.automators.contract import NodeInputs, Result
@@ -16,11 +18,21 @@ from coopr_core.cluster.layout import ClusterLayout, Node
 from coopr_core.cluster.records import TaskRecord
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.cluster.states import NodeState
-from coopr_core.errors import OutcomeUnknown, Unreachable
+from coopr_core.errors import (
+    CooprError,
+    Denied,
+    MachineFailed,
+    MachineGone,
+    OutcomeUnknown,
+    Throttled,
+    TimedOut,
+    Unreachable,
+)
 from coopr_core.planner import plan
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.remote.pool import Sessions
 from coopr_core.store import Store
+from coopr_core.store.schema import machines
 from flows.engine.actions import Actions
 from flows.engine.task_log import TaskLog
 
@@ -36,10 +48,10 @@ CONFIG = {"hosts": "%host.service.db%", "me": "%ip.self%", "password": "%secret.
 
 
 class Cloud:
-    """Machines in memory: the first ``broken`` ones never come up."""
+    """Machines in memory; the first looks at them end with these errors."""
 
-    def __init__(self, broken: int = 0) -> None:
-        self.broken = broken
+    def __init__(self, *errors: CooprError) -> None:
+        self.errors = list(errors)
         self.machines: dict[str, Machine] = {}
         self.calls: list[str] = []
 
@@ -50,9 +62,8 @@ class Cloud:
 
     def confirm(self, machine: Machine) -> Machine:
         self.calls.append("confirm")
-        if self.broken:
-            self.broken -= 1
-            raise Unreachable("it does not answer")
+        if self.errors:
+            raise self.errors.pop(0)
         address = f"127.0.0.{machine.node - 998}"
         machine = replace(machine, addresses={"access_v4": address, "bind_v4": address})
         self.machines[machine.token] = machine
@@ -89,7 +100,7 @@ class Recorder:
 class Job:
     """A cluster of two nodes in a real store, and the actions of its first job."""
 
-    def __init__(self, store: Store, folder: Path, cloud: Cloud) -> None:
+    def __init__(self, store: Store, folder: Path, cloud: Cloud, usable_within: float = 0) -> None:
         self.store, self.cloud, self.recorder = store, cloud, Recorder()
         nodes = tuple(Node(number, services=("db",), flavor="small") for number in (1000, 1001))
         layout = ClusterLayout(nodes, SERVICES, template="t", provider="cloud", config=CONFIG)
@@ -98,15 +109,21 @@ class Job:
         job = store.start_job(self.cluster.id, "CLUSTER_CREATE", plan("CLUSTER_CREATE", layout))
         self.tasks = {(task.action, task.node): task for task in store.tasks(job.id)}
         self.log = TaskLog(folder / "t.log", "t", "t", str, lambda level, text: None)
+        self._folder, self._usable_within = folder, usable_within
+        self.restart()
+
+    def restart(self) -> None:
+        """Go on with what another process would know."""
         self.actions = Actions(
-            store=store,
+            store=self.store,
             cluster=self.cluster,
-            layout=store.layout(self.cluster.id),
-            provider=cloud,
+            layout=self.store.layout(self.cluster.id),
+            provider=self.cloud,
             automators={"fake": self.recorder},
-            sessions=Sessions(folder / "no-key"),
+            sessions=Sessions(self._folder / "no-key"),
             authorized_key="ssh-ed25519 AAAA",
             secret=lambda name: f"secret of {name}",
+            usable_within=self._usable_within,
         )
 
     def do(self, action: str, node: int = 1000, attempt: int = 1) -> Result:
@@ -123,18 +140,66 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def test_a_machine_that_does_not_come_up_is_replaced_and_none_is_left(store: Store, tmp_path: Path) -> None:
-    cloud = Cloud(broken=1)
+@pytest.mark.parametrize("attempt", [1, 2])
+@pytest.mark.parametrize("error", [MachineFailed("its state is ERROR"), MachineGone("there is no such machine")])
+def test_a_machine_its_provider_gives_up_is_replaced_and_none_is_left(
+    store: Store, tmp_path: Path, error: CooprError, attempt: int
+) -> None:
+    cloud = Cloud(error)
     job = Job(store, tmp_path, cloud)
     job.do("CREATE")
     first = store.node(job.cluster.id, 1000).token
-    with pytest.raises(Unreachable):
-        job.do("CONFIRM")
-    job.do("CONFIRM", attempt=2)
+    job.do("CONFIRM", attempt=attempt)
     node = store.node(job.cluster.id, 1000)
     assert cloud.calls == ["create", "confirm", "delete", "create", "confirm"]
     assert (node.state, [node.token]) == (NodeState.CONFIRMED, list(cloud.machines))
     assert node.token != first
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Throttled("Rate exceeded", retry_after=1),
+        Denied("the key is not valid"),
+        Unreachable("it does not answer"),
+        TimedOut("it does not get there"),
+        CooprError("the API answers 500"),
+    ],
+    ids=lambda error: error.code,
+)
+def test_a_failed_look_is_no_reason_to_give_a_machine_up(store: Store, tmp_path: Path, error: CooprError) -> None:
+    cloud = Cloud(error, error)
+    job = Job(store, tmp_path, cloud, usable_within=3600)
+    job.do("CREATE")
+    made = store.node(job.cluster.id, 1000)
+    for attempt in (1, 2):
+        with pytest.raises(type(error)):
+            job.do("CONFIRM", attempt=attempt)
+        assert store.node(job.cluster.id, 1000) == made
+    job.do("CONFIRM", attempt=3)
+    node = store.node(job.cluster.id, 1000)
+    assert cloud.calls == ["create", "confirm", "confirm", "confirm"]
+    assert (node.state, node.token) == (NodeState.CONFIRMED, made.token)
+
+
+def test_a_machine_that_is_not_usable_in_its_time_is_replaced_also_by_a_later_process(
+    store: Store, tmp_path: Path
+) -> None:
+    cloud = Cloud(Unreachable("it does not answer"), Throttled("Rate exceeded"), TimedOut("still booting"))
+    job = Job(store, tmp_path, cloud, usable_within=600)
+    job.do("CREATE")
+    first = store.node(job.cluster.id, 1000).token
+    with pytest.raises(Unreachable):
+        job.do("CONFIRM")
+    with store._database.write() as connection:
+        connection.execute(update(machines).values(created=datetime.now(UTC) - timedelta(seconds=601)))
+    job.restart()
+    with pytest.raises(Throttled):
+        job.do("CONFIRM", attempt=2)
+    assert store.node(job.cluster.id, 1000).token == first, "a look that failed says nothing"
+    job.do("CONFIRM", attempt=3)
+    assert cloud.calls == ["create", "confirm", "confirm", "confirm", "delete", "create", "confirm"]
+    assert [store.node(job.cluster.id, 1000).token] == list(cloud.machines) != [first]
 
 
 def test_asking_twice_for_a_machine_gives_the_same_one(store: Store, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from coopr_core.errors import CooprError, InvalidInput, Unreachable
+from coopr_core.errors import CooprError, InvalidInput, MachineGone, Unreachable
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.providers.local import processes
 from coopr_core.providers.local.accounts import NodeUser, node_user
@@ -73,9 +73,10 @@ class LocalProvider:
         """See that the node answers with its own host key; bring its server back when it does not run."""
         record = self._folders.record(machine.provider_id)
         if record is None or self._folders.is_deleting(machine.provider_id):
-            raise Unreachable(
+            raise MachineGone(
                 f"local node {machine.provider_id} of cluster {machine.cluster_id} is gone from {self._folders.nodes}",
-                hint="Create the machine again.",
+                hint=f"`coopr replace {machine.cluster_id} {machine.node}` makes it anew; a cluster that never was "
+                "complete can only be deleted and created again.",
             )
         self._folders.prepare()
         ensure_image(record.image, image_cache(self._folders.state_dir), record.account)
@@ -98,8 +99,11 @@ class LocalProvider:
         self._delete(machine.provider_id)
 
     def find(self, cluster_id: str) -> list[Machine]:
-        """The cluster's nodes, by their records; those half deleted too."""
-        return [_machine(record) for record in self._folders.records() if record.cluster_id == cluster_id]
+        """The cluster's nodes, by their records; those half deleted too.
+
+        Raises ``CooprError`` when one's record cannot be read: that is no sign that it is gone.
+        """
+        return [_machine(record) for record in self._folders.records(cluster_id) if record.cluster_id == cluster_id]
 
     def find_all(self) -> list[Machine]:
         """Every node of this state folder, whichever cluster it was made for."""

@@ -139,8 +139,11 @@ class NodeFolders:
                 hint="If nothing of it is needed, end its processes and remove that folder.",
             ) from error
 
-    def records(self) -> list[NodeRecord]:
-        """All nodes, in the order of their names, those half deleted too; one that cannot be read is left out."""
+    def records(self, whole: str = "") -> list[NodeRecord]:
+        """All nodes, in the order of their names, those half deleted too; one that cannot be read is left out.
+
+        ``whole`` is the id of a cluster of which none may be left out: raises ``CooprError`` then.
+        """
         try:
             names = sorted(os.listdir(self.nodes))
         except FileNotFoundError:
@@ -151,6 +154,8 @@ class NodeFolders:
                 try:
                     record = self.record(name)
                 except CooprError as error:
+                    if whole and name.startswith(f"{whole}-"):
+                        raise
                     logger.warning("%s", error.message)
                 else:
                     found.extend([record] if record else [])

@@ -40,6 +40,13 @@ def machine_there(connection: Connection, node: Row, provider_id: str) -> None:
     connection.execute(insert(machines).values(values))
 
 
+def machine_since(connection: Connection, cluster: int, node: int) -> datetime | None:
+    """Since when the node has the machine it has; None when it has none."""
+    present = (machines.c.cluster == cluster, machines.c.node == node, machines.c.deleted.is_(None))
+    since: datetime | None = connection.execute(select(machines.c.created).where(*present)).scalar()
+    return since
+
+
 def machines_gone(connection: Connection, cluster: int, node: int | None = None) -> None:
     """The node, or every node of the cluster, has no machine any more."""
     present = [machines.c.cluster == cluster, machines.c.deleted.is_(None)]

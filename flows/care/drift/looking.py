@@ -141,7 +141,7 @@ class _Look:
                 findings += self._config(node, service)
                 findings += self._health(node, service)
         except (Unreachable, TimedOut) as error:
-            kind = error.code if error.code == "wrong-host-key" else "unreachable"
+            kind = error.code if error.code in ("wrong-host-key", "machine-gone") else "unreachable"
             bring_back = (
                 f"`coopr exec {self._cluster.name} --node {node.number} true` tries to bring it back; {replace}"
             )

@@ -21,7 +21,7 @@ import pytest
 from local_lab import Key, Lab, passable_folder
 from watching import alive, sleeping, wait_for
 
-from coopr_core.errors import CooprError, Unreachable
+from coopr_core.errors import CooprError, MachineGone, Unreachable
 from coopr_core.providers.contract import Machine
 from coopr_core.providers.local import LocalProvider
 from coopr_core.providers.local.addresses import AddressInUse, Probe, probe
@@ -166,6 +166,26 @@ def test_concurrent_creates_of_threads_and_processes_get_addresses_of_their_own(
 def test_a_create_with_the_same_token_finds_the_first_ones_machine(lab: Lab) -> None:
     request = lab.request()
     assert lab.provider().create(request) == lab.provider().create(request)
+
+
+def test_a_node_whose_record_cannot_be_read_does_not_count_as_gone(lab: Lab) -> None:
+    machine = lab.node()
+    lab.node(1001, "00000002")
+    record = lab.state_dir / "local" / "nodes" / machine.provider_id / "node.json"
+    text = record.read_text()
+    record.write_text("{")
+    with pytest.raises(CooprError, match=r"record of local node 00000001-1000-\w+ in .* cannot be read"):
+        lab.provider().find("00000001")
+    assert [other.node for other in lab.provider().find("00000002")] == [1001]
+    record.write_text(text)
+    assert lab.provider().find("00000001") == [machine]
+
+
+def test_a_node_that_is_gone_is_told_apart_from_one_that_does_not_answer(lab: Lab) -> None:
+    machine = lab.node()
+    lab.provider().delete(machine)
+    with pytest.raises(MachineGone, match="is gone from"):
+        lab.provider().confirm(machine)
 
 
 def test_a_key_that_cannot_be_read_is_told_and_the_node_can_be_deleted(lab: Lab) -> None:
