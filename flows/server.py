@@ -3,11 +3,13 @@
 Importing this module costs nothing: it never imports Prefect, so that the process' environment can be made right first.
 Our server is one process on the loopback address, started under a file lock, found again through ``server.json`` in the
 state directory (process id and start time, so that a reused id is never mistaken for it), and shared by all commands of
-one user. Starting it takes about six seconds, finding it again a few milliseconds.
+one user; it asks for a password, which they take from the state directory. Starting it takes about six seconds, finding
+it again some ten milliseconds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tomllib
@@ -17,18 +19,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from coopr_core.errors import CooprError, Unreachable
-from flows.server_process import (
+from flows.connection import guard
+from flows.connection.password import VARIABLE, fingerprint, make_password, password, password_file
+from flows.connection.record import (
+    HOST,
     ServerRecord,
     answer_of,
-    end,
     forget,
     healthy,
-    locked,
+    listens,
     process_of,
+    recorded,
     running,
-    start,
-    wait_until_healthy,
 )
+from flows.server_process import end, is_used, locked, start, wait_until_healthy
 
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1", "PREFECT_LOGGING_LEVEL": "WARNING"}
 """No telemetry, and none of Prefect's own lines per task: they cost as much as the task run itself."""
@@ -45,7 +49,8 @@ class ServerInfo:
     """A Prefect server.
 
     ``managed`` says that it is the one coopr started (with its ``pid``), ``started`` that this very call did;
-    ``home`` is then where its files are. When ``running`` is False the URLs are empty.
+    ``home`` is then where its files are, ``password_file`` where its password is, ``warning`` what is wrong with it.
+    When ``running`` is False the URLs are empty.
     """
 
     api_url: str
@@ -55,10 +60,13 @@ class ServerInfo:
     started: bool = False
     running: bool = True
     home: Path | None = None
+    password_file: Path | None = None
+    warning: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The server as ``-o json`` prints it."""
-        return {**asdict(self), "home": str(self.home) if self.home else ""}
+        paths = {"home": self.home, "password_file": self.password_file}
+        return {**asdict(self), **{name: str(path) if path else "" for name, path in paths.items()}}
 
 
 def configured_api_url() -> tuple[str, str] | None:
@@ -107,37 +115,96 @@ def ensure_server(state_dir: Path | None = None, *, timeout: float = 180) -> Ser
     Raises ``ServerUnreachable`` when the user named a server that does not answer, ``TimedOut`` when ours does not come
     up in ``timeout`` seconds.
     """
-    if configured := configured_api_url():
-        info = _external(*configured)
-        configure_prefect(info)
-        return info
     home = _home(state_dir)
-    with locked(home):
-        record = running(home)
-        started = record is None
-        if record is None:
-            record = start(home, timeout)
-        else:
-            wait_until_healthy(record, timeout, home)
-    info = _ours(record, home, started=started)
+    configured = configured_api_url()
+    named = configured if configured and not _is_at(home, configured[0]) else None
+    info = _external(*named) if named else _managed(home, timeout)
     configure_prefect(info)
     return info
 
 
+def _managed(home: Path, timeout: float) -> ServerInfo:
+    with locked(home):
+        secret = make_password(home)
+        record = running(home)
+        if record is not None and record.password != fingerprint(secret) and not is_used(record):
+            _end(record, 30)  # one of an earlier release, open to everybody, or one whose password is lost
+            record = None
+        started = record is None
+        if record is None:
+            guard.unwatch()
+            record = start(home, timeout, secret)
+        else:
+            _check_password(record, secret, home)
+            wait_until_healthy(record, timeout, home)
+    return _ours(record, home, started=started)
+
+
+def _check_password(record: ServerRecord, secret: str, home: Path) -> None:
+    if record.password not in ("", fingerprint(secret)):
+        raise CooprError(
+            f"the Prefect server (process {record.pid}) asks for another password than that in {password_file(home)}",
+            hint="`coopr server stop`, then try again; workers must be started again too",
+        )
+
+
+def _is_at(home: Path, url: str) -> bool:
+    """Whether our server is what is named by ``url``: it lives, or this process was told of it by one of ours."""
+    record = recorded(home)
+    if record is None or _place(url) != _place(record.api_url):
+        return False
+    return process_of(record) is not None or os.environ.get(VARIABLE, "") == password(home) != ""
+
+
+def _place(url: str) -> tuple[str, int | None, str]:
+    try:
+        parts = urlsplit(url)
+        return (HOST if parts.hostname == "localhost" else parts.hostname or "", parts.port, parts.path.rstrip("/"))
+    except ValueError:
+        return (url, None, "")
+
+
+def is_ours(api_url: str = "", state_dir: Path | None = None) -> bool:
+    """Whether what listens at ``api_url`` (default: what this process is pointed at) is the server that we started.
+
+    A port alone says nothing: another user's server may have taken it when ours ended.
+    """
+    home = _home(state_dir)
+    record = running(home)
+    url = api_url or os.environ.get("PREFECT_API_URL", "")
+    return record is not None and _place(url) == _place(record.api_url) and listens(record)
+
+
 def _ours(record: ServerRecord, home: Path, *, started: bool = False) -> ServerInfo:
     url = record.api_url
-    return ServerInfo(url, _ui_url(url), record.pid, True, started, home=home / "prefect")
+    warning = ""
+    if not record.password:
+        warning = (
+            f"the Prefect server (process {record.pid}) asks for no password: every user of this machine can use it; "
+            "an earlier release started it, and it is in use: stop workers, then `coopr server stop` when nothing runs"
+        )
+    return ServerInfo(
+        url,
+        _ui_url(url),
+        record.pid,
+        True,
+        started,
+        home=home / "prefect",
+        password_file=password_file(home),
+        warning=warning,
+    )
 
 
 def server_status(state_dir: Path | None = None) -> ServerInfo:
     """The server in use: the user's if one is named, else ours; ``running`` says whether it answers."""
-    if configured := configured_api_url():
+    home = _home(state_dir)
+    configured = configured_api_url()
+    if configured and not _is_at(home, configured[0]):
         try:
             return _external(*configured)
         except ServerUnreachable:
             url = _without_password(configured[0])
             return ServerInfo(url, _ui_url(url), running=False)
-    home = _home(state_dir)
     record = running(home)
     if record is None:
         return ServerInfo("", "", managed=True, running=False)
@@ -152,11 +219,15 @@ def stop_server(state_dir: Path | None = None, *, timeout: float = 30) -> bool:
         if record is None:
             forget(home)
             return False
-        process = process_of(record)
-        if process is not None:
-            end(process, timeout)
+        _end(record, timeout)
         forget(home)
         return True
+
+
+def _end(record: ServerRecord, timeout: float) -> None:
+    process = process_of(record)
+    if process is not None:
+        end(process, timeout)
 
 
 def configure_prefect(server: ServerInfo) -> None:
@@ -165,11 +236,26 @@ def configure_prefect(server: ServerInfo) -> None:
     With our own server Prefect's files are kept beside the server's, unless the user has a Prefect home.
     """
     os.environ["PREFECT_API_URL"] = server.api_url
+    _take_password(server)
     quieten(server.home)
     if "prefect" in sys.modules:
         from prefect.context import refresh_global_settings_context
 
         refresh_global_settings_context()
+
+
+def _take_password(server: ServerInfo) -> None:
+    """Have our server's password at hand, and nobody else be told it."""
+    if server.managed and server.home is not None:
+        home = server.home.parent
+        os.environ[VARIABLE] = password(home)
+        if record := running(home):
+            guard.watch(home, record)
+        return
+    guard.unwatch()
+    with contextlib.suppress(CooprError):
+        if os.environ.get(VARIABLE) and os.environ[VARIABLE] == password(_home(None)):
+            del os.environ[VARIABLE]
 
 
 def prepare_prefect() -> None:

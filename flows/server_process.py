@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from coopr_core.errors import CooprError, TimedOut
+from flows.connection.password import fingerprint
+from flows.connection.record import HOST, ServerRecord, healthy, lives, process_of, recorded, write
 
 if TYPE_CHECKING:
     import psutil
 
-HOST = "127.0.0.1"
 FIRST_PORT = 4200
 LOG_LIMIT = 10_000_000
 """Bytes after which the server's log is put aside when the server starts again."""
@@ -43,34 +40,6 @@ TUNED = {
     "PREFECT_CLI_COLORS": "false",
 }
 """What makes the server record a thousand task runs in two seconds instead of thirty; the user's environment wins."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerRecord:
-    """What ``server.json`` keeps: the process and when it started, so that a reused id is told apart."""
-
-    pid: int
-    created: float
-    port: int
-
-    @property
-    def api_url(self) -> str:
-        """Where its API answers."""
-        return f"http://{HOST}:{self.port}/api"
-
-
-def answer_of(url: str, timeout: float) -> int:
-    """The status of an answer to GET; OSError when there is none."""
-    request = urllib.request.Request(url, headers={"Accept": "application/json"})
-    opener = urllib.request.build_opener() if HOST not in url else urllib.request.build_opener(_NO_PROXY)
-    try:
-        with opener.open(request, timeout=timeout) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
-_NO_PROXY = urllib.request.ProxyHandler({})
 
 
 @contextlib.contextmanager
@@ -91,46 +60,25 @@ def locked(home: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def running(home: Path) -> ServerRecord | None:
-    """The server we started, if its process lives."""
-    try:
-        record = ServerRecord(**json.loads((home / "server.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-    return record if process_of(record) is not None else None
-
-
-def process_of(record: ServerRecord) -> psutil.Process | None:
-    """The very process the record is about, if it lives."""
-    import psutil
-
-    try:
-        process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.created) < 1
-    except psutil.Error:
-        return None
-    return process if same and _lives(process) else None
-
-
-def start(home: Path, timeout: float) -> ServerRecord:
-    """Start the server on the first port nobody else has or takes meanwhile."""
+def start(home: Path, timeout: float, password: str) -> ServerRecord:
+    """Start the server on the port it had before, else on the first one that nobody else has or takes meanwhile."""
     import psutil
 
     log = _log_file(home)
     deadline = time.monotonic() + timeout
-    for port in range(FIRST_PORT, FIRST_PORT + 200):
+    for port in _ports(home):
         if not _is_free(port):
             continue
         with log.open("ab") as output:
             before = output.tell()
-            child = _spawn(home, port, output)
+            child = _spawn(home, port, password, output)
         try:
-            record = ServerRecord(child.pid, psutil.Process(child.pid).create_time(), port)
+            record = ServerRecord(child.pid, psutil.Process(child.pid).create_time(), port, fingerprint(password))
         except psutil.Error:
             continue
         try:
             if _comes_up(child, record, deadline):
-                _write(home / "server.json", record)
+                write(home, record)
                 return record
         except BaseException:
             _end_child(child)
@@ -144,6 +92,13 @@ def start(home: Path, timeout: float) -> ServerRecord:
     raise CooprError(
         f"no free port for the Prefect server from {FIRST_PORT} on", hint="set PREFECT_API_URL to a server"
     )
+
+
+def _ports(home: Path) -> list[int]:
+    """The ports to try: whoever talked to a server that died finds the next one where it was."""
+    before = recorded(home)
+    ports = range(FIRST_PORT, FIRST_PORT + 200)
+    return [*([before.port] if before else []), *ports]
 
 
 def _log_file(home: Path) -> Path:
@@ -168,7 +123,7 @@ def _last_error(log: Path) -> str:
     return next(iter([*errors[-1:], *lines[-1:]]), "its log is empty")
 
 
-def _spawn(home: Path, port: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
+def _spawn(home: Path, port: int, password: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start the server detached: no terminal, no signals of ours, none of the client's settings."""
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     return subprocess.Popen(
@@ -177,14 +132,14 @@ def _spawn(home: Path, port: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
         stdout=output,
         stderr=subprocess.STDOUT,
         cwd=home / "prefect",
-        env=_server_environment(os.environ, home, port),
+        env=_server_environment(os.environ, home, port, password),
         start_new_session=True,
         close_fds=True,
         umask=0o077,
     )
 
 
-def _server_environment(environment: Mapping[str, str], home: Path, port: int) -> dict[str, str]:
+def _server_environment(environment: Mapping[str, str], home: Path, port: int, password: str) -> dict[str, str]:
     """The environment of the server: the user's settings for servers are kept, those for clients are not its own.
 
     Its UI is unpacked beside its database: by default it would be in the installed package, which may be another's.
@@ -200,6 +155,8 @@ def _server_environment(environment: Mapping[str, str], home: Path, port: int) -
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "prefect" / "ui"),
         "PREFECT_SERVER_API_HOST": HOST,
         "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_API_AUTH_STRING": password,
+        "PREFECT_API_AUTH_STRING": password,
         "DO_NOT_TRACK": "1",
     }
     return {**TUNED, **kept, **ours}
@@ -220,29 +177,22 @@ def _comes_up(child: subprocess.Popen[bytes], record: ServerRecord, deadline: fl
     while time.monotonic() < deadline:
         if child.poll() is not None:
             return False
-        if _listens(record) and healthy(record):
+        if healthy(record):
             return True
         time.sleep(0.1)
     raise TimedOut("the Prefect server did not come up in time", hint="is the machine very busy? Try again")
 
 
-def _listens(record: ServerRecord) -> bool:
-    """Whether the port is held by our process: another user's server may answer on it just as well."""
+def is_used(record: ServerRecord) -> bool:
+    """Whether somebody is connected to the server: a run, a worker, a page in a browser."""
     import psutil
 
+    process = process_of(record)
     try:
-        sockets = psutil.Process(record.pid).net_connections("tcp")
+        sockets = process.net_connections("tcp") if process else []
     except psutil.Error:
         return False
-    return any(s.status == psutil.CONN_LISTEN and s.laddr.port == record.port for s in sockets)
-
-
-def healthy(record: ServerRecord) -> bool:
-    """Whether the server says that it is well."""
-    try:
-        return answer_of(f"{record.api_url}/health", 5) == 200
-    except OSError:
-        return False
+    return any(s.status == psutil.CONN_ESTABLISHED and s.laddr.port == record.port for s in sockets)
 
 
 def wait_until_healthy(record: ServerRecord, timeout: float, home: Path) -> None:
@@ -255,18 +205,6 @@ def wait_until_healthy(record: ServerRecord, timeout: float, home: Path) -> None
                 hint=f"`coopr server stop`, then try again; its log is {home / 'logs' / 'prefect-server.log'}",
             )
         time.sleep(0.2)
-
-
-def forget(home: Path) -> None:
-    """Remove the record of a server that is gone."""
-    (home / "server.json").unlink(missing_ok=True)
-
-
-def _write(path: Path, record: ServerRecord) -> None:
-    """Write the record in one piece: a reader sees the old file or the new one."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(record)))
-    partial.replace(path)
 
 
 def end(process: psutil.Process, timeout: float) -> None:
@@ -288,19 +226,9 @@ def end(process: psutil.Process, timeout: float) -> None:
 def _outlasting(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
     """Wait until all have ended; those that still live when the time is over."""
     deadline = time.monotonic() + seconds
-    while (processes := [each for each in processes if _lives(each)]) and time.monotonic() < deadline:
+    while (processes := [each for each in processes if lives(each)]) and time.monotonic() < deadline:
         time.sleep(0.05)
     return processes
-
-
-def _lives(process: psutil.Process) -> bool:
-    """Whether it has not ended; one that has, but that nobody collects, as in a container without an init, has."""
-    import psutil
-
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def _end_child(child: subprocess.Popen[bytes]) -> None:

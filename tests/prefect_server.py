@@ -6,6 +6,7 @@ imported inside tests, after the fixture has pointed this process at the server.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -19,7 +20,10 @@ import pytest
 
 from flows.server import ServerInfo, ensure_server, stop_server
 
-_SET = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_LOGGING_LEVEL", "PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK")
+_SET = (
+    *("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_HOME"),
+    *("PREFECT_LOGGING_LEVEL", "PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +45,14 @@ def prefect_server(own_state: None) -> Iterator[ServerInfo]:
         stop_server()
 
 
+def authorization(server: ServerInfo) -> dict[str, str]:
+    """The header that opens the server's API."""
+    if server.password_file is None:
+        return {}
+    password = server.password_file.read_text().strip()
+    return {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
+
+
 def api(server: ServerInfo, path: str, body: Any = None, *, method: str = "") -> Any:
     """One call of the server's HTTP API, with nothing of Prefect's: POST when there is a body."""
     data = None if body is None else json.dumps(body).encode()
@@ -48,7 +60,7 @@ def api(server: ServerInfo, path: str, body: Any = None, *, method: str = "") ->
         f"{server.api_url}{path}",
         data=data,
         method=method or ("GET" if data is None else "POST"),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", **authorization(server)},
     )
     deadline = time.monotonic() + 20
     while True:
