@@ -42,8 +42,9 @@ def scp_command(sources: tuple[str, ...], target: str, output: str) -> int:
     """Copy SOURCEs, files or folders, to TARGET; one side is CLUSTER:NODE:PATH.
 
     NODE is a number, a host name, or a service for all nodes that have it; left out (demo::/tmp/) it is every node.
-    From several nodes, each one's files go to a folder of its own below TARGET. PATH is meant from the home folder.
-    A local path with colons is written ./a:b:c.
+    From several nodes, each one's files go to a folder of its own below TARGET. PATH is meant from the home folder; an
+    absolute one lies below the node's root, as with OpenSSH's scp: demo:1000:/tmp/x is $COOPR_ROOT/tmp/x to commands
+    there. A local path with colons is written ./a:b:c.
     """
     places = [remote_place(source) for source in sources]
     there = remote_place(target)

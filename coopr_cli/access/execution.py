@@ -35,7 +35,8 @@ def exec_command(
     """Run COMMAND on the nodes of CLUSTER at once; each line is prefixed with its node, the worst exit code wins.
 
     A COMMAND of one word is given to the shell as it stands: coopr exec demo 'df -h | tail -1'. Put -- before a COMMAND
-    with options that coopr has too. A node that cannot be reached counts as 4, one that takes too long as 7.
+    with options that coopr has too. It starts in the node's home folder; $COOPR_ROOT is the root of a node that shares
+    its machine, and empty elsewhere. A node that cannot be reached counts as 4, one that takes too long as 7.
     """
     from coopr_core.store import Store
 

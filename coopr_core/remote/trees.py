@@ -19,6 +19,7 @@ from pathlib import Path
 
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.remote.command import RemoteFailure
+from coopr_core.remote.paths import below_root
 from coopr_core.remote.session import Session
 
 _PIECE = 1 << 18
@@ -39,13 +40,13 @@ def send(session: Session, sources: Sequence[Path], target: str) -> Copied:
     """Copy files and folders to ``target`` on the node.
 
     Below ``target`` if it is a folder, ends with ``/``, or there are several sources; otherwise the one source gets
-    that name. Relative paths are meant from where commands start. Raises ``NotFound`` for a source that is not there,
-    ``RemoteFailure`` with the node's own words.
+    that name. Relative paths are meant from where commands start, absolute ones below the node's root. Raises
+    ``NotFound`` for a source that is not there, ``RemoteFailure`` with the node's own words.
     """
     for source in sources:
         if not source.exists():
             raise NotFound(f"there is no {source}")
-    path = remote_path(target)
+    path = _on_node(session, target)
     below = len(sources) > 1 or target.endswith("/") or target in ("", ".") or _is_folder(session, path)
     if not below and sources[0].is_file():
         session.put(sources[0], path, sources[0].stat().st_mode & 0o777)
@@ -71,8 +72,8 @@ def fetch(session: Session, source: str, target: Path) -> Copied:
 
     Raises ``NotFound`` when it is not on the node, ``RemoteFailure`` with the node's own words.
     """
-    path = remote_path(source)
-    final = target / _own_name(path) if target.is_dir() else target
+    path = _on_node(session, source)
+    final = target / _own_name(remote_path(source)) if target.is_dir() else target
     if not final.parent.is_dir():
         raise NotFound(f"there is no folder {final.parent}")
     quoted = shlex.quote(path)
@@ -104,6 +105,19 @@ def remote_path(text: str) -> str:
     return f"./{path}" if path.startswith("-") else path
 
 
+def _on_node(session: Session, text: str) -> str:
+    """The path as commands on the node write it, see ``below_root``."""
+    path, root = remote_path(text), session.machine.root
+    if root == "/" or not (path.startswith("/") or ".." in path.split("/")):
+        return path
+    home = root if path.startswith("/") else session.run("pwd", on_line=_silent).stdout.rstrip("\n")
+    return below_root(path, root, home)
+
+
+def _silent(stream: str, line: str) -> None:
+    """Questions of our own are nothing for whoever watches the session."""
+
+
 def _own_name(path: str) -> str:
     name = posixpath.basename(posixpath.normpath(path))
     if name in ("", ".", ".."):
@@ -116,7 +130,7 @@ def _dashed(path: str) -> str:
 
 
 def _is_folder(session: Session, path: str) -> bool:
-    return session.run(f"[ -d {shlex.quote(path)} ]", on_line=lambda stream, line: None).exit_status == 0
+    return session.run(f"[ -d {shlex.quote(path)} ]", on_line=_silent).exit_status == 0
 
 
 def _write(descriptor: int, chunk: bytes) -> None:

@@ -211,6 +211,56 @@ def test_scp_takes_files_and_folders_there_and_back(coopr: Coopr, names: list[st
     assert (tmp_path / "renamed" / "index.html").read_text() == "hello"
 
 
+PLACES = [
+    ("near", "$HOME/near"),
+    ("~/near", "$HOME/near"),
+    ("../tmp/up", "$COOPR_ROOT/tmp/up"),
+    ("/tmp/far", "$COOPR_ROOT/tmp/far"),
+    ("/tmp/../../../../over", "$COOPR_ROOT/over"),
+    ("{root}/tmp/whole", "$COOPR_ROOT/tmp/whole"),
+]
+"""Paths of copies, and the same for commands; ``{root}`` is the node's root."""
+
+
+def root_of(cluster: str, number: int) -> str:
+    with Store.open() as store:
+        machine = store.node(cluster, number).machine
+    assert machine is not None
+    return str(machine["root"])
+
+
+@pytest.mark.parametrize(("path", "place"), PLACES)
+def test_scp_and_exec_mean_the_same_paths_and_each_node_its_own(
+    coopr: Coopr, cluster: str, tmp_path: Path, path: str, place: str
+) -> None:
+    for number in (1000, 1001):
+        there = path.format(root=root_of(cluster, number))
+        (tmp_path / "sent").write_text(f"for {number}")
+        assert coopr("scp", str(tmp_path / "sent"), f"{NAME}:{number}:{there}").code == 0
+    found = coopr("exec", NAME, "-o", "json", f"cat {place}; echo later > {place}").json
+    assert [one["stdout"] for one in found] == ["for 1000", "for 1001"]
+    there = path.format(root=root_of(cluster, 1001))
+    assert coopr("scp", f"{NAME}:1001:{there}", str(tmp_path / "back")).code == 0
+    assert (tmp_path / "back").read_text() == "later\n"
+    assert coopr("exec", NAME, f"rm {place}").code == 0
+    assert not Path("/tmp/far").exists()
+    assert not Path("/over").exists()
+
+
+def test_folders_and_several_files_go_below_the_root_too(coopr: Coopr, cluster: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "b").write_text("b")
+    assert coopr("scp", str(tmp_path / "a"), str(tmp_path / "tree"), f"{NAME}::/var/lib/sent/").code == 0
+    found = coopr("exec", NAME, "-o", "json", "cd $COOPR_ROOT/var/lib/sent && cat a tree/b").json
+    assert [one["stdout"] for one in found] == ["ab", "ab"]
+    (tmp_path / "back").mkdir()
+    assert coopr("scp", f"{NAME}:1000:/var/lib/sent/tree", str(tmp_path / "back")).code == 0
+    assert (tmp_path / "back" / "tree" / "b").read_text() == "b"
+    missing = coopr("scp", f"{NAME}:1000:/var/lib/sent/missing", str(tmp_path))
+    assert (missing.code, "/var/lib/sent/missing is not on node 1000" in missing.err) == (8, True)
+
+
 def test_scp_says_what_cannot_be_copied(coopr: Coopr, cluster: str, tmp_path: Path) -> None:
     outcome = coopr("scp", f"{NAME}:1000:nothing", str(tmp_path))
     assert (outcome.code, "nothing is not on node 1000" in outcome.err) == (8, True)
@@ -282,6 +332,32 @@ def test_plain_ssh_works_with_the_exported_config_and_trusts_no_other_machine(
     refused = subprocess.run([*command, names[0], "true"], capture_output=True, text=True, check=False)
     assert refused.returncode == 255
     assert "HOST IDENTIFICATION HAS CHANGED" in refused.stderr
+
+
+@pytest.mark.real
+def test_openssh_means_the_same_paths_as_scp_and_exec(
+    coopr: Coopr, cluster: str, names: list[str], tmp_path: Path
+) -> None:
+    if shutil.which("scp") is None:
+        pytest.skip("needs OpenSSH's client")
+    config = tmp_path / "config"
+    config.write_text(coopr("ssh-config", NAME).out)
+    sent = tmp_path / "sent"
+    for number, (path, place) in enumerate(PLACES):
+        there = path.format(root=root_of(cluster, 1000))
+        for way in ("-s", "-O"):
+            sent.write_text(f"{number}{way}")
+            command = ["scp", "-q", way, "-F", str(config), str(sent), f"{names[0]}:{there}"]
+            subprocess.run(command, check=True, timeout=60)
+            assert coopr("scp", f"{NAME}:1000:{there}", str(tmp_path / "back")).code == 0
+            assert (tmp_path / "back").read_text() == f"{number}{way}"
+            found = coopr("exec", NAME, "--node", "1000", "-o", "json", f"cat {place}; rm {place}").json
+            assert found[0]["stdout"] == f"{number}{way}"
+    assert coopr("scp", str(sent), f"{NAME}:1000:/tmp/far").code == 0
+    batch = ["sftp", "-q", "-F", str(config), "-b", "-", names[0]]
+    fetching = f"get /tmp/far {tmp_path}/fetched\n"
+    subprocess.run(batch, input=fetching, text=True, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    assert (tmp_path / "fetched").read_text() == sent.read_text()
 
 
 @pytest.mark.real

@@ -1,8 +1,8 @@
 """SFTP and scp on a local node: the node's folder is ``/``, and what a command could not touch, a transfer cannot.
 
 Promise: relative paths start at the node's home; absolute ones are below the node's root, which may be written out
-(then the path means the same to commands and to transfers). As root every look at the file system is made as the nodes'
-user; all are synchronous on one thread, so nothing else ever runs with that user's rights.
+(then the path means the same to commands and to transfers), as for ``coopr scp``. As root every look at the file system
+is made as the nodes' user; all are synchronous on one thread, so nothing else ever runs with that user's rights.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 import asyncssh
 
 from coopr_core.providers.local.records import NodeRecord
+from coopr_core.remote.paths import below_root
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _BY_PATH = (
@@ -62,12 +63,9 @@ class NodeFiles(asyncssh.SFTPServer):
     def map_path(self, path: bytes) -> bytes:
         """Where a path of the client is on this machine."""
         root, home = os.fsencode(self.record.root), os.fsencode(self.record.home)
-        full = posixpath.normpath(posixpath.join(home, path))
-        if full.startswith(b"//"):
-            full = full[1:]
-        if full == root or full.startswith(root + b"/"):
-            return full
-        return posixpath.join(root, full.lstrip(b"/"))
+        if self.channel.get_subsystem() is None and (path == b"~" or path.startswith(b"~/")):
+            path = path[2:]  # scp of old leaves this to the login shell
+        return below_root(path, root, home)
 
     async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
         """The entries of a folder; one that goes away meanwhile is left out."""
