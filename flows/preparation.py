@@ -174,7 +174,7 @@ def prepare_create(
     if problems and strict:
         raise InvalidInput(
             f"cluster {request.name!r} from template {template.name!r} could not be run as it is",
-            hint="correct the config (or the catalog) at the places named; nothing was created",
+            hint=f"correct the config (or the catalog) at the places named; nothing was created{escape_hint(layout)}",
             problems=problems,
         )
     warnings = [replace(problem, severity="warning") for problem in problems]
@@ -199,6 +199,14 @@ def macro_problems(layout: ClusterLayout) -> list[Problem]:
 
     services = sorted({service for node in layout.nodes for service in node.services})
     return list(check_macros(layout.config, services, "config", config=layout.config))
+
+
+def escape_hint(layout: ClusterLayout) -> str:
+    """The escape as the end of a hint, when the config has text that was perhaps not meant as a macro."""
+    from coopr_core.macros import uses
+    from coopr_core.macros.syntax import ESCAPE
+
+    return f"; {ESCAPE}" if any(use.name is None for use in uses(layout.config)) else ""
 
 
 def _plugin_problems(catalog: Catalog, layout: ClusterLayout, provider: Provider) -> list[Problem]:

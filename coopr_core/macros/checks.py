@@ -8,7 +8,8 @@ from typing import Any
 
 from coopr_core.errors import Problem
 from coopr_core.macros.context import config_value
-from coopr_core.macros.syntax import BadMacro, Macro, Name, parse
+from coopr_core.macros.differences import is_secret_key
+from coopr_core.macros.syntax import BadMacro, Macro, Name, parse, unreadable
 from coopr_core.suggestions import did_you_mean
 
 ADDRESS_TYPES = ("access_v4", "bind_v4")
@@ -17,7 +18,7 @@ ADDRESS_TYPES = ("access_v4", "bind_v4")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A macro that stands somewhere in a tree; ``name`` is None and ``flaw`` says why when it cannot be read."""
+    """A macro that stands somewhere in a tree; ``name`` is None and ``flaw`` is a sentence when it cannot be read."""
 
     path: tuple[str | int, ...]
     source: str
@@ -38,7 +39,7 @@ def uses(tree: Any, path: tuple[str | int, ...] = ()) -> Iterator[Use]:
         try:
             pieces = parse(tree)
         except BadMacro as error:
-            yield Use(path, error.source, flaw=str(error))
+            yield Use(path, error.source, flaw=unreadable(error, tree, any(is_secret_key(str(step)) for step in path)))
             return
         for piece in pieces:
             if isinstance(piece, Macro):
@@ -84,7 +85,7 @@ def unresolvable(
 ) -> str:
     """Why a macro cannot be resolved on a cluster with these services, or "" when nothing speaks against it."""
     if use.name is None:
-        return f"macro {use.source} cannot be read: {use.flaw}"
+        return use.flaw
     start = f"macro {use.source} cannot be resolved: "
     if use.needs and use.needs not in services:
         meant = did_you_mean(use.needs, services)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from coopr_core.macros.syntax import BadMacro, parse
+
 
 @dataclass(frozen=True, slots=True)
 class MacroNode:
@@ -80,6 +82,17 @@ def config_value(config: Mapping[str, Any], key: str) -> str:
         if not isinstance(value, Mapping) or first not in value:
             raise LookupError(f"the config has no value {key}")
         value, rest = value[first], rest[len(first) + 1 :]
-    if not isinstance(value, str | int | float) or (isinstance(value, str) and "%" in value):
+    text = _literal(value) if isinstance(value, str) else value
+    if not isinstance(text, str | int | float):
         raise LookupError(f"the config's {key} is not a plain value")
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(text).lower() if isinstance(text, bool) else str(text)
+
+
+def _literal(value: str) -> str | None:
+    """The text without escapes; None when there are macros in it."""
+    try:
+        pieces = parse(value)
+    except BadMacro:
+        return None
+    literals = [piece for piece in pieces if isinstance(piece, str)]
+    return "".join(literals) if len(literals) == len(pieces) else None

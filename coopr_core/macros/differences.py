@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 HIDDEN = "********"
-_SECRET_KEY = re.compile(r"passw(or)?d|passphrase|secret|token|credential|private.?key|api.?key", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"passw(or)?d|passphrase|secret|token|credential|private.?key|api.?key|(?<![a-z])(pass|pwd?)(?![a-z])",
+    re.IGNORECASE,
+)
 
 
 def is_secret_key(key: str) -> bool:

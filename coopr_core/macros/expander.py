@@ -14,7 +14,8 @@ from typing import Any
 
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.macros.context import MacroContext, MacroNode, config_value
-from coopr_core.macros.syntax import BadMacro, Macro, Name, parse
+from coopr_core.macros.differences import is_secret_key
+from coopr_core.macros.syntax import ESCAPE, BadMacro, Macro, Name, parse, unreadable
 
 
 class UnresolvedMacro(InvalidInput):
@@ -41,7 +42,7 @@ def expand(tree: Any, context: MacroContext, path: str = "config") -> Any:
             f"{len(problems)} macros cannot be resolved{where}"
             if len(problems) > 1
             else f"{problems[0].path}: {problems[0].message}",
-            hint="correct the config, or add the service the macro names to the cluster",
+            hint=f"correct the config, or add the service the macro names to the cluster; {ESCAPE}",
             problems=problems,
         )
     return expanded
@@ -64,7 +65,7 @@ def _text(text: str, context: MacroContext, path: str, problems: list[Problem]) 
     try:
         pieces = parse(text)
     except BadMacro as error:
-        problems.append(Problem(f"macro {error.source} cannot be read{_on(context)}: {error}", path=path))
+        problems.append(Problem(unreadable(error, text, is_secret_key(path), _on(context)), path=path))
         return text
     values = []
     for piece in pieces:
@@ -74,7 +75,7 @@ def _text(text: str, context: MacroContext, path: str, problems: list[Problem]) 
         try:
             values.append(_value(piece, context))
         except _NotForThisNode:
-            return text
+            return "".join(piece.source if isinstance(piece, Macro) else piece for piece in pieces)
         except _NoValue as error:
             problems.append(Problem(f"macro {piece.source} cannot be resolved{_on(context)}: {error}", path=path))
             return text

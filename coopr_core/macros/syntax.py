@@ -2,7 +2,8 @@
 
 ::
 
-    text      = (literal | "%" macro "%")*          "%%" is literal and stays, a lone "%" is literal
+    text      = (literal | quoted | "%" macro "%")*     "%%" is literal and stays, a lone "%" is literal
+    quoted    = "%literal(" string ")%"                 the text in the quotes as it stands, any "%" in it too
     macro     = join | list
     join      = "join(" list "," string ")"
     list      = map | name
@@ -12,11 +13,14 @@
                 each with an optional "[i]"
     string    = "'" ... "'" | '"' ... '"'
 
-There are no blanks between the parts. Cost: linear in the text; what was parsed is remembered.
+There are no blanks between the parts. ``quoted`` is the escape: the original accepts no text with it. Texts of another
+language (the shell of an action's fields) are read loosely: what between two ``%`` is no macro and is not meant as one
+stays as it is. Cost: linear in the text; what was parsed is remembered.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -36,6 +40,8 @@ class BadMacro(ValueError):
     """A macro that does not follow the grammar; the message says what and where in the macro ``source``."""
 
     source = ""
+    meant = True
+    """Whether it looks like a macro with a slip, rather than like text that has ``%``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +80,119 @@ class Macro:
 
 
 @lru_cache(maxsize=8192)
-def parse(text: str) -> tuple[str | Macro, ...]:
-    """The text as literal pieces and macros. Raises ``BadMacro``."""
+def parse(text: str, loose: bool = False) -> tuple[str | Macro, ...]:
+    """The text as literal pieces and macros. Raises ``BadMacro``; when ``loose``, only for what is meant as a macro."""
     pieces: list[str | Macro] = []
-    for is_macro, part in cut(text):
+    for is_macro, part in cut(text, loose):
         if is_macro:
             try:
                 pieces.append(_Parser(part).macro())
             except BadMacro as error:
-                error.source = f"%{part}%"
+                error.source, error.meant = f"%{part}%", _is_meant(part)
                 raise
         elif part:
             pieces.append(part)
     return tuple(pieces)
 
 
-def cut(text: str) -> Iterator[tuple[bool, str]]:
+def cut(text: str, loose: bool = False) -> Iterator[tuple[bool, str]]:
     """The text's pieces in order: False and a literal, or True and what lies between two ``%``."""
-    start = 0
-    while (opening := _lone_percent(text, start)) >= 0 and (closing := _lone_percent(text, opening + 1)) >= 0:
+    start = position = 0
+    while (opening := _lone_percent(text, position)) >= 0:
+        if quoted := _quoted(text, opening):
+            yield False, text[start:opening]
+            inside, start = quoted
+            yield False, inside
+            position = start
+            continue
+        closing = _closing(text, opening + 1)
+        if closing < 0:
+            break
+        if _quoted(text, closing) or (loose and not _is_meant(text[opening + 1 : closing])):
+            position = opening + 1
+            continue
         yield False, text[start:opening]
         yield True, text[opening + 1 : closing]
-        start = closing + 1
+        start = position = closing + 1
     yield False, text[start:]
+
+
+def literal(text: str) -> str:
+    """The notation that gives ``text`` as it stands, whatever is in it."""
+    quote = '"' if "')%" in text and '")%' not in text else "'"
+    parts = text.replace(f"{quote})%", f"{quote}\0)%").split("\0")
+    return "".join(f"%literal({quote}{part}{quote})%" for part in parts)
+
+
+def with_escapes(text: str) -> str:
+    """The text with its macros as they are and the escape around the rest that has ``%``: what somebody meant."""
+    try:
+        pieces = parse(text, loose=True)
+    except BadMacro:
+        return literal(text)
+    return "".join(
+        piece.source if isinstance(piece, Macro) else literal(piece) if "%" in piece else piece for piece in pieces
+    )
+
+
+def unreadable(error: BadMacro, text: str, secret: bool, where: str = "") -> str:
+    """What is wrong with a text, and how it is written when it is meant as it stands; ``secret``: it is not shown."""
+    if error.meant:
+        return f"macro {error.source} cannot be read{where}: {error}"
+    if secret:
+        return f"what stands between two % is no macro{where}: {ESCAPE}"
+    meant = json.dumps(with_escapes(text), ensure_ascii=False) if len(text) < _LONGEST_SHOWN else ""
+    advice = f"for the text as it stands write {meant}" if meant else ESCAPE
+    return f"macro {error.source} cannot be read{where}: {error}; {advice}"
+
+
+ESCAPE = "text with % that is no macro goes into %literal('...')%"
+"""The escape, as hints name it."""
+
+_ESCAPE = "%literal("
+_FORMS = ("host.", "ip.", "num.", "instance.", "cluster.", "secret.", "config.", "map(", "join(", "literal(")
+_LONGEST_SLIP = 200
+_LONGEST_SHOWN = 200
+_LIKE_A_MACRO = re.compile(r"[a-z]+\.(?:[\w-]+\.)*(?:self|owner|service\.[\w.-]+)(?:\[[0-9]+\])?")
+
+
+def _quoted(text: str, position: int) -> tuple[str, int] | None:
+    """The text in the escape that starts at a ``%``, and where the escape ends."""
+    if not text.startswith(_ESCAPE, position):
+        return None
+    start = position + len(_ESCAPE) + 1
+    quote = text[start - 1 : start]
+    if quote not in {"'", '"'} or start > _last_end(text, quote):
+        return None
+    end = text.find(f"{quote})%", start)
+    return text[start:end], end + 3
+
+
+@lru_cache(maxsize=32)
+def _last_end(text: str, quote: str) -> int:
+    """Where an escape could end last; remembered, so that many beginnings without an end cost one search."""
+    return text.rfind(f"{quote})%")
+
+
+def _is_meant(part: str) -> bool:
+    """Whether what lies between two ``%`` is a macro, or would be without a slip."""
+    return part.startswith(_FORMS) or (len(part) < _LONGEST_SLIP and _LIKE_A_MACRO.fullmatch(part) is not None)
 
 
 def _lone_percent(text: str, start: int) -> int:
     """The next ``%`` that is not one of a pair, or -1."""
     position = text.find("%", start)
     while position >= 0 and text.startswith("%%", position):
+        position = text.find("%", position + 2)
+    return position
+
+
+def _closing(text: str, start: int) -> int:
+    """The ``%`` that ends a macro which started before: a lone one, or one right before the escape; -1 if none."""
+    position = text.find("%", start)
+    while position >= 0 and text.startswith("%%", position):
+        if _quoted(text, position + 1):
+            return position
         position = text.find("%", position + 2)
     return position
 

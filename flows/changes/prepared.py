@@ -137,12 +137,12 @@ def differences(
 
 def check_renderable(after: ClusterLayout) -> None:
     """Raise ``InvalidInput`` with every macro of config and links that has no value on this layout."""
-    from flows.preparation import macro_problems
+    from flows.preparation import escape_hint, macro_problems
 
     problems = macro_problems(after)
     if problems:
         raise InvalidInput(
             "the cluster could not be run with this config",
-            hint="correct the config at the places named; nothing was changed",
+            hint=f"correct the config at the places named; nothing was changed{escape_hint(after)}",
             problems=problems,
         )

@@ -62,6 +62,18 @@ def test_what_only_running_would_need_is_a_warning_for_a_plan_and_an_error_for_a
     assert "nothing was created" in caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["+%Y-%m-%d", "%d{ISO8601} %p %c: %m%n", "http://x/?q=a%20b%20c", "s%cr%t"])
+def test_text_with_percents_is_refused_with_the_text_to_write_and_that_is_accepted(tmp_path: Path, text: str) -> None:
+    catalog = write_catalog(tmp_path, {"a": service(start="true")}, config={"log": text})
+    with pytest.raises(InvalidInput) as refused:
+        prepare_create({"name": "c", "template": "tiny"}, catalog=[catalog])
+    assert "%literal('...')%" in refused.value.hint
+    (problem,) = refused.value.problems
+    written = json.loads(problem.message.partition(" write ")[2])
+    assert written == f"%literal('{text}')%"
+    prepare_create({"name": "c", "template": "tiny", "config": {"log": written}}, catalog=[catalog])
+
+
 def test_passwords_are_made_only_for_a_config_that_asks_and_differ_by_name_and_key() -> None:
     assert uses_secrets({"a": [{"b": "x%secret.db%y"}]})
     assert not uses_secrets({"a": "%host.self%", "secret.": "100% secret.", "b": "%%secret.x%%"})

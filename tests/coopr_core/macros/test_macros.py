@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coopr_core.errors import InvalidInput
 from coopr_core.macros import MacroContext, MacroNode, UnresolvedMacro, check_macros, expand, uses
-from coopr_core.macros.syntax import cut
+from coopr_core.macros.syntax import cut, literal, parse, with_escapes
 
 NODES = (
     MacroNode(1002, "web-1-1002.local", ("app",), {"bind_v4": "10.0.0.3", "access_v4": "9.0.0.3"}),
@@ -189,3 +189,88 @@ def test_expanding_the_config_of_every_node_costs_in_proportion_to_the_nodes() -
         return expand_all
 
     assert growth(expanding, 250, 2000) < 16, "64 when every node listed all the others anew"
+
+
+PERCENTS = [
+    "+%Y-%m-%d",
+    "%d{ISO8601} %p %c: %m%n",
+    "http://x/?q=a%20b%20c",
+    "s%cr%t",
+    "50% of 100%",
+    "%host.self%",
+    "%%host.self%%",
+    'it\'s 5% "or" 6%',
+    "a')%b",
+    "a')%b\")%c",
+    "'",
+    "%literal('x')%",
+    "first %a\nsecond %b",
+]
+
+
+@pytest.mark.parametrize("text", PERCENTS)
+def test_the_escape_gives_any_text_as_it_stands(text: str) -> None:
+    assert expand(literal(text), CONTEXT) == text
+    assert expand(f"%host.self%/{literal(text)}%ip.self%", CONTEXT) == f"web-1-1001.local/{text}10.0.0.2"
+    assert expand(f"%ip.self%{literal(text)}{literal(text)}", CONTEXT) == f"10.0.0.2{text}{text}"
+    assert expand(f"5% {literal(text)} 6%", CONTEXT) == f"5% {text} 6%"
+    assert list(uses(literal(text))) == []
+
+
+@given(st.text("%()'\"literal.", max_size=40))
+def test_the_escape_holds_whatever_is_in_it(text: str) -> None:
+    assert "".join(str(piece) for piece in parse(literal(text))) == text
+
+
+@pytest.mark.parametrize("text", ["%%literal('x')%", "%%literal('x')%%", "100%", "a%%b", "%%%%", "literal('x')%"])
+def test_texts_the_original_accepts_keep_their_meaning(text: str) -> None:
+    assert expand(text, CONTEXT) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("+%Y-%m-%d", "%literal('+%Y-%m-%d')%"),
+        ("http://%host.self%/a%20b%20c", "http://%host.self%%literal('/a%20b%20c')%"),
+        ("50% of 100%", "%literal('50% of 100%')%"),
+    ],
+)
+def test_an_error_says_how_text_with_percents_is_written(text: str, written: str) -> None:
+    (problem,) = check_macros({"a": text}, {"app"})
+    assert f'write "{written}"' in problem.message
+    with pytest.raises(UnresolvedMacro) as error:
+        expand({"a": text}, CONTEXT)
+    assert f'write "{written}"' in error.value.problems[0].message
+    assert "%literal('...')%" in error.value.hint
+    assert with_escapes(text) == written
+    assert expand(written, CONTEXT) == text.replace("%host.self%", "web-1-1001.local")
+
+
+@pytest.mark.parametrize("key", ["password", "db_pass", "apiToken", "pw"])
+def test_a_password_that_looks_like_a_macro_is_not_shown(key: str) -> None:
+    (problem,) = check_macros({"db": {key: "hush%hush%"}}, {"app"})
+    with pytest.raises(UnresolvedMacro) as error:
+        expand({"db": {key: "hush%hush%"}}, CONTEXT)
+    for told in (str(problem), str(error.value)):
+        assert "hush" not in told
+        assert "%literal('...')%" in told
+
+
+def test_an_escape_beside_an_instance_the_node_does_not_have_is_still_an_escape() -> None:
+    assert expand("%literal('%a%')% %instance.self.service.db%", CONTEXT) == "%a% %instance.self.service.db%"
+
+
+def test_a_value_with_escapes_is_a_plain_value_for_other_texts() -> None:
+    config = {"date": literal("+%Y-%m-%d"), "rate": "100%", "other": "%host.self%"}
+    context = MacroContext("alice", NODES, 1001, config=config)
+    assert expand("date %config.date% %config.rate%", context) == "date +%Y-%m-%d 100%"
+    with pytest.raises(UnresolvedMacro, match="not a plain value"):
+        expand("%config.other%", context)
+
+
+@pytest.mark.parametrize("text", ["%literal('", "%x%%literal('", "%%literal('", "%literal('x", "%a"])
+def test_many_beginnings_of_escapes_cost_in_proportion_to_the_text(text: str) -> None:
+    def cutting(times: int) -> Callable[[], object]:
+        return lambda: list(cut(text * times, loose=True))
+
+    assert growth(cutting, 1000, 16000) < 64, "256 when every beginning is looked for an end anew"
