@@ -13,7 +13,7 @@ from coopr_cli.failure import failure_options, tell_given_up
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_cli.plan import show_layout
-from coopr_cli.request import gather, request_options, warn_of_other_layout
+from coopr_cli.request import free_name, gather, request_options, warn_of_other_layout
 from coopr_core.cluster.policies import FailurePolicy
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def create_command(
     policy = FailurePolicy.of(on_failure, min_nodes)
     wanted = gather(options, name)
     with Store.open() as store:
-        name = name or _free_name(store, wanted.template, str(wanted.base.get("name") or ""))
+        name = name or free_name(store, wanted)
         prepared = prepare_create(wanted.values(name), catalog=wanted.catalog, store=store)
         digest = prepared.digest
         warn_of_other_layout(wanted, prepared.layout)
@@ -106,10 +106,3 @@ def _create(store: Store, parameters: dict[str, Any], output: str) -> None:
     click.echo(
         f"Look at it with 'coopr show {name}', log in with 'coopr ssh {name}', remove it with 'coopr delete {name}'."
     )
-
-
-def _free_name(store: Store, template: str, preferred: str) -> str:
-    taken = {cluster.name for cluster in store.clusters()}
-    if preferred and preferred not in taken:
-        return preferred
-    return next(name for number in range(1, len(taken) + 2) if (name := f"{template}-{number}") not in taken)

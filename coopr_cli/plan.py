@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coopr_cli.output import FORMATS, print_data, print_table, span
-from coopr_cli.request import gather, request_options, warn_of_other_layout
+from coopr_cli.request import free_name, gather, request_options, warn_of_other_layout
 from coopr_core.errors import InvalidInput, told
 from coopr_core.suggestions import did_you_mean
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from coopr_core.cluster.layout import ClusterLayout, Node
     from coopr_core.errors import Problem
     from coopr_core.planner import Estimate, Plan
+    from coopr_core.store import Store
     from flows.preparation import Preparation
 
 PICTURES = (".svg", ".dot", ".mmd")
@@ -35,6 +36,7 @@ def plan_command(
     name: str, graph: str | None, output: str, as_json: bool, detailed_exitcode: bool, **options: Any
 ) -> int:
     """Show the layout and the stages that `coopr create` with the same options would run. Changes nothing."""
+    from coopr_core.store import Store
     from flows.preparation import prepare_create
 
     output = "json" if as_json else output
@@ -42,9 +44,11 @@ def plan_command(
     if graph and Path(graph).suffix not in PICTURES:
         raise InvalidInput(f"--graph {graph}: the file must end with {', '.join(PICTURES)}")
     wanted = gather(options, name)
-    prepared = prepare_create(wanted.values(name or wanted.template), catalog=wanted.catalog, strict=file is not None)
+    with Store.open() as store:
+        values = wanted.values(name or free_name(store, wanted))
+        prepared = prepare_create(values, catalog=wanted.catalog, strict=file is not None, numbering=store)
+        estimate = past_estimate(store, prepared.plan)
     warn_of_other_layout(wanted, prepared.layout)
-    estimate = past_estimate(prepared.plan)
     if output in ("json", "yaml"):
         print_data({**prepared.to_json(), "estimate_seconds": estimate and estimate.seconds}, output)
     else:
@@ -52,7 +56,7 @@ def plan_command(
     if graph:
         from coopr_core.planner import draw
 
-        draw(prepared.plan, Path(graph))
+        draw(prepared.plan, Path(graph), hosts={node.number: node.host_name for node in prepared.layout.nodes})
         click.echo(f"Drawn in {graph}", err=True)
     if file:
         from flows.plan_file import save_plan
@@ -62,14 +66,12 @@ def plan_command(
     return 2 if detailed_exitcode and prepared.plan.tasks else 0
 
 
-def past_estimate(plan: Plan) -> Estimate | None:
+def past_estimate(store: Store, plan: Plan) -> Estimate | None:
     """How long the plan takes, from what its tasks took before; None when none of them ever ran."""
     from coopr_core.settings import load_settings
-    from coopr_core.store import Store
 
     settings = load_settings()
-    with Store.open() as store:
-        durations = store.durations()
+    durations = store.durations()
     known = any((task.service, task.action) in durations for task in plan.tasks)
     if not known:
         return None

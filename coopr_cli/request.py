@@ -16,6 +16,7 @@ from coopr_core.suggestions import did_you_mean
 if TYPE_CHECKING:
     from coopr_cli.request_file import NodeKind
     from coopr_core.cluster.layout import ClusterLayout
+    from coopr_core.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -159,6 +160,18 @@ def gather(options: dict[str, Any], name: str = "") -> RequestOptions:
         base=base,
         nodes=() if changed else file.nodes,
     )
+
+
+def free_name(store: Store, wanted: RequestOptions) -> str:
+    """The name of a cluster that is given none: that in the file it is asked from if free, else the template's and a
+    number.
+    """
+    taken = {cluster.name for cluster in store.clusters()}
+    preferred = str(wanted.base.get("name") or "")
+    if preferred and preferred not in taken:
+        return preferred
+    names = (f"{wanted.template}-{number}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
 
 
 def _meant_template(name: str, catalog: Sequence[str]) -> str:

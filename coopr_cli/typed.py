@@ -67,9 +67,10 @@ def unknown_option(error: click.NoSuchOption) -> str:
 
 
 def _not_empty(callback: Callback | None) -> Callback:
-    """A callback that refuses an empty text which was given, and then does what the one before did."""
+    """A callback that does what the one before did, and refuses an empty text which was given."""
 
     def look(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        result = value if callback is None else callback(ctx, parameter, value)
         given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if given and (value == "" or (isinstance(value, tuple) and "" in value)):
             raise click.BadParameter(
@@ -77,6 +78,6 @@ def _not_empty(callback: Callback | None) -> Callback:
                 ctx=ctx,
                 param=parameter,
             )
-        return value if callback is None else callback(ctx, parameter, value)
+        return result
 
     return look

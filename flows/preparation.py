@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators import automator_types, load_automator
 from coopr_core.cluster.leases import Lease, expiry, grant
+from coopr_core.cluster.names import name_nodes
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput, NameTaken, Problem
 from coopr_core.providers import provider_types
@@ -143,12 +144,14 @@ def prepare_create(
     store: Store | None = None,
     tenant: str = "",
     strict: bool = True,
+    numbering: Store | None = None,
 ) -> Preparation:
     """Check a request, find its layout and plan it; the fields of ``values`` are those of ``ClusterRequest``.
 
     A ``ClusterRequest`` itself is one that was accepted before, such as a recorded one.
     ``strict`` also refuses what only running would need: a macro that cannot be resolved, a plug-in that is not
-    installed; otherwise those are warnings. ``tenant`` is whose cluster it will be, the store's when left out. Raises
+    installed; otherwise those are warnings. ``tenant`` is whose cluster it will be, the store's when left out. Nodes
+    are named by the id that ``numbering`` (``store`` when left out) would give next. Raises
     ``InvalidInput``, ``NotFound``, ``NameTaken``, ``OverQuota`` or the solver's ``Unsatisfiable``.
     """
     from coopr_core.catalog import Catalog
@@ -165,7 +168,7 @@ def prepare_create(
     known = Catalog.load([Path(path) for path in catalog])
     template = known.template(request.template)
     lease = grant(Lease.of(template.administration.leaseduration), request.lease)
-    layout = solve(known, request)
+    layout = _named(solve(known, request), request, template, numbering or store)
     if store is not None:
         _refuse_over_quota(store, layout, tenant)
     provider = known.provider(layout.provider)
@@ -188,6 +191,16 @@ def prepare_create(
         tenant=tenant,
         problems=(*_about(known, template, layout), *warnings),
     )
+
+
+def _named(
+    layout: ClusterLayout, request: ClusterRequest, template: ClusterTemplate, store: Store | None
+) -> ClusterLayout:
+    """The layout with the host names that its nodes will have; as it is when there is no store to give an id."""
+    if store is None:
+        return layout
+    suffix = request.dns_suffix or template.defaults.dnsSuffix or None
+    return name_nodes(layout, request.name, store.next_cluster_id(request.name, suffix), suffix)
 
 
 def macro_problems(layout: ClusterLayout) -> list[Problem]:

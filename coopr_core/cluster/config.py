@@ -1,19 +1,24 @@
 """Config trees laid over one another: a map over a map merges key by key, anything else replaces (rule D12).
 
+Keys that differ in their Unicode form alone are one key.
+
 Neither input is changed and the result shares no container with them, so a merged config may be edited freely. Cost:
 linear in the size of both trees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
+
+from coopr_core.text_form import composed
 
 
 def merge_config(base: Mapping[str, Any] | None, over: Mapping[str, Any] | None) -> dict[str, Any]:
     """``over`` laid over ``base``: maps merge deeply, lists and scalars (null too) of ``over`` take the place."""
     merged = {key: _copy(value) for key, value in (base or {}).items()}
-    for key, value in (over or {}).items():
+    for typed, value in (over or {}).items():
+        key = typed if typed in merged else _known_key(typed, merged)
         below = merged.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping):
             merged[key] = merge_config(below, value)
@@ -34,6 +39,14 @@ def requested_config(
     if request is not None and mode == "replace":
         return merge_config(None, request)
     return merge_config(template, request)
+
+
+def _known_key(key: str, known: Iterable[str]) -> str:
+    """The known key that is the same text as ``key``; ``key`` as it is when none is."""
+    if not isinstance(key, str) or key.isascii():
+        return key
+    wanted = composed(key)
+    return next((each for each in known if isinstance(each, str) and composed(each) == wanted), key)
 
 
 def _copy(value: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from coopr_core.cluster.leases import parse_duration
-from coopr_core.cluster.names import cluster_name_problem, dns_suffix_problem, id_like_problem
+from coopr_core.cluster.names import cluster_name_problem, dns_suffix_problem, new_name_problem
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.text_form import composed
 
 Value = TypeVar("Value")
 
@@ -65,8 +66,20 @@ class ClusterRequest(BaseModel):
     @field_validator("name")
     @classmethod
     def _name_is_valid(cls, value: str, info: ValidationInfo) -> str:
-        new = not (info.context or {}).get(_RECORDED)
-        return _without(cluster_name_problem(value) or (id_like_problem(value) if new else ""), value)
+        if (info.context or {}).get(_RECORDED):
+            return _without(cluster_name_problem(value), value)
+        value = composed(value)
+        return _without(new_name_problem(value), value)
+
+    @field_validator("template", "provider", "hardware_type", "image_type")
+    @classmethod
+    def _in_one_form(cls, value: str | None) -> str | None:
+        return None if value is None else composed(value)
+
+    @field_validator("services")
+    @classmethod
+    def _each_in_one_form(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if value is None else tuple(map(composed, value))
 
     @field_validator("size", mode="before")
     @classmethod

@@ -12,7 +12,7 @@ from typing import Any
 from coopr_core.cluster.config import requested_config
 from coopr_core.cluster.ids import cluster_id
 from coopr_core.cluster.layout import FIRST_NODE_NUMBER, ClusterLayout, Node
-from coopr_core.cluster.names import host_name
+from coopr_core.cluster.names import dns_name
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput
 from coopr_core.solver.choice import Choice
@@ -55,7 +55,7 @@ def nodes_of(
         )
         for _ in range(batch.count):
             number += 1
-            name = host_name(request.name, _PREVIEW, number, suffix)
+            name = dns_name(request.name, _PREVIEW, number, suffix)
             nodes.append(
                 Node(
                     number,

@@ -23,6 +23,7 @@ from coopr_core.catalog.entities import (
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput, NotFound, Problem
 from coopr_core.suggestions import among
+from coopr_core.text_form import spelt
 
 T = TypeVar("T")
 
@@ -251,7 +252,7 @@ def _choose_type(
 
 
 def _find(entities: Mapping[str, T], kind: str, name: str) -> T:
-    entity = entities.get(name)
+    entity = entities.get(spelt(name, entities))
     if entity is None:
         raise NotFound(f"no {kind} {name} in the catalog", hint=among(name, entities))
     return entity

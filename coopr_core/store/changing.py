@@ -6,6 +6,7 @@ that failed can be run again; and a change that was worked out before another jo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,16 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from coopr_core.cluster.states import WITHOUT_MACHINE, NodeState
-from coopr_core.errors import Busy
+from coopr_core.errors import Busy, InvalidInput
 from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.clusters import node_values
+from coopr_core.store.hosts import owners
 from coopr_core.store.rows import Row, job_id
 from coopr_core.store.schema import clusters, nodes, tasks
 
 if TYPE_CHECKING:
     from coopr_core.catalog.entities import ClusterTemplate
-    from coopr_core.cluster.layout import ClusterLayout
+    from coopr_core.cluster.layout import ClusterLayout, Node
     from coopr_core.cluster.request import ClusterRequest
 
 PLACEMENT = ("services", "hardware_type", "image_type", "flavor", "image", "ssh_user", "zone", "price", "options")
@@ -79,6 +81,7 @@ def _write_nodes(connection: Connection, cluster: Row, layout: ClusterLayout) ->
     added = taken_by(new)
     reserve(connection, cluster["tenant"], replace(added, price=added.price + dearer))
     if new:
+        _refuse_hosts_of_others(connection, cluster, new)
         connection.execute(insert(nodes), [node_values(cluster["id"], node) for node in new])
     for node in layout.nodes:
         if (row := known.get(node.number)) is None:
@@ -86,6 +89,16 @@ def _write_nodes(connection: Connection, cluster: Row, layout: ClusterLayout) ->
         values = {name: value for name, value in node_values(cluster["id"], node).items() if name in PLACEMENT}
         if any(row[name] != value for name, value in values.items()):
             connection.execute(update(nodes).where(here, nodes.c.number == node.number).values(values))
+
+
+def _refuse_hosts_of_others(connection: Connection, cluster: Row, new: Sequence[Node]) -> None:
+    """Raise ``InvalidInput`` when a new node's host name is another living cluster's."""
+    taken = owners(connection, cluster["id"], [node.host_name for node in new if node.host_name])
+    for host, owner in sorted(taken.items()):
+        raise InvalidInput(
+            f"a new node of cluster {cluster['name']} would be called {host}, as a node of cluster {owner} is",
+            hint="Two machines of one name cannot be told apart: delete one of the clusters, or rebuild it.",
+        )
 
 
 def forget_made(connection: Connection, job: tuple[int, int]) -> bool:

@@ -6,6 +6,7 @@ says today. Listing reads none of those, and imports no pydantic model.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from coopr_core.errors import InvalidInput, NameTaken, NotFound, Refused
 from coopr_core.store.account.events import CLUSTER_RECORDED, note
 from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.database import Database
+from coopr_core.store.hosts import Hosts, next_id
 from coopr_core.store.references import LISTED, LIVING, called, referred
 from coopr_core.store.rows import Row, cluster_key, cluster_record
 from coopr_core.store.schema import clusters, nodes
@@ -129,6 +131,11 @@ class Clusters:
         with self._database.read() as connection:
             return ClusterRequest.recorded(find_cluster(connection, cluster_id, clusters.c.request)["request"])
 
+    def next_cluster_id(self, name: str, suffix: str | None = None) -> str:
+        """The id that a cluster called ``name`` would get if it were recorded now."""
+        with self._database.read() as connection:
+            return next_id(connection, name, suffix)
+
     def take_name(self, cluster_id: str, name: str) -> ClusterRecord:
         """Call the cluster ``name`` from now on.
 
@@ -200,15 +207,26 @@ def insert_cluster(
         "services": {n: s.model_dump(mode="json", exclude_defaults=True) for n, s in layout.services.items()},
         "links": [link.model_dump(mode="json") for link in layout.links],
     }
+    if called(connection, str(values["name"]), tenant, terminated=False) is not None:
+        raise name_taken(str(values["name"]))
     reserve(connection, tenant, taken_by(layout.nodes, clusters=1))
-    number: int = connection.execute(insert(clusters).values(values).returning(clusters.c.id)).scalar_one()
-    cluster_id = ids.cluster_id(number)
     suffix = request.dns_suffix or template.defaults.dnsSuffix or None
+    number = _insert_numbered(connection, values, Hosts(connection, request.name, suffix))
+    cluster_id = ids.cluster_id(number)
     named = name_nodes(layout, request.name, cluster_id, suffix)
     if named.nodes:
         connection.execute(insert(nodes), [node_values(number, node) for node in named.nodes])
     note(connection, number, CLUSTER_RECORDED, owner=owner, tenant=tenant, nodes=len(named.nodes))
     return find_cluster(connection, cluster_id)
+
+
+def _insert_numbered(connection: Connection, values: Mapping[str, Any], hosts: Hosts) -> int:
+    """Write the cluster's row under the first id whose host names no living cluster has; the id."""
+    while True:
+        number: int = connection.execute(insert(clusters).values(values).returning(clusters.c.id)).scalar_one()
+        if not hosts.clash(number):
+            return number
+        connection.execute(delete(clusters).where(clusters.c.id == number))
 
 
 def name_taken(name: str) -> NameTaken:

@@ -15,6 +15,7 @@ from coopr_core.errors import NotFound
 from coopr_core.store.rows import LARGEST, Row
 from coopr_core.store.schema import clusters, nodes
 from coopr_core.suggestions import did_you_mean, near
+from coopr_core.text_form import forms
 
 LIVING = clusters.c.state != ClusterState.TERMINATED
 LISTED = [c for c in clusters.c if c.name not in ("request", "template", "config", "services", "links")]
@@ -46,11 +47,12 @@ def referred(connection: Connection, ref: str, tenant: str, *, terminated: bool)
 
 
 def called(connection: Connection, name: str, tenant: str, *, terminated: bool) -> Row | None:
-    """The living cluster of that name, else the newest deleted one if that will do."""
-    query = select(*LISTED).where(clusters.c.tenant == tenant, clusters.c.name == name)
+    """The living cluster of that name, in whatever Unicode form; else the newest deleted one if that will do."""
+    query = select(*LISTED).where(clusters.c.tenant == tenant, clusters.c.name.in_(forms(name)))
     if not terminated:
         query = query.where(LIVING)
-    row = connection.execute(query.order_by(LIVING.desc(), clusters.c.id.desc()).limit(1)).mappings().first()
+    order = (LIVING.desc(), (clusters.c.name == name).desc(), clusters.c.id.desc())
+    row = connection.execute(query.order_by(*order).limit(1)).mappings().first()
     return None if row is None else dict(row)
 
 

@@ -107,7 +107,7 @@ def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Ho
     begun = jobs[-1].parameters.get("values", {}).get(REBUILT_WITH, ())
     paths = list(map(str, load_settings().catalog_with(*first.get("catalog", ()), *begun, *catalog)))
     request = store.request(old.id).model_copy(update={"name": old.name})
-    new = prepare_create(request, catalog=paths, tenant=old.tenant)
+    new = prepare_create(request, catalog=paths, tenant=old.tenant, numbering=store)
     store.check_quota(old.tenant, taken_by(new.layout.nodes, clusters=1) - freed)
     return Rebuild(old.name, old, new=new, made_with={**first, "catalog": paths})
 

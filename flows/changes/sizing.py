@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from coopr_core.cluster.names import host_name
+from coopr_core.cluster.names import dns_name
 from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.cluster.states import Operation
 from coopr_core.errors import InvalidInput, NotFound
@@ -142,7 +142,7 @@ def _with_nodes(now: Present, solved: ClusterLayout) -> ClusterLayout:
     nodes = tuple(
         node
         if node.number in known
-        else replace(node, host_name=host_name(now.cluster.name, now.cluster.id, node.number, suffix))
+        else replace(node, host_name=dns_name(now.request.name, now.cluster.id, node.number, suffix))
         for node in solved.nodes
     )
     return replace(now.layout, nodes=nodes)

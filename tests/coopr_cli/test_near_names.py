@@ -77,7 +77,6 @@ def test_an_unknown_setting_is_told_with_the_near_one(coopr: Coopr, tmp_path_fac
         ("create", "", "--template", "nats", "-y"),
         ("plan", "", "--template", "nats"),
         ("create", "x", "--template", "nats", "--provider", "", "-y"),
-        ("plan", "--template", "nats", "--catalog", ""),
         ("plan", "--template", ""),
         ("plan", "--template", "nats", "--services", ""),
         ("status", ""),

@@ -284,3 +284,18 @@ def test_a_second_operation_is_refused_as_busy_while_one_runs(
         delete_cluster("busy")
     assert caught.value.exit_code == 9
     store.finish_job(job.id, JobState.FAILED, "given up")
+
+
+def test_a_cluster_whose_name_is_in_another_script_runs_and_grows(store: Store, tmp_path: Path) -> None:
+    from flows import create_cluster, delete_cluster, scale_cluster
+
+    catalog = write_catalog(
+        tmp_path / "catalog", {"app": service(start='echo "$COOPR_HOST_NAME" | LC_ALL=C grep -x "[a-z0-9.-]*"')}
+    )
+    made = create_cluster(name="日本", template="tiny", size=1, catalog=[catalog])
+    label = f"日本{int(made['cluster_id'])}-1000".encode("idna").decode()
+    assert (made["state"], made["nodes"][0]["host_name"]) == ("ACTIVE", f"{label}.local")
+    grown = scale_cluster("日本", size=2)
+    assert (grown["state"], len(grown["nodes"])) == ("ACTIVE", 2)
+    assert grown["nodes"][1]["host_name"].isascii()
+    assert delete_cluster("日本")["state"] == "TERMINATED"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,22 +45,27 @@ _LAY_OUT = (
 )
 
 
-def draw(plan: Plan, path: Path, durations: Durations | None = None) -> None:
-    """Draw ``plan`` into the file ``path``, whose ending says how. Raises InvalidInput for another ending."""
-    text = render(plan, path.suffix.removeprefix(".").lower(), durations)
+def draw(plan: Plan, path: Path, durations: Durations | None = None, *, hosts: Mapping[int, str] | None = None) -> None:
+    """Draw ``plan`` into the file ``path``, whose ending says how. Raises InvalidInput for another ending.
+
+    ``hosts`` are the host names of nodes by number, where they are to be shown.
+    """
+    text = render(plan, path.suffix.removeprefix(".").lower(), durations, hosts=hosts)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"cannot write {path}: {error.strerror}", hint="choose a folder you may write to") from error
 
 
-def render(plan: Plan, format: str, durations: Durations | None = None) -> str:
-    """The drawing of ``plan`` as text of one of FORMATS."""
+def render(
+    plan: Plan, format: str, durations: Durations | None = None, *, hosts: Mapping[int, str] | None = None
+) -> str:
+    """The drawing of ``plan`` as text of one of FORMATS, with the nodes' host names if they are given."""
     if format not in FORMATS:
         raise InvalidInput(
             f"cannot draw a plan as {format!r}", hint=f"end the file's name with {', '.join('.' + f for f in FORMATS)}"
         )
-    drawn = picture(plan, durations)
+    drawn = picture(plan, durations, hosts)
     if format == "mmd":
         return _mermaid(drawn)
     text = _dot(drawn)

@@ -5,7 +5,7 @@ The picture's size depends on the number of different node layouts, not on the n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -62,8 +62,11 @@ class Picture:
     arrows: tuple[Arrow, ...]
 
 
-def picture(plan: Plan, durations: Durations | None = None) -> Picture:
-    """The picture of ``plan``; its critical path is the one that ``durations`` give, or the one with most tasks."""
+def picture(plan: Plan, durations: Durations | None = None, hosts: Mapping[int, str] | None = None) -> Picture:
+    """The picture of ``plan``; its critical path is the one that ``durations`` give, or the one with most tasks.
+
+    ``hosts`` are the host names of nodes by number, where they are to be shown.
+    """
     graph = plan.graph
     path = [f"s{step}" for step in critical_steps(plan, durations)]
     critical = set(path)
@@ -74,7 +77,7 @@ def picture(plan: Plan, durations: Durations | None = None) -> Picture:
             for number, step in enumerate(graph.steps)
             if step.group == group
         )
-        boxes.append(Box(_nodes_text(nodes), cells))
+        boxes.append(Box(_nodes_text(nodes) + _hosts_text(nodes, hosts or {}), cells))
     edges = _edges(plan)
     meetings = _contract(edges)
     names = {f"j{number}": join.name for number, join in enumerate(graph.joins)}
@@ -154,3 +157,11 @@ def _nodes_text(nodes: Sequence[int]) -> str:
             ranges.append([number, number])
     texts = [str(first) if first == last else f"{first}-{last}" for first, last in ranges]
     return f"{len(nodes):,} nodes: {', '.join(texts[:4])}{', ...' if len(texts) > 4 else ''}"
+
+
+def _hosts_text(nodes: Sequence[int], hosts: Mapping[int, str]) -> str:
+    """`` (shop3-1000)``: the short host names of the nodes, at most four written out; "" when they have none."""
+    names = [hosts[number].partition(".")[0] for number in nodes if hosts.get(number)]
+    if not names:
+        return ""
+    return f" ({', '.join(names) if len(names) <= 4 else f'{names[0]} ... {names[-1]}'})"

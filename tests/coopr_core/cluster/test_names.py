@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import idna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shared_reference import SHARED, vectors
 
 from coopr_core.cluster.layout import ClusterLayout, Node
-from coopr_core.cluster.names import cluster_name_problem, dns_suffix_problem, host_name, name_nodes
+from coopr_core.cluster.names import (
+    cluster_name_problem,
+    dns_name,
+    dns_suffix_problem,
+    host_name,
+    name_nodes,
+    new_name_problem,
+)
 
 _PRESENT = (SHARED / "reference" / "vectors" / "misc.json").exists()
 _CASES = [case for case in vectors("misc")["cases"] if case["kind"] == "hostname"] if _PRESENT else []
@@ -85,3 +94,51 @@ def test_dns_suffixes_are_labels_of_letters_digits_and_dashes(suffix: str) -> No
 )
 def test_other_suffixes_are_refused_with_the_reason(suffix: str, why: str) -> None:
     assert why in dns_suffix_problem(suffix)
+
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@given(names, st.integers(1, 99999999), st.integers(1000, 99999))
+def test_a_name_that_a_new_cluster_may_have_gives_valid_labels(name: str, cluster: int, node: int) -> None:
+    label = dns_name(name, f"{cluster:08d}", node).removesuffix(".local")
+    assert len(label) <= 63
+    if new_name_problem(name) == "":
+        assert _LABEL.fullmatch(label)
+
+
+@pytest.mark.parametrize("name", ["café", "größe-集群", "日本", "שלום", "日" * 40, "é1"])
+def test_letters_beyond_ascii_are_in_their_idna_form(name: str) -> None:
+    assert new_name_problem(name) == ""
+    label = dns_name(name, "00000015", 1000).removesuffix(".local")
+    assert _LABEL.fullmatch(label)
+    assert label.startswith("xn--")
+    assert (
+        idna.decode(label)
+        == host_name(name, "00000015", 1000).removesuffix(".local")[: len(idna.decode(label)) - 7] + "15-1000"
+    )
+
+
+@pytest.mark.parametrize("name", ["demo_1", "2Web_Shop.v2", "x" * 63, "shop-"])
+def test_names_of_ascii_letters_give_the_host_names_of_the_original(name: str) -> None:
+    assert new_name_problem(name) == ""
+    assert dns_name(name, "00000015", 1000, "Lab") == host_name(name, "00000015", 1000, "Lab")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("_", "does not begin with a letter"),
+        ("-a", "does not begin with a letter"),
+        ("12_a", "without its leading digits"),
+        ("2024-11", "without its leading digits"),
+        ("a" * 95, "too long"),
+        ("日" * 60, "too long"),
+        ("½", "gives no host names"),
+        ("xn--a", "xn--"),
+        ("0042", "digits alone"),
+        ("", "is no cluster name"),
+    ],
+)
+def test_a_name_that_gives_no_valid_host_names_is_refused_with_the_reason(name: str, why: str) -> None:
+    assert why in new_name_problem(name)

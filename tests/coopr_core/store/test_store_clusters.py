@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 from store_samples import TEMPLATE, begin, layout, new_cluster, record_cluster, stages
 
 from coopr_core import Catalog, solve
@@ -170,6 +171,58 @@ def test_a_recorded_cluster_with_a_name_like_an_id_stays_readable(store: Store) 
     cluster = record_cluster(store, request, TEMPLATE, layout(1), owner="ada")
     assert store.request(cluster.id) == request
     assert store.cluster(cluster.id).name == "00000077"
+
+
+def _next_number(store: Store, number: int) -> None:
+    """Let the next cluster that is recorded have this number."""
+    with store._database.write() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.execute(text("DELETE FROM sqlite_sequence WHERE name = 'clusters'"))
+            connection.execute(text(f"INSERT INTO sqlite_sequence VALUES ('clusters', {number - 1})"))
+        else:
+            connection.execute(text(f"SELECT setval('clusters_id_seq', {number - 1})"))
+
+
+@pytest.mark.parametrize("tenant", ["default", "lab"])
+def test_host_names_of_a_new_cluster_are_never_those_of_a_living_one(store: Store, tenant: str) -> None:
+    for _ in range(4):
+        _terminate(store, new_cluster(store, "early").id)
+    first = new_cluster(store, "a1", tenant=tenant)
+    assert store.nodes(first.id)[0].host_name == "a15-1000.example.org"
+    _next_number(store, 15)
+    assert store.next_cluster_id("a", "example.org") == "00000016"
+    assert store.next_cluster_id("a", "other.org") == "00000015"
+    assert store.next_cluster_id("A", "EXAMPLE.ORG") == "00000016"
+    second = new_cluster(store, "a", size=1)
+    assert (second.id, store.nodes(second.id)[0].host_name) == ("00000016", "a16-1000.example.org")
+    _terminate(store, first.id)
+    _next_number(store, 25)
+    third = new_cluster(store, "a2", size=1)
+    assert store.nodes(third.id)[0].host_name == "a225-1000.example.org"
+    _next_number(store, 15)
+    assert store.next_cluster_id("a", "example.org") == "00000015", "a deleted cluster takes no names"
+
+
+def test_the_next_id_is_told_before_a_cluster_is_recorded(store: Store) -> None:
+    assert store.next_cluster_id("demo") == "00000001"
+    cluster = new_cluster(store)
+    assert store.next_cluster_id("demo") == "00000002"
+    _terminate(store, cluster.id)
+    store.delete_cluster_record(cluster.id)
+    assert store.next_cluster_id("demo") == "00000002" == new_cluster(store).id
+
+
+def test_a_name_is_the_same_however_its_letters_are_put_together(store: Store) -> None:
+    composed, apart = "한국", unicodedata.normalize("NFD", "한국")
+    cluster = new_cluster(store, apart)
+    assert cluster.name == composed
+    assert store.cluster(apart).id == store.cluster(composed).id == cluster.id
+    with pytest.raises(InvalidInput, match="is taken"):
+        begin(store, apart)
+    _rename(store, cluster.id, apart)
+    assert store.cluster(composed).id == cluster.id, "an earlier version recorded it as it was typed"
+    with pytest.raises(InvalidInput, match="is taken"):
+        begin(store, composed)
 
 
 def test_an_unknown_cluster_is_not_found_and_near_names_are_offered(store: Store) -> None:
