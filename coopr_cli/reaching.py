@@ -16,9 +16,9 @@ def ready_prefect(store: Store, cluster: ClusterRecord, *, passwords: bool = Fal
     Prefect is not imported.
     """
     from flows.runtime import needs_blocks
-    from flows.secrets import uses_secrets
+    from flows.secrets import asks_for_secrets
 
-    if needs_blocks(store, cluster) or (passwords and uses_secrets(store.layout(cluster.id).config)):
+    if needs_blocks(store, cluster) or (passwords and asks_for_secrets(store.layout(cluster.id))):
         from coopr_cli.prefect_use import put_talk_aside, use_server
 
         use_server(told="start")

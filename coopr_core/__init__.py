@@ -5,7 +5,7 @@ The map of the house, in the order the data walks. No module imports one that st
 * ``catalog``: entities (templates, services, hardware and image types, providers), read, merged and checked.
 * ``solver``: template + request -> ``ClusterLayout``, or ``Unsatisfiable`` with its reasons. A pure function.
 * ``planner``: layout + operation -> ``Plan``: tasks, their dependencies, stages. A pure function.
-* ``macros``: ``%host.service.x%`` and its kin in config and links.
+* ``macros``: ``%host.service.x%`` and its kin in config, links and the fields of actions.
 * ``cluster``: requests, layouts, ids, host names, leases, config, states and records of clusters.
 * ``store``: the SQL record of clusters, nodes, jobs, tasks and attempts; it owns the truth.
 * ``remote``: one SSH session per node: run, put, get, streaming output, redaction.

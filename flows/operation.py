@@ -54,7 +54,7 @@ from flows.runtime import (
     provider_entity,
     usable_within,
 )
-from flows.secrets import forget_secrets, open_secrets, uses_secrets
+from flows.secrets import asks_for_secrets, forget_secrets, open_secrets
 from flows.server import ensure_server
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Ses
     secret = None
     if on_services:
         used = sorted({a.type for service in layout.services.values() for a in service.actions.values()})
-        secret = open_secrets(store, cluster.id, sessions.redactor.add) if uses_secrets(layout.config) else None
+        secret = open_secrets(store, cluster.id, sessions.redactor.add) if asks_for_secrets(layout) else None
     return Actions(
         store=store,
         cluster=replace(cluster, name=job.parameters.get("named") or cluster.name),

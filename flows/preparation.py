@@ -204,14 +204,20 @@ def _named(
 
 
 def macro_problems(layout: ClusterLayout) -> list[Problem]:
-    """The config's macros that cannot be resolved on this layout, whatever addresses its nodes will get.
+    """The macros of config and actions that cannot be resolved on this layout, whatever addresses its nodes will get.
 
     Links with such macros are no problem: they are left out when the cluster's pages are shown.
     """
     from coopr_core.macros import check_macros
+    from coopr_core.macros.rendering import fields_path
 
     services = sorted({service for node in layout.nodes for service in node.services})
-    return list(check_macros(layout.config, services, "config", config=layout.config))
+    problems = list(check_macros(layout.config, services, "config", config=layout.config))
+    for service in layout.services.values():
+        for name, action in service.actions.items():
+            place = fields_path(service.name, name)
+            problems += check_macros(action.fields, services, place, config=layout.config, loose=True)
+    return problems
 
 
 def escape_hint(layout: ClusterLayout) -> str:
@@ -219,7 +225,9 @@ def escape_hint(layout: ClusterLayout) -> str:
     from coopr_core.macros import uses
     from coopr_core.macros.syntax import ESCAPE
 
-    return f"; {ESCAPE}" if any(use.name is None for use in uses(layout.config)) else ""
+    fields = [action.fields for service in layout.services.values() for action in service.actions.values()]
+    found = [*uses(layout.config), *uses(fields, loose=True)]
+    return f"; {ESCAPE}" if any(use.name is None for use in found) else ""
 
 
 def _plugin_problems(catalog: Catalog, layout: ClusterLayout, provider: Provider) -> list[Problem]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.macros import uses
 
 if TYPE_CHECKING:
+    from coopr_core.cluster.layout import ClusterLayout
     from coopr_core.store import Store
 
 
@@ -29,6 +30,14 @@ def block_name(store: Store, cluster_id: str) -> str:
 def uses_secrets(config: Mapping[str, Any]) -> bool:
     """Whether a config asks for a password."""
     return any(use.name is not None and use.name.secret for use in uses(config))
+
+
+def asks_for_secrets(layout: ClusterLayout) -> bool:
+    """Whether the config of a cluster, or an action of its services, asks for a password."""
+    fields = (action.fields for service in layout.services.values() for action in service.actions.values())
+    return uses_secrets(layout.config) or any(
+        use.name is not None and use.name.secret for each in fields for use in uses(each, loose=True)
+    )
 
 
 def derive(key: str, name: str) -> str:

@@ -164,7 +164,7 @@ class Dependencies(_Part):
 
 
 class ServiceAction(_Part):
-    """One action of a service: the automator (``type``) that runs it and that automator's fields."""
+    """One action of a service: the automator (``type``) that runs it and its ``fields``, which may hold macros."""
 
     type: str = "shell"
     fields: Config = Field(default_factory=dict)

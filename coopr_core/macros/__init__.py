@@ -1,4 +1,4 @@
-"""Macros: ``%host.service.x%`` and its kin in config and links, expanded for each node.
+"""Macros: ``%host.service.x%`` and its kin in config, links and fields of actions, expanded for each node.
 
 ``syntax`` parses, ``context`` holds the values, ``expander`` replaces, ``checks`` finds beforehand what cannot be;
 ``rendering`` tells which services a change of config reaches, ``differences`` shows it (imported where they are used).

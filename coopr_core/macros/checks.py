@@ -31,13 +31,13 @@ class Use:
         return self.name.service if self.name and self.name.form != "num" else ""
 
 
-def uses(tree: Any, path: tuple[str | int, ...] = ()) -> Iterator[Use]:
-    """Every macro in a tree, in the order of the tree."""
+def uses(tree: Any, path: tuple[str | int, ...] = (), *, loose: bool = False) -> Iterator[Use]:
+    """Every macro in a tree, in the order of the tree; ``loose`` is for an action's fields."""
     if isinstance(tree, str):
         if "%" not in tree:
             return
         try:
-            pieces = parse(tree)
+            pieces = parse(tree, loose)
         except BadMacro as error:
             yield Use(path, error.source, flaw=unreadable(error, tree, any(is_secret_key(str(step)) for step in path)))
             return
@@ -46,10 +46,10 @@ def uses(tree: Any, path: tuple[str | int, ...] = ()) -> Iterator[Use]:
                 yield Use(path, piece.source, piece.name)
     elif isinstance(tree, Mapping):
         for key, value in tree.items():
-            yield from uses(value, (*path, key))
+            yield from uses(value, (*path, key), loose=loose)
     elif isinstance(tree, list | tuple):
         for index, value in enumerate(tree):
-            yield from uses(value, (*path, index))
+            yield from uses(value, (*path, index), loose=loose)
 
 
 def check_macros(
@@ -60,14 +60,15 @@ def check_macros(
     has_self: bool = True,
     addresses: Collection[str] = ADDRESS_TYPES,
     config: Mapping[str, Any] | None = None,
+    loose: bool = False,
 ) -> list[Problem]:
     """The macros that cannot be resolved on a cluster with these services, each as an error with its path.
 
     ``has_self`` is False for texts that belong to no node (links); ``config`` is what ``config.KEY`` looks into, None
-    when it is not known.
+    when it is not known; ``loose`` is for an action's fields.
     """
     found = []
-    for use in uses(tree):
+    for use in uses(tree, loose=loose):
         why = unresolvable(use, services, has_self=has_self, addresses=addresses, config=config)
         if why:
             where = path + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in use.path)

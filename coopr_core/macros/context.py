@@ -30,7 +30,7 @@ class ClusterIndex:
         self.by_number: dict[int, MacroNode] = {}
         self.by_service: dict[str, list[MacroNode]] = {}
         self.instance: dict[tuple[str, int], int] = {}
-        self.expanded: dict[str, str] = {}
+        self.expanded: dict[tuple[str, bool], str] = {}
         for node in sorted(nodes, key=lambda node: node.number):
             self.by_number[node.number] = node
             for service in dict.fromkeys(node.services):

@@ -32,10 +32,13 @@ class _NotForThisNode(Exception):
     """A macro is about a service that other nodes of the cluster have and this one does not."""
 
 
-def expand(tree: Any, context: MacroContext, path: str = "config") -> Any:
-    """The tree with every macro in its texts expanded. Raises ``UnresolvedMacro`` with all that cannot be."""
+def expand(tree: Any, context: MacroContext, path: str = "config", *, loose: bool = False) -> Any:
+    """The tree with every macro in its texts expanded; ``loose`` is for an action's fields.
+
+    Raises ``UnresolvedMacro`` with all that cannot be.
+    """
     problems: list[Problem] = []
-    expanded = _expand(tree, context, path, problems)
+    expanded = _expand(tree, context, path, problems, loose)
     if problems:
         where = "" if context.self_number is None else f" on node {context.self_number}"
         raise UnresolvedMacro(
@@ -48,22 +51,22 @@ def expand(tree: Any, context: MacroContext, path: str = "config") -> Any:
     return expanded
 
 
-def _expand(tree: Any, context: MacroContext, path: str, problems: list[Problem]) -> Any:
+def _expand(tree: Any, context: MacroContext, path: str, problems: list[Problem], loose: bool) -> Any:
     if isinstance(tree, str):
-        return _text(tree, context, path, problems) if "%" in tree else tree
+        return _text(tree, context, path, problems, loose) if "%" in tree else tree
     if isinstance(tree, Mapping):
-        return {key: _expand(value, context, f"{path}.{key}", problems) for key, value in tree.items()}
+        return {key: _expand(value, context, f"{path}.{key}", problems, loose) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_expand(value, context, f"{path}[{index}]", problems) for index, value in enumerate(tree)]
+        return [_expand(value, context, f"{path}[{index}]", problems, loose) for index, value in enumerate(tree)]
     return tree
 
 
-def _text(text: str, context: MacroContext, path: str, problems: list[Problem]) -> str:
-    known = context.cluster.expanded.get(text)
+def _text(text: str, context: MacroContext, path: str, problems: list[Problem], loose: bool) -> str:
+    known = context.cluster.expanded.get((text, loose))
     if known is not None:
         return known
     try:
-        pieces = parse(text)
+        pieces = parse(text, loose)
     except BadMacro as error:
         problems.append(Problem(unreadable(error, text, is_secret_key(path), _on(context)), path=path))
         return text
@@ -81,7 +84,7 @@ def _text(text: str, context: MacroContext, path: str, problems: list[Problem]) 
             return text
     expanded = "".join(values)
     if not any(isinstance(piece, Macro) and (piece.name.is_own or piece.name.secret) for piece in pieces):
-        context.cluster.expanded[text] = expanded
+        context.cluster.expanded[text, loose] = expanded
     return expanded
 
 

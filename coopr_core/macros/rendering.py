@@ -1,8 +1,9 @@
 """Config as the nodes get it, and what a change of a cluster changes in it, for which service on which node.
 
 Promise: a service on a node counts as changed exactly when something CONFIGURE would bring there differs: a value among
-the config paths it reads, its actions or its files. Secrets never appear: ``%secret.x%`` becomes a mark, the same for
-the same name. Cost: linear in the config, once for all nodes unless a macro depends on the node.
+the config paths it reads, its actions and what macros in their fields give, or its files. Secrets never appear:
+``%secret.x%`` becomes a mark, the same for the same name. Cost: linear in config and fields, once for all nodes unless
+a macro depends on the node.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from coopr_core.catalog.entities import Service
 from coopr_core.cluster.layout import ClusterLayout
 from coopr_core.macros.checks import uses
 from coopr_core.macros.context import MacroContext, MacroNode
-from coopr_core.macros.expander import expand
+from coopr_core.macros.expander import UnresolvedMacro, expand
 
 _MISSING = object()
 
@@ -25,9 +26,13 @@ class Rendering:
     def __init__(self, layout: ClusterLayout, nodes: Sequence[MacroNode], owner: str) -> None:
         """``nodes`` are the layout's, with their addresses. Raises ``UnresolvedMacro`` on first use, not here."""
         self._layout = layout
-        self._context = MacroContext(owner=owner, nodes=nodes, secret=lambda name: f"(secret {name})")
+        self._context = MacroContext(
+            owner=owner, nodes=nodes, secret=lambda name: f"(secret {name})", config=layout.config
+        )
         self._alike = not any(use.name is not None and use.name.is_own for use in uses(layout.config))
         self._expanded: dict[int, dict[str, Any]] = {}
+        self._fields: dict[tuple[str, int], dict[str, Any]] = {}
+        self._actions: dict[str, tuple[list[str], bool]] = {}
 
     def config(self, number: int) -> dict[str, Any]:
         """The config as node ``number`` gets it; to be read only."""
@@ -40,6 +45,26 @@ class Rendering:
         """What ``service`` reads of it: values by path; all of it, by top-level key, when the service does not say."""
         config = self.config(number)
         return {path: _at(config, path) for path in service.config} if service.config else config
+
+    def fields(self, service: Service, number: int) -> dict[str, Any]:
+        """The fields of the service's actions that have macros, by action, as they are for node ``number``."""
+        actions, own = self._with_macros(service)
+        key = (service.name, number if own else -1)
+        if key not in self._fields:
+            context = self._context.at(number)
+            self._fields[key] = {
+                name: expand(service.actions[name].fields, context, fields_path(service.name, name), loose=True)
+                for name in actions
+            }
+        return self._fields[key]
+
+    def _with_macros(self, service: Service) -> tuple[list[str], bool]:
+        """The actions with macros in their fields, and whether any of those depends on the node."""
+        if service.name not in self._actions:
+            found = {name: list(uses(action.fields, loose=True)) for name, action in service.actions.items()}
+            own = any(use.name is not None and use.name.is_own for each in found.values() for use in each)
+            self._actions[service.name] = [name for name, each in found.items() if each], own
+        return self._actions[service.name]
 
 
 def changed_services(
@@ -70,11 +95,26 @@ def changed_services(
             and (
                 name in redefined
                 or old.seen(after.services[name], node.number) != new.seen(after.services[name], node.number)
+                or fields_differ(old, new, after.services[name], node.number)
             )
         )
         if names:
             found[node.number] = names
     return found
+
+
+def fields_differ(old: Rendering, new: Rendering, service: Service, number: int) -> bool:
+    """Whether the macros in the service's actions give something else than before, or gave nothing at all."""
+    now = new.fields(service, number)
+    try:
+        return old.fields(service, number) != now
+    except UnresolvedMacro:
+        return True
+
+
+def fields_path(service: str, action: str) -> str:
+    """How the fields of a service's action are called in messages."""
+    return f"service {service}: actions.{action}.fields"
 
 
 def _definition(service: Service) -> tuple[object, object]:

@@ -15,7 +15,7 @@ from coopr_core.cluster.names import dns_name
 from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.cluster.states import Operation
 from coopr_core.errors import InvalidInput, NotFound
-from coopr_core.macros.rendering import Rendering
+from coopr_core.macros.rendering import Rendering, fields_differ
 from coopr_core.suggestions import did_you_mean
 from flows.changes.prepared import PreparedChange, check_renderable, reached
 from flows.changes.present import OwnEntities, Present, present
@@ -128,7 +128,8 @@ def reloading(
             service = after.services[name]
             rest = tuple(path for path in service.config if path not in service.reloads)
             other = service.model_copy(update={"config": rest})
-            if service.reloads and (not rest or old.seen(other, number) == new.seen(other, number)):
+            stay = not fields_differ(old, new, service, number)
+            if service.reloads and stay and (not rest or old.seen(other, number) == new.seen(other, number)):
                 taking.append(name)
         if taking:
             found[number] = tuple(taking)

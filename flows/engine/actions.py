@@ -23,6 +23,7 @@ from coopr_core.cluster.records import ClusterRecord, NodeRecord, TaskRecord
 from coopr_core.cluster.states import NodeState
 from coopr_core.errors import CooprError, InvalidInput, Retry, TimedOut, Unreachable
 from coopr_core.macros import MacroContext, expand
+from coopr_core.macros.rendering import fields_path
 from coopr_core.providers.contract import Machine, MachineRequest, Provider
 from flows.engine.membership import Membership
 from flows.engine.patience import patiently
@@ -301,7 +302,9 @@ class Actions:
         if service is not None:
             config = expand(dict(self._layout.config), self._macros(node.number), path="config")
             action = service.actions[task.action.lower()]
-            described = {"name": service.name, "action": {"type": action.type, "fields": dict(action.fields)}}
+            place = fields_path(service.name, task.action.lower())
+            fields = expand(dict(action.fields), self._macros(node.number), place, loose=True)
+            described = {"name": service.name, "action": {"type": action.type, "fields": fields}}
         return {
             "taskId": task.id,
             "jobId": task.job_id,

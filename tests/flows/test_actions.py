@@ -28,6 +28,7 @@ from coopr_core.errors import (
     TimedOut,
     Unreachable,
 )
+from coopr_core.macros import UnresolvedMacro
 from coopr_core.planner import plan
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.remote.pool import Sessions
@@ -36,15 +37,18 @@ from coopr_core.store.schema import machines
 from flows.engine.actions import Actions
 from flows.engine.task_log import TaskLog
 
+COMMAND = "date +%Y%m%d; echo %host.service.db% %config.port% %secret.db% 50%% %literal('%ip.self%')%"
 SERVICES = {
     "db": Service.model_validate(
         {
             "name": "db",
-            "provisioner": {"actions": {"start": {"type": "fake", "fields": {"command": "date +%Y%m%d"}}}},
+            "provisioner": {
+                "actions": {"start": {"type": "fake", "fields": {"command": COMMAND, "args": ["%ip.self%", 5]}}}
+            },
         }
     )
 }
-CONFIG = {"hosts": "%host.service.db%", "me": "%ip.self%", "password": "%secret.db%"}
+CONFIG = {"hosts": "%host.service.db%", "me": "%ip.self%", "password": "%secret.db%", "port": 5}
 
 
 class Cloud:
@@ -257,9 +261,25 @@ def test_a_tasks_json_has_the_documented_keys_with_macros_expanded_for_its_node(
     expected = (task.id, task.job_id, job.cluster.id, "START", "1001")
     assert tuple(given[key] for key in ("taskId", "jobId", "clusterId", "taskName", "nodeId")) == expected
     config = given["config"]
-    assert config["cluster"] == {"hosts": ",".join(names), "me": "127.0.0.3", "password": "secret of db"}
-    assert config["service"] == {"name": "db", "action": {"type": "fake", "fields": {"command": "date +%Y%m%d"}}}
+    expanded = {"hosts": ",".join(names), "me": "127.0.0.3", "password": "secret of db", "port": 5}
+    assert config["cluster"] == expanded
+    command = f"date +%Y%m%d; echo {','.join(names)} 5 secret of db 50%% %ip.self%"
+    action = {"type": "fake", "fields": {"command": command, "args": ["127.0.0.3", 5]}}
+    assert config["service"] == {"name": "db", "action": action}
     assert (config["hostname"], config["nodenum"], config["services"]) == (names[1], 1001, ["db"])
     assert config["nodes"]["1000"]["ipaddresses"]["access_v4"] == "127.0.0.2"
     assert config["nodes"]["1000"]["port"] == 5432, "what a task reports is seen by later tasks"
     assert "secret of db" not in store.node(job.cluster.id, 1001).__repr__()
+
+
+def test_a_macro_of_an_action_that_has_no_value_is_named_with_service_action_and_field(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"env": [{"peers": "%host.service.other%"}]}
+    action = {"actions": {"start": {"type": "fake", "fields": fields}}}
+    monkeypatch.setitem(SERVICES, "db", Service.model_validate({"name": "db", "provisioner": action}))
+    job = Job(store, tmp_path, Cloud())
+    job.do("CREATE")
+    job.do("CONFIRM")
+    with pytest.raises(UnresolvedMacro, match=r"service db: actions\.start\.fields\.env\[0\]\.peers: .*service other"):
+        job.do("START")

@@ -10,7 +10,7 @@ from flow_catalog import service, write_catalog
 
 from coopr_core.errors import CooprError, InvalidInput, NotFound
 from flows.preparation import prepare_create
-from flows.secrets import derive, uses_secrets
+from flows.secrets import asks_for_secrets, derive, uses_secrets
 
 
 def test_a_request_becomes_layout_plan_and_json(tmp_path: Path) -> None:
@@ -72,6 +72,17 @@ def test_text_with_percents_is_refused_with_the_text_to_write_and_that_is_accept
     written = json.loads(problem.message.partition(" write ")[2])
     assert written == f"%literal('{text}')%"
     prepare_create({"name": "c", "template": "tiny", "config": {"log": written}}, catalog=[catalog])
+
+
+def test_macros_in_actions_are_checked_before_anything_is_created(tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path, {"a": service(start="date +%Y-%m-%d; ask %config.web.port% %host.service.b%")})
+    with pytest.raises(InvalidInput) as refused:
+        prepare_create({"name": "c", "template": "tiny"}, catalog=[catalog])
+    assert {problem.path for problem in refused.value.problems} == {"service a: actions.start.fields.command"}
+    assert [word for word in ("web.port", "service b") if word in str(refused.value)] == ["web.port", "service b"]
+    catalog = write_catalog(tmp_path, {"a": service(start="ask %config.web.port% %secret.web%")})
+    prepared = prepare_create({"name": "c", "template": "tiny", "config": {"web": {"port": 1}}}, catalog=[catalog])
+    assert asks_for_secrets(prepared.layout)
 
 
 def test_passwords_are_made_only_for_a_config_that_asks_and_differ_by_name_and_key() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.macros import uses
 from coopr_core.providers.settings import SettingField
 
 DEFAULT_TIMEOUT = "30m"
@@ -44,7 +45,6 @@ REQUIRED_SETS = (("script",), ("command",))
 
 _DURATION = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?", re.ASCII)
 _UNITS = (86400, 3600, 60, 1)
-_SECRET = "%secret."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def check_action(action: str, service: Service, fields: Mapping[str, Any] | None
         if not isinstance(given[name], str):
             problem(name, f"{name!r} must be text")
     script = given.get("script")
-    if isinstance(script, str) and script:
+    if isinstance(script, str) and script and not (fields is None and _is_macro(script)):
         script = normalized(script)
         if script not in map(normalized, service.files):
             there = ", ".join(sorted(service.files)) or "no files at all"
@@ -121,13 +121,15 @@ def check_action(action: str, service: Service, fields: Mapping[str, Any] | None
                 read(value)
             except ValueError as error:
                 problem(name, f"{name!r}: {error}")
-    if _SECRET in str(given.get("args", "")):
-        problem("args", "arguments are visible in the node's process list: let the script read the secret from config")
+    for name, value in service.actions[action].fields.items():
+        if name != "command" and any(use.name is not None and use.name.secret for use in uses(value, loose=True)):
+            what = "arguments are visible in the node's process list" if name == "args" else "a secret has no use here"
+            problem(name, f"{what}: let the script read the secret from config")
     return problems
 
 
 def _is_macro(value: object) -> bool:
-    return isinstance(value, str) and value.count("%") > 1
+    return any(uses(value, loose=True))
 
 
 def normalized(path: str) -> str:

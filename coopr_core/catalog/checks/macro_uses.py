@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def in_macros(catalog: Catalog) -> Iterator[Finding]:
-    """The macros of each merged template's default config and of its and its default services' links."""
+    """The macros of each merged template's default config and links, and of each service's links and actions."""
     for template in catalog.templates.values():
         choosable = set(template.compatibility.services or catalog.services) & catalog.services.keys()
         for use in uses(template.defaults.config, ("defaults", "config")):
@@ -22,12 +22,29 @@ def in_macros(catalog: Catalog) -> Iterator[Finding]:
         for link in template.links:
             for use in uses(link.url):
                 yield from _judged(template, use, ("links", link.url, "url"), choosable, has_self=False)
+        yield from _in_actions(catalog, template)
     for service in catalog.services.values():
         for link in service.links:
             for use in uses(link.url):
                 why = unresolvable(use, catalog.services.keys(), has_self=False)
                 if why:
                     yield Finding(service, ("links", link.url, "url"), why)
+        for name, action in service.actions.items():
+            for use in uses(action.fields, ("provisioner", "actions", name, "fields"), loose=True):
+                if why := unresolvable(use, catalog.services.keys()):
+                    yield Finding(service, use.path, why)
+
+
+def _in_actions(catalog: Catalog, template: ClusterTemplate) -> Iterator[Finding]:
+    """The macros in actions of the default services that have no value on a cluster of these, by default config."""
+    names = template.defaults.services
+    for name in names:
+        service = catalog.services.get(name)
+        for action, described in service.actions.items() if service else ():
+            for use in uses(described.fields, loose=True):
+                why = unresolvable(use, names, config=template.defaults.config)
+                if why and not unresolvable(use, catalog.services.keys()):
+                    yield Finding(template, ("defaults", "services", name), f"{action} of {name}: {why}")
 
 
 def _judged(

@@ -28,7 +28,7 @@ from flows.engine.actions import Actions
 from flows.engine.task_log import TaskLog
 from flows.links import macro_nodes
 from flows.runtime import authorized_key, client_key, cluster_provider
-from flows.secrets import known_secrets, uses_secrets
+from flows.secrets import asks_for_secrets, known_secrets
 
 if TYPE_CHECKING:
     from coopr_core.cluster.layout import ClusterLayout
@@ -73,7 +73,7 @@ class _Look:
         self._provider = cluster_provider(store, cluster)
         self._secret: Callable[[str], str] | None = None
         self._no_secrets = False
-        if uses_secrets(self._layout.config):
+        if asks_for_secrets(self._layout):
             self._secret = known_secrets(store, cluster.id, sessions.redactor.add)
             self._no_secrets = self._secret is None
         self._past = Past(store, cluster.id)
@@ -89,7 +89,9 @@ class _Look:
             authorized_key=authorized_key(client_key(store, cluster)),
             secret=self._secret,
         )
-        self._macros = MacroContext(owner=cluster.owner, nodes=macro_nodes(self._nodes), secret=self._secret)
+        self._macros = MacroContext(
+            owner=cluster.owner, nodes=macro_nodes(self._nodes), secret=self._secret, config=self._layout.config
+        )
         self._checked: set[tuple[int, str]] = set()
         self._unchecked: dict[str, None] = {}
 

@@ -214,6 +214,28 @@ def test_what_contradicts_itself_in_a_template_is_found(template: dict[str, Any]
     assert warning.startswith(expected)
 
 
+def acting(name: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "provisioner": {"actions": {"start": {"fields": fields}}}}
+
+
+def test_macros_in_actions_that_cannot_be_resolved_are_found() -> None:
+    services = [acting("x", command="date +%Y-%m-%d", args=["%host.service.aa%", "%hots.self%"])]
+    place = "services/x: provisioner.actions.start.fields.args"
+    assert of_template({}, services=services) == [
+        f'{place}[0]: macro %host.service.aa% cannot be resolved: no node has the service aa: did you mean "a"?',
+        f'{place}[1]: macro %hots.self% cannot be read: "hots.self" is no macro',
+    ]
+
+
+def test_macros_in_actions_of_default_services_that_need_others_or_config_are_found() -> None:
+    services = [acting("x", args=["%host.service.a%", "%config.port%", "%config.web.port%"])]
+    template = {"defaults": {"services": ["x"], "config": {"web": {"port": 1}}}}
+    assert of_template(template, services=services) == [
+        "defaults.services[0]: start of x: macro %config.port% cannot be resolved: the config has no value port",
+        "defaults.services[0]: start of x: macro %host.service.a% cannot be resolved: no node has the service a",
+    ]
+
+
 def test_default_services_that_cannot_be_together_are_found() -> None:
     services = [service("d", install={"requires": ["a"]}), service("e", conflicts=["f"]), service("f", provides=["x"])]
     template = {"defaults": {"services": ["d", "e", "f"]}}

@@ -97,6 +97,29 @@ def test_a_macro_without_a_value_is_named() -> None:
         changed(before, layout({"web": "%host.service.other%"}, WEB))
 
 
+def test_what_macros_in_an_action_give_reaches_the_service() -> None:
+    asks = service("asks", "nothing", start="ask --port %config.web.port% --at %ip.service.web%; date +%Y-%m-%d")
+    before = layout({"web": {"port": 1}}, asks, WEB)
+    assert changed(before, layout({"web": {"port": 1}, "db": 2}, asks, WEB)) == {}
+    assert changed(before, layout({"web": {"port": 2}}, asks, WEB)) == {1000: ("asks", "web"), 1001: ("asks", "web")}
+    third = layout(before.config, asks, WEB, nodes=[("asks", "web"), ("asks", "web"), ("web",)])
+    assert changed(before, third) == {1000: ("asks",), 1001: ("asks",)}
+
+
+def test_a_value_of_the_config_in_another_is_rendered() -> None:
+    before = layout({"web": {"url": "x:%config.port%"}, "port": 1}, WEB)
+    assert changed(before, layout({"web": {"url": "x:%config.port%"}, "port": 1, "db": 1}, WEB)) == {}
+    assert changed(before, layout({"web": {"url": "x:%config.port%"}, "port": 2}, WEB)) == {
+        1000: ("web",),
+        1001: ("web",),
+    }
+
+
+def test_a_macro_of_an_action_without_a_value_before_is_a_change() -> None:
+    asks = service("asks", "nothing", start="ask %config.port%")
+    assert changed(layout({}, asks), layout({"port": 1}, asks)) == {1000: ("asks",), 1001: ("asks",)}
+
+
 def test_a_difference_is_a_unified_diff_of_the_yaml_and_hides_secrets() -> None:
     before = {"db": {"password": "old one", "port": 1, "token": "same"}, "list": [1, 2]}
     after = {"db": {"password": "new one", "port": 2, "token": "same"}, "list": [1, 3]}
