@@ -20,6 +20,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, field_validator
 
 from coopr_core.errors import CooprError
+from coopr_core.proxies import host_of, is_loopback
 
 Occasion = Literal["started", "succeeded", "failed", "paused", "lease-expiring", "drift"]
 """What a callback can be told of."""
@@ -113,7 +114,7 @@ class HttpCallback(Block):
         if self.secret is not None:
             headers["X-Coopr-Signature"] = signature(self.secret.get_secret_value(), body)
         reason = ""
-        with httpx.Client(timeout=self.timeout) as client:
+        with httpx.Client(timeout=self.timeout, trust_env=not is_loopback(host_of(self.url))) as client:
             for attempt in range(1, self.attempts + 1):
                 try:
                     with client.stream("POST", self.url, content=body, headers=headers) as answer:

@@ -17,8 +17,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 from coopr_core.errors import CooprError, Unreachable
+from coopr_core.proxies import go_direct, host_of, is_loopback, proxy_variables, set_aside_unusable, unusable
 from flows.connection import guard
 from flows.connection.password import VARIABLE, fingerprint, make_password, password, password_file
 from flows.connection.record import (
@@ -117,6 +119,7 @@ def ensure_server(state_dir: Path | None = None, *, timeout: float = 180) -> Ser
     """
     home = _home(state_dir)
     configured = configured_api_url()
+    _pass_proxies_by(configured[0] if configured else "")
     named = configured if configured and not _is_at(home, configured[0]) else None
     info = _external(*named) if named else _managed(home, timeout)
     configure_prefect(info)
@@ -199,6 +202,7 @@ def server_status(state_dir: Path | None = None) -> ServerInfo:
     """The server in use: the user's if one is named, else ours; ``running`` says whether it answers."""
     home = _home(state_dir)
     configured = configured_api_url()
+    _pass_proxies_by(configured[0] if configured else "")
     if configured and not _is_at(home, configured[0]):
         try:
             return _external(*configured)
@@ -260,7 +264,35 @@ def _take_password(server: ServerInfo) -> None:
 
 def prepare_prefect() -> None:
     """Make the environment right for importing Prefect, before it is known which server will be used."""
-    quieten(None if configured_api_url() else _home(None) / "prefect")
+    configured = configured_api_url()
+    _pass_proxies_by(configured[0] if configured else "")
+    quieten(None if configured else _home(None) / "prefect")
+
+
+def _pass_proxies_by(url: str) -> None:
+    """Have this machine, where our server is and the one at ``url`` may be, reached without a proxy."""
+    host = host_of(url)
+    if host and is_loopback(host):
+        go_direct(host)
+    else:
+        go_direct()
+    if not host or is_loopback(host) or proxy_bypass(host):
+        set_aside_unusable()
+
+
+def way_to_server() -> tuple[str, bool]:
+    """The host of the server in use, and whether it is asked without a proxy."""
+    configured = configured_api_url()
+    host = host_of(configured[0]) if configured else HOST
+    return host, is_loopback(host) or not proxy_variables(os.environ) or bool(proxy_bypass(host))
+
+
+def _check_proxies(url: str) -> None:
+    for name, reason in unusable(os.environ).items():
+        raise ServerUnreachable(
+            f"the Prefect server at {_without_password(url)} cannot be asked through the proxy of {name}: {reason}",
+            hint=f"correct or unset {name}, or put {host_of(url)} into NO_PROXY",
+        )
 
 
 def quieten(home: Path | None = None) -> None:
@@ -275,7 +307,12 @@ def quieten(home: Path | None = None) -> None:
 
 
 def _external(api_url: str, where: str) -> ServerInfo:
+    _check_proxies(api_url)
     hint = f"start that server, or correct or unset {where} (without it, coopr starts a server of its own)"
+    if (variables := proxy_variables(os.environ)) and not proxy_bypass(host_of(api_url)):
+        hint += (
+            f"\n{' and '.join(variables)} may lead there through a proxy: is {host_of(api_url)} missing in NO_PROXY?"
+        )
     try:
         answer = answer_of(f"{api_url}/health", 10)
     except (OSError, ValueError) as error:

@@ -53,6 +53,7 @@ def check_all() -> Iterator[Verdict]:
         ("key", _key),
         ("database", _database),
         ("catalog", _catalog),
+        ("proxies", _proxies),
         ("Prefect server", _prefect_server),
         ("local addresses", _addresses),
         ("OpenSSH client", _openssh),
@@ -154,8 +155,33 @@ def _catalog(settings: Settings) -> Iterator[Verdict]:
         yield Verdict("catalog", "ok", text)
 
 
+def _proxies(settings: Settings) -> Iterator[Verdict]:
+    """Whether the proxy variables, which are meant for the outside, leave the way to the Prefect server open."""
+    from coopr_core.proxies import proxy_variables, restored, unusable
+    from flows.server import way_to_server
+
+    name = "proxies"
+    given = restored(os.environ)
+    variables, bad = proxy_variables(given), unusable(given)
+    if not variables and not bad:
+        yield Verdict(name, "ok", "no proxy is set")
+        return
+    host, is_direct = way_to_server()
+    for variable, reason in bad.items():
+        if is_direct:
+            text = f"{variable} cannot be used by coopr, which goes without; nodes get it as it is: {reason}"
+            yield Verdict(name, "note", text)
+        else:
+            hint = f"correct or unset {variable}, or put {host} into NO_PROXY"
+            yield Verdict(name, "wrong", f"{variable} keeps the Prefect server from being asked: {reason}", hint)
+    if not bad:
+        way = "past the proxy" if is_direct else "through the proxy"
+        yield Verdict(name, "ok", f"{', '.join(variables)} set; the Prefect server ({host}) is asked {way}")
+
+
 def _prefect_server(settings: Settings) -> Iterator[Verdict]:
-    from flows.server import server_status
+    from coopr_core.proxies import proxy_variables
+    from flows.server import server_status, way_to_server
 
     name = "Prefect server"
     server = server_status(settings.state_dir)
@@ -164,6 +190,10 @@ def _prefect_server(settings: Settings) -> Iterator[Verdict]:
         yield Verdict(name, "ok", f"{server.ui_url} answers ({whose})")
     elif not server.managed:
         hint = "start that server, or unset PREFECT_API_URL so that coopr starts one of its own"
+        host, is_direct = way_to_server()
+        if not is_direct:
+            hint += f"; it was asked through a proxy ({', '.join(proxy_variables(os.environ))}): "
+            hint += f"is {host} missing in NO_PROXY?"
         yield Verdict(name, "wrong", f"{server.api_url} does not answer", hint)
     elif server.pid:
         hint = "`coopr server stop`, then try again"

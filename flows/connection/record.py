@@ -8,11 +8,14 @@ here imports Prefect.
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from coopr_core.proxies import host_of, is_loopback, proxy_variables
 
 if TYPE_CHECKING:
     import psutil
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 _NO_PROXY = urllib.request.ProxyHandler({})
+_HEADERS = {"Accept": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,21 @@ def listens(record: ServerRecord) -> bool:
 
 
 def answer_of(url: str, timeout: float) -> int:
-    """The status of an answer to GET; OSError when there is none."""
-    request = urllib.request.Request(url, headers={"Accept": "application/json"})
-    opener = urllib.request.build_opener() if HOST not in url else urllib.request.build_opener(_NO_PROXY)
+    """The status of an answer to GET, asked for as Prefect's clients do; OSError when there is none."""
+    if is_loopback(host_of(url)) or not proxy_variables(os.environ):
+        return _direct_answer(url, timeout)
+    import httpx
+
     try:
-        with opener.open(request, timeout=timeout) as answer:
+        return httpx.get(url, headers=_HEADERS, timeout=timeout, follow_redirects=True).status_code
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise OSError(str(error) or type(error).__name__) from error
+
+
+def _direct_answer(url: str, timeout: float) -> int:
+    request = urllib.request.Request(url, headers=_HEADERS)
+    try:
+        with urllib.request.build_opener(_NO_PROXY).open(request, timeout=timeout) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from coopr_core.providers.local.processes import MARK_VARIABLE
 from coopr_core.providers.local.records import NodeRecord
+from coopr_core.proxies import direct, restored
 
 _FOLDERS = ("home", "tmp", "etc", "var/lib", "var/cache", "var/log", "var/run", "usr/local/bin")
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -50,6 +51,7 @@ def populate(root: Path, record: NodeRecord) -> None:
 def environment(record: NodeRecord, inherited: Mapping[str, str]) -> dict[str, str]:
     """The variables of every command on the node; ``inherited`` is the environment of the server."""
     values = handed_through(inherited)
+    values.update(direct(values, record.address, record.host_name))
     if not record.switch and "PIP_CONFIG_FILE" not in values:
         values.update(_own_pip_settings(inherited))
     path = (f"{record.root}/usr/local/bin", f"{record.image_folder}/bin", *_SYSTEM_PATH)
@@ -75,7 +77,7 @@ def handed_through(inherited: Mapping[str, str]) -> dict[str, str]:
     """What of an environment is needed to reach the outside: proxies, certificates, pip's settings."""
     return {
         name: value
-        for name, value in inherited.items()
+        for name, value in restored(inherited).items()
         if name.upper() in _HANDED_THROUGH or (name.startswith("PIP_") and name not in _NOT_FOR_NODES)
     }
 
