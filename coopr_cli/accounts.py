@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coopr_cli.output import output_option, print_data, print_table
+from coopr_cli.output import output_option, print_data
+from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
     from coopr_core.cluster.quotas import Holding, Quota
@@ -94,6 +95,7 @@ def usage_command(start: str | None, end: str | None, by: Any, output: str) -> N
             )
             for each in used
         ],
+        drop=("clusters", "nodes", "owner", "tenant"),
         empty=f"Nothing was used from {since:%F %R} until {until:%F %R} UTC.",
     )
 

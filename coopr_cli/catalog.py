@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from coopr_cli.output import output_option, print_data, print_table
+from coopr_cli.output import output_option, print_data
 from coopr_cli.request import catalog_option
+from coopr_cli.tables import print_table
 from coopr_cli.typed import NamingGroup
 from coopr_core.errors import InvalidInput, NotFound, told
 from coopr_core.suggestions import did_you_mean
@@ -46,7 +47,11 @@ def list_entities(kind: str | None, catalog: tuple[str, ...], output: str) -> No
     if output != "table":
         print_data(rows, output)
     else:
-        print_table(("kind", "name", "description"), [(r["kind"], r["name"], r["description"]) for r in rows])
+        print_table(
+            ("kind", "name", "description"),
+            [(r["kind"], r["name"], r["description"]) for r in rows],
+            wrap=("description",),
+        )
 
 
 @catalog_command.command("show")

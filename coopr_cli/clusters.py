@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coopr_cli.leases import lifetime
-from coopr_cli.output import ago, output_option, print_data, print_table, seconds, span
+from coopr_cli.output import ago, output_option, print_data, seconds, span
+from coopr_cli.tables import print_table
 from coopr_core.cluster.states import ClusterState, TaskState
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def list_command(mine: bool, everybody: bool, deleted: bool, output: str) -> Non
     print_table(
         (*(">nodes" if name == "nodes" else name for name in names), "age", "lease"),
         [(*(row[name] for name in names), ago(row["created"]), _lease(row)) for row in rows],
+        drop=("owner", "age", "provider", "template", "nodes", "lease", "tenant", "state"),
         empty="No clusters. Make one with 'coopr create --template nats --nodes 3'.",
     )
 
@@ -58,6 +60,7 @@ def status_command(cluster: str, output: str) -> None:
     print_table(
         ("cluster", "state", ">nodes", "last job", "operation", "job state", "tasks", "took"),
         [(r["name"], r["state"], r["nodes"], *_job_cells(r["job"])) for r in rows],
+        drop=("took", "nodes", "tasks", "operation", "job state", "state"),
         empty="No clusters.",
     )
     for row in rows:
@@ -102,6 +105,8 @@ def show_command(cluster: str, output: str) -> None:
             (n["number"], n["host_name"], n["address"], n["state"], n["hardware_type"], ", ".join(n["services"]))
             for n in details["nodes"]
         ],
+        wrap=("services",),
+        drop=("hardware type", "state", "services"),
     )
     if details["links"]:
         click.echo()
@@ -113,6 +118,7 @@ def show_command(cluster: str, output: str) -> None:
             (j["id"], j["operation"], j["state"], j["done"], span(j["seconds"]), j["flow_run_id"])
             for j in details["jobs"]
         ],
+        drop=("took", "tasks", "Prefect flow run", "operation"),
     )
 
 

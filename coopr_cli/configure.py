@@ -9,9 +9,10 @@ import click
 
 from coopr_cli.confirm import confirm
 from coopr_cli.job import run_flow
-from coopr_cli.output import output_option, print_data, print_table
+from coopr_cli.output import output_option, print_data
 from coopr_cli.request import catalog_option, read_config
 from coopr_cli.setting import set_option
+from coopr_cli.tables import print_table
 from coopr_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def add_services_command(
                 for node in prepared.layout.nodes
                 if (new := sorted(set(node.services) - before[node.number]))
             ]
-            print_table((">node", "host name", "new services"), rows)
+            print_table((">node", "host name", "new services"), rows, wrap=("new services",))
         _do(store, prepared, flow, f"Add services to cluster {prepared.cluster.name}", yes=yes, output=output)
 
 

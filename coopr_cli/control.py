@@ -9,6 +9,7 @@ import click
 from coopr_cli.concurrency import concurrency_option
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
+from coopr_cli.typed import Seconds
 from coopr_core.cluster.states import HOLDING, Control, JobState
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def resume_command(cluster: str, max_concurrency: int | None, output: str) -> No
 @click.command("pause")
 @click.argument("cluster")
 @click.option("--wait", is_flag=True, help="Until nothing of the job runs any more.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=3600.0, help="Seconds to wait, at most.")
+@click.option("--timeout", type=Seconds(), default=3600.0, help="Seconds to wait, at most.")
 @output_option
 def pause_command(cluster: str, wait: bool, timeout: float, output: str) -> None:
     """Pause CLUSTER's running job: tasks that run come to their end, none is started. 'coopr resume' continues it."""
@@ -66,7 +67,7 @@ def pause_command(cluster: str, wait: bool, timeout: float, output: str) -> None
 
 @click.command("abort")
 @click.argument("cluster")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=None, help="Seconds to wait for its end.")
+@click.option("--timeout", type=Seconds(), default=None, help="Seconds to wait for its end.")
 @output_option
 def abort_command(cluster: str, timeout: float | None, output: str) -> None:
     """End CLUSTER's job and the commands it runs on the nodes; its state is saved. 'coopr retry' goes on with it."""

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 def failure_options(command: Any) -> Any:
     """Adds ``--on-failure`` and ``--min-nodes``: what becomes of the job when a node cannot be made."""
     command = click.option(
-        "--min-nodes", type=int, default=None, help="With 'continue': nodes of a layout that are enough (default: 1)."
+        "--min-nodes",
+        type=click.IntRange(1),
+        default=None,
+        help="With 'continue': nodes of a layout that are enough (default: 1).",
     )(command)
     return click.option(
         "--on-failure",

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from coopr_cli.output import json_text, print_data, print_table
+from coopr_cli.output import FORMATS, as_table, json_text, print_data
+from coopr_cli.tables import print_table
 
 
 @click.command("events")
@@ -14,7 +15,7 @@ from coopr_cli.output import json_text, print_data, print_table
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["lines", "table", "json", "yaml"]),
+    type=click.Choice(["lines", *FORMATS]),
     default="lines",
     help="lines: one JSON value a line (the default); or how else to print it.",
 )
@@ -25,6 +26,7 @@ def events_command(cluster: str, output: str, as_json: bool) -> None:
 
     with Store.open() as store:
         happened = store.history(store.cluster(cluster, terminated=True).id)
+    output = as_table(click.get_current_context(), output)
     if as_json or output in ("json", "yaml"):
         print_data(happened, "json" if as_json else output)
     elif output == "lines":
@@ -34,6 +36,7 @@ def events_command(cluster: str, output: str, as_json: bool) -> None:
         print_table(
             ("time", "event", "what", "state", "by", "via"),
             [(e["time"], e["event"], _what(e), e.get("state"), e["by"], e["via"]) for e in happened],
+            drop=("via", "by", "event"),
         )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coopr_cli.confirm import confirm
-from coopr_cli.output import output_option, print_data, print_table, span
+from coopr_cli.output import output_option, print_data, span
+from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
     from coopr_core.cluster.records import ClusterRecord
@@ -55,9 +56,11 @@ def unprotect_command(cluster: str, output: str) -> None:
 @output_option
 def reap_expired_command(everybody: bool, warn_before: str | None, dry_run: bool, yes: bool, output: str) -> None:
     """Delete every cluster whose lease has run out, each on its own; protected ones are left alone."""
+    from coopr_core.cluster.leases import parse_duration
     from coopr_core.settings import load_settings
     from coopr_core.store import Store
 
+    parse_duration(warn_before or "0")
     tenant = None if everybody else load_settings().tenant
     with Store.open() as store:
         over = [each for each in store.clusters(tenant=tenant, expired_at=datetime.now(UTC)) if not each.protected]
@@ -66,7 +69,13 @@ def reap_expired_command(everybody: bool, warn_before: str | None, dry_run: bool
             print_data([_lease(record) for record in over], output)
             return
         rows = [(each.name, each.id, each.tenant, each.state.value, lifetime(each)) for each in over]
-        print_table(("name", "id", "tenant", "state", "lease"), rows, empty="No lease has run out.")
+        print_table(
+            ("name", "id", "tenant", "state", "lease"),
+            rows,
+            wrap=["lease"],
+            drop=["tenant", "state"],
+            empty="No lease has run out.",
+        )
         return
     if over:
         names = ", ".join(record.name for record in over)

@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
 from coopr_cli.streams import shows
+from coopr_cli.tables import want_all
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FORMATS = ("table", "json", "yaml")
-STATE_STYLES = {
-    "ACTIVE": "green",
-    "SUCCEEDED": "green",
-    "RUNNING": "yellow",
-    "RETRYING": "bold yellow",
-    "PAUSED": "yellow",
-    "ABORTING": "yellow",
-    "PENDING": "yellow",
-    "FAILED": "bold red",
-    "ROLLED_BACK": "red",
-    "INCOMPLETE": "red",
-    "INCONSISTENT": "red",
-    "INTERRUPTED": "magenta",
-    "TERMINATED": "dim",
-}
+FORMATS = ("table", "wide", "json", "yaml")
+"""How a command can print; ``wide`` is a table with nothing left out, and ``table`` to the command itself."""
 
 
 def output_option(command: F) -> F:
-    """Adds ``-o table|json|yaml`` and ``--json``; the command gets the format as ``output``."""
+    """Adds ``-o table|wide|json|yaml`` and ``--json``; the command gets the format as ``output``."""
 
     def as_json(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
         if wanted:
@@ -44,23 +30,34 @@ def output_option(command: F) -> F:
 
     def chosen(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
         already: str = ctx.params.get("output", "")
-        return already or value
+        return already or as_table(ctx, value)
 
     command = click.option(
         "--json", is_flag=True, expose_value=False, callback=as_json, is_eager=True, help="Short for -o json."
     )(command)
     return click.option(
-        "-o", "--output", type=click.Choice(FORMATS), default="table", callback=chosen, help="How to print it."
+        "-o",
+        "--output",
+        type=click.Choice(FORMATS),
+        default="table",
+        callback=chosen,
+        help="How to print it; wide leaves nothing out.",
     )(command)
 
 
+def as_table(ctx: click.Context, output: str) -> str:
+    """The format that was asked for, with ``wide`` as the table it is."""
+    if output == "wide":
+        want_all(ctx)
+        return "table"
+    return output
+
+
 def console(*, stderr: bool = False) -> Console:
-    """A rich console; plain and unwrapped when its stream is not a terminal."""
+    """A rich console; plain when its stream is not a terminal."""
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else 200
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=not stream.isatty())
+    return Console(stderr=stderr, highlight=False)
 
 
 def print_data(value: Any, output: str) -> None:
@@ -79,33 +76,6 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     """``value`` as JSON that stdout passes on as it is: what it would change is written as ``\\uXXXX``."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
     return text if shows(text) else json.dumps(value, indent=indent, default=str)
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", empty: str = "") -> None:
-    """Print rows under upper-case column heads, without lines; a cell that is a known state is coloured."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=escape(title) or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        right = column.startswith(">")
-        table.add_column(column.lstrip(">").upper(), justify="right" if right else "left", overflow="fold")
-    count = 0
-    for row in rows:
-        count += 1
-        table.add_row(*(_cell(value) for value in row))
-    if count:
-        console().print(table)
-    elif empty:
-        click.echo(empty, err=True)
-
-
-def _cell(value: object) -> str:
-    from rich.markup import escape
-
-    text = "-" if value is None or value == "" else str(value)
-    style = STATE_STYLES.get(text)
-    return f"[{style}]{text}[/]" if style else escape(text)
 
 
 class Timed(Protocol):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coopr_cli.output import FORMATS, print_data, print_table, span
+from coopr_cli.output import FORMATS, as_table, print_data, span
 from coopr_cli.request import free_name, gather, request_options, warn_of_other_layout
+from coopr_cli.tables import print_table
 from coopr_core.errors import InvalidInput, told
 from coopr_core.suggestions import did_you_mean
 
@@ -27,7 +28,9 @@ PICTURES = (".svg", ".dot", ".mmd")
 @click.argument("name", default="")
 @request_options
 @click.option("--graph", type=click.Path(dir_okay=False), help="Draw the plan into this file (.svg, .dot or .mmd).")
-@click.option("-o", "--output", default="table", help="table, json, yaml, or a file (*.plan) that 'coopr apply' runs.")
+@click.option(
+    "-o", "--output", default="table", help="table, wide, json, yaml, or a file (*.plan) that 'coopr apply' runs."
+)
 @click.option("--json", "as_json", is_flag=True, help="Short for -o json.")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 2 when the plan has something to do, 0 when it has nothing."
@@ -39,7 +42,7 @@ def plan_command(
     from coopr_core.store import Store
     from flows.preparation import prepare_create
 
-    output = "json" if as_json else output
+    output = "json" if as_json else as_table(click.get_current_context(), output)
     file = _file(output)
     if graph and Path(graph).suffix not in PICTURES:
         raise InvalidInput(f"--graph {graph}: the file must end with {', '.join(PICTURES)}")
@@ -121,7 +124,7 @@ def show_layout(layout: ClusterLayout) -> None:
     ]
     columns = (">nodes", "numbers", "hardware type", "image type", *(["zone"] if zones else []), ">each/h", "services")
     heading = f"Layout of {layout.template} on {layout.provider}: {_count(len(layout.nodes), 'node')}"
-    print_table(columns, rows, title=heading)
+    print_table(columns, rows, title=heading, wrap=("numbers", "services"), drop=("image type", "each/h", "zone"))
 
 
 def show_stages(plan: Plan, layout: ClusterLayout) -> None:
@@ -136,7 +139,7 @@ def show_stages(plan: Plan, layout: ClusterLayout) -> None:
             rows.append((" " if position else number, action, service, len(hosts), _few(hosts)))
     actions = Counter(task.action for task in plan.tasks)
     heading = f"{_count(len(plan.tasks), 'task')} in {_count(len(plan.stages), 'stage')}"
-    print_table((">stage", "action", "service", ">tasks", "nodes"), rows, title=heading)
+    print_table((">stage", "action", "service", ">tasks", "nodes"), rows, title=heading, wrap=("nodes",))
     click.echo("  ".join(f"{action} {count}" for action, count in actions.items()))
 
 

@@ -67,12 +67,10 @@ def put_talk_aside() -> None:
 
 
 @contextlib.contextmanager
-def interrupts_told() -> Iterator[None]:
-    """Say at once that Ctrl-C was understood, since what runs on the nodes has to be ended first."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) in (
-        signal.SIG_IGN,
-        None,
-    ):
+def interrupts_told(does: str = "ending what runs, then saving how it stands") -> Iterator[None]:
+    """Say at once that Ctrl-C was understood, and what it ``does``: something has to be ended first."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
         yield
         return
     count = 0
@@ -81,7 +79,7 @@ def interrupts_told() -> Iterator[None]:
         nonlocal count
         count += 1
         if count == 1:
-            click.echo("Interrupted: ending what runs, then saving how it stands. Once more: do not wait.", err=True)
+            click.echo(f"Interrupted: {does}. Once more: do not wait.", err=True)
         elif count == 2:
             click.echo("Interrupted again: not waiting any longer.", err=True)
         signal.default_int_handler(number, frame)

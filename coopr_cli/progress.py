@@ -170,12 +170,13 @@ class Terminal:
         head = Table.grid(padding=(0, 2))
         head.add_row(
             Text(progress.job.id, style="bold"),
-            ProgressBar(total=max(progress.total, 1), completed=done, width=32),
+            ProgressBar(total=max(progress.total, 1), completed=done, width=20),
             f"stage {progress.stage}/{progress.stages}",
             f"{done}/{progress.total} tasks",
             span(time.monotonic() - self._began),
         )
-        rows = [Text(f"  {task.id}  {title(task)}  {span(seconds(task))}", style="yellow") for task in running]
+        lines = [f"  {task.id}  {title(task)}  {span(seconds(task))}" for task in running]
+        rows = [Text(line, style="yellow", no_wrap=True, overflow="ellipsis") for line in lines]
         more = len(rows) - self.ROWS
         return Group(head, *rows[: self.ROWS], *([Text(f"  and {more} more", style="dim")] if more > 0 else []))
 

@@ -11,8 +11,9 @@ from coopr_cli.concurrency import concurrency_option
 from coopr_cli.confirm import confirm
 from coopr_cli.failure import failure_options, tell_given_up
 from coopr_cli.job import run_flow
-from coopr_cli.output import output_option, print_data, print_table
+from coopr_cli.output import output_option, print_data
 from coopr_cli.request import catalog_option
+from coopr_cli.tables import print_table
 from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.errors import InvalidInput
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.command("scale")
 @click.argument("cluster")
 @click.argument("counts", nargs=-1, metavar="[SERVICE=COUNT]...")
-@click.option("-n", "--nodes", type=int, help="How many nodes the cluster shall have in all.")
+@click.option("-n", "--nodes", type=click.IntRange(1), help="How many nodes the cluster shall have in all.")
 @catalog_option
 @failure_options
 @concurrency_option()
@@ -135,7 +136,12 @@ def _show(store: Store, prepared: PreparedChange) -> None:
         )
         for number in plan.nodes
     ]
-    print_table((">node", "host name", "change", "hardware type", "services"), rows)
+    print_table(
+        (">node", "host name", "change", "hardware type", "services"),
+        rows,
+        wrap=("services", "change"),
+        drop=["hardware type"],
+    )
     add, change, destroy = plan.changes
     click.secho(f"Plan: {add} to add, {change} to change, {destroy} to destroy.", bold=True)
 

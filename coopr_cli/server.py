@@ -17,9 +17,10 @@ def server_command() -> None:
 @output_option
 def start(output: str) -> None:
     """Start a Prefect server in the background, unless one is running or PREFECT_API_URL names one."""
-    from coopr_cli.prefect_use import use_server
+    from coopr_cli.prefect_use import interrupts_told, use_server
 
-    server = use_server(told="nothing" if output != "table" else "start")
+    with interrupts_told("ending the server that was to be"):
+        server = use_server(told="nothing" if output != "table" else "start")
     if output != "table":
         print_data(server.to_json(), output)
     else:

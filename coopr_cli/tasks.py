@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coopr_cli.output import output_option, print_data, print_table, seconds, span
+from coopr_cli.output import output_option, print_data, seconds, span
+from coopr_cli.tables import print_table
 from coopr_core.cluster.states import TaskState
 from coopr_core.errors import NotFound
 
@@ -39,6 +40,7 @@ def tasks_command(cluster: str, job: str, failed: bool, output: str) -> None:
             (r["id"], r["stage"], r["node"], r["action"], r["service"], r["state"], r["attempts"], span(r["seconds"]))
             for r in rows
         ],
+        drop=("attempts", "took", "stage", "action", "service"),
         empty="No tasks.",
     )
 

@@ -6,6 +6,7 @@ shell makes of a variable that is not set, and a default in its place would be a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,9 @@ import click
 from click.core import ParameterSource
 
 from coopr_core.suggestions import did_you_mean
+
+LONGEST_WAIT = 366 * 86400.0
+"""Seconds that anything can be waited for."""
 
 Callback = Callable[[click.Context, click.Parameter, Any], Any]
 
@@ -43,6 +47,22 @@ class NamingChoice(click.Choice):  # type: ignore[type-arg]  # generic since cli
             if not meant:
                 raise
             self.fail(f"{error.message.rstrip('.')}; {meant}", param, ctx)
+
+
+class Seconds(click.FloatRange):
+    """How long to wait at most: more than nothing, and no longer than a year."""
+
+    name = "number of seconds"
+
+    def __init__(self) -> None:
+        super().__init__(0, LONGEST_WAIT, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does, which takes ``nan`` for a number in every range."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return seconds
 
 
 def checked(command: click.Command) -> click.Command:

@@ -11,6 +11,7 @@ import click
 from coopr_cli.access.reach import Reach, reach
 from coopr_cli.access.selectors import select, selector_options, short_name
 from coopr_cli.output import output_option, print_data
+from coopr_cli.typed import Seconds
 from coopr_core.errors import CooprError, Interrupted
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("exec", context_settings={"ignore_unknown_options": True})
 @click.argument("cluster")
 @selector_options
-@click.option("--timeout", type=float, default=None, help="Seconds a node may take.")
+@click.option("--timeout", type=Seconds(), default=None, help="Seconds a node may take.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @output_option
 def exec_command(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from coopr_cli.output import output_option, print_data, print_table
+from coopr_cli.output import output_option, print_data
+from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
     from flows.care.checkup import Verdict
@@ -34,7 +35,9 @@ def doctor_command(output: str) -> int:
 
 
 def _print(verdicts: list[Verdict]) -> None:
-    print_table(("check", "", "what"), [(verdict.name, verdict.state, verdict.text) for verdict in verdicts])
+    print_table(
+        ("check", "", "what"), [(verdict.name, verdict.state, verdict.text) for verdict in verdicts], wrap=("what",)
+    )
     for verdict in verdicts:
         if verdict.hint:
             click.secho(f"{verdict.name}: ", nl=False, err=True, fg=STYLES[verdict.state])

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coopr_cli.output import output_option, print_data, print_table
+from coopr_cli.output import output_option, print_data
 from coopr_cli.reaching import ready_prefect
+from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
     from flows.care.drift import Drift
@@ -64,6 +65,7 @@ def _print(drifts: list[Drift]) -> None:
             for drift in drifts
             for finding in drift.findings
         ],
+        wrap=("what",),
     )
     hints = dict.fromkeys(finding.hint for drift in drifts for finding in drift.findings if finding.hint)
     for hint in list(hints)[:MOST_HINTS]:

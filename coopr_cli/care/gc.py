@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from coopr_cli.confirm import confirm
-from coopr_cli.output import output_option, print_data, print_table
+from coopr_cli.output import output_option, print_data
+from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
     from flows.care.leftovers import PrefectSeen
@@ -32,6 +33,7 @@ def gc_command(dry_run: bool, yes: bool, output: str) -> int:
             print_table(
                 ("leftover", "name", "cluster", "why"),
                 [(item.kind, item.name, item.cluster, item.why) for item in found.items],
+                wrap=("why",),
                 empty="Nothing is left over.",
             )
             for unseen in found.unseen:

@@ -17,6 +17,8 @@ from flows.control.requests import ABORT_SECONDS, abort, controlled, pause
 from flows.operation import cluster_flow, continue_job
 from flows.report import summarize
 
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
 
 @cluster_flow("retry-cluster", "retry-cluster {cluster}")
 def retry_cluster(cluster: str, max_concurrency: Concurrency | None = None) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def pause_cluster(cluster: str) -> dict[str, Any]:
 
 
 @cluster_flow("abort-cluster", "abort-cluster {cluster}")
-def abort_cluster(cluster: str, timeout: Annotated[float, Field(gt=0)] = ABORT_SECONDS) -> dict[str, Any]:
+def abort_cluster(cluster: str, timeout: Seconds = ABORT_SECONDS) -> dict[str, Any]:
     """End a cluster's job and what it runs on the nodes; its state is saved.
 
     Args:
