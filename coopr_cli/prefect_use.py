@@ -43,6 +43,9 @@ def use_server(*, told: Literal["all", "start", "nothing"] = "all") -> ServerInf
     server = ensure_server()
     if told == "all":
         click.echo(f"{'Started' if server.started else 'Using'} Prefect server {server.ui_url}", err=True)
+    if server.warning and told != "nothing":
+        click.secho("Warning: ", nl=False, err=True, fg="yellow")
+        click.echo(server.warning, err=True)
     configure_prefect(server)
     return server
 

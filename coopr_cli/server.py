@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+
 import click
 
 from coopr_cli.output import output_option, print_data
 from coopr_cli.typed import NamingGroup
+from coopr_core.errors import NotFound
 
 
 @click.group("server", cls=NamingGroup)
@@ -39,6 +43,11 @@ def status(output: str) -> int:
     else:
         who = f"managed by coopr, pid {server.pid}" if server.managed else "not managed by coopr"
         click.echo(f"{'Running' if server.running else 'Not running'}: {server.ui_url or 'no server'} ({who})")
+        if server.password_file:
+            click.echo(f"The page asks for the password in {server.password_file}: the whole line, once a browser.")
+        if server.warning:
+            click.secho("Warning: ", nl=False, err=True, fg="yellow")
+            click.echo(server.warning, err=True)
     return 0 if server.running else 1
 
 
@@ -50,6 +59,29 @@ def stop() -> None:
     click.echo("Stopped." if stop_server() else "Not running.")
 
 
+@server_command.command("env", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND [ARGUMENT]...]")
+def env(command: tuple[str, ...]) -> None:
+    """Run COMMAND with what Prefect needs to talk to the server; without one, print that for a shell.
+
+    For Prefect's own command, `coopr server env prefect worker start --pool coopr`, and any other program. In a shell:
+    eval "$(coopr server env)". The password itself is not printed: the shell reads it from its file.
+    """
+    from coopr_cli.prefect_use import use_server
+    from flows.server import environment
+
+    server = use_server(told="start")
+    if command:
+        try:
+            os.execvpe(command[0], command, os.environ)
+        except OSError as error:
+            raise NotFound(f"cannot run {command[0]}: {error.strerror}", hint="is it on your PATH?") from error
+    for name, value in environment(server).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    if server.password_file:
+        click.echo(f'export PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(server.password_file))})"')
+
+
 @click.command("deploy")
 @click.option("--pool", default="coopr", show_default=True, help="The work pool (made when it does not exist).")
 @output_option
@@ -57,7 +89,7 @@ def deploy_command(pool: str, output: str) -> None:
     """Publish the flows as Prefect deployments on a process work pool."""
     from coopr_cli.prefect_use import put_talk_aside, use_server
 
-    server = use_server(told="nothing" if output != "table" else "start")
+    use_server(told="nothing" if output != "table" else "start")
     put_talk_aside()
     from deployments.publish import publish
 
@@ -67,4 +99,4 @@ def deploy_command(pool: str, output: str) -> None:
         return
     for deployment in published:
         click.echo(f"Published {deployment['name']}: {deployment['url']}")
-    click.echo(f"Run them with: PREFECT_API_URL={server.api_url} prefect worker start --pool {pool}")
+    click.echo(f"Run them with: coopr server env prefect worker start --pool {pool}")

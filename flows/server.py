@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
 from coopr_core.errors import CooprError, Unreachable
-from coopr_core.proxies import go_direct, host_of, is_loopback, proxy_variables, set_aside_unusable, unusable
+from coopr_core.proxies import direct, go_direct, host_of, is_loopback, proxy_variables, set_aside_unusable, unusable
 from flows.connection import guard
 from flows.connection.password import VARIABLE, fingerprint, make_password, password, password_file
 from flows.connection.record import (
@@ -232,6 +232,11 @@ def _end(record: ServerRecord, timeout: float) -> None:
     process = process_of(record)
     if process is not None:
         end(process, timeout)
+
+
+def environment(server: ServerInfo) -> dict[str, str]:
+    """What other programs of this user need in their environment to talk to the server, but for its password."""
+    return {"PREFECT_API_URL": server.api_url, **direct(os.environ)}
 
 
 def configure_prefect(server: ServerInfo) -> None:

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +52,15 @@ def authorization(server: ServerInfo) -> dict[str, str]:
         return {}
     password = server.password_file.read_text().strip()
     return {"Authorization": f"Basic {base64.b64encode(password.encode()).decode()}"}
+
+
+def files_with_password(server: ServerInfo) -> list[Path]:
+    """The files of the state folder in which the server's password stands, in clear or as HTTP sends it."""
+    assert server.password_file is not None
+    secret = server.password_file.read_text().strip()
+    forms = [secret.encode(), base64.b64encode(secret.encode())]
+    files = [path for path in server.password_file.parents[1].rglob("*") if path.is_file() and not path.is_symlink()]
+    return [path for path in files if any(form in path.read_bytes() for form in forms)]
 
 
 def api(server: ServerInfo, path: str, body: Any = None, *, method: str = "") -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from flow_catalog import service, write_catalog
-from prefect_server import api
+from prefect_server import api, files_with_password
 from watching import sleeping, wait_for
 
 from coopr_core.cluster.states import ClusterState, JobState
@@ -86,6 +86,8 @@ def test_a_cluster_is_created_and_deleted_with_nothing_but_http_calls(
         assert deleted["state"]["type"] == "COMPLETED"
         assert store.cluster("remote", terminated=True).state is ClusterState.TERMINATED
     assert worker.poll() is None
+    assert files_with_password(prefect_server) == [prefect_server.password_file], "it went into a record or a log"
+    assert (tmp_path / "worker.log").read_bytes().find(os.environ["PREFECT_API_AUTH_STRING"].encode()) == -1
 
 
 def test_cancelling_a_run_in_prefect_ends_what_runs_on_the_nodes_and_saves_the_state(

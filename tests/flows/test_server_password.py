@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from prefect_server import api, authorization
+from prefect_server import api, authorization, files_with_password
+from watching import wait_for
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from coopr_core.errors import CooprError
 from coopr_core.settings import load_settings
 from flows.connection.password import make_password, password, password_file
-from flows.connection.record import recorded
-from flows.server import ServerInfo, ensure_server, is_ours, server_status
+from flows.connection.record import recorded, write
+from flows.server import ServerInfo, ensure_server, is_ours, server_status, stop_server
+from flows.server_process import is_used, locked, start
 
 DOORS = [
     ("GET", "/version", None),
@@ -97,15 +101,9 @@ def test_the_password_is_made_once_and_only_its_owner_can_read_it(prefect_server
 def test_the_password_is_in_no_processs_arguments_and_in_no_file_but_its_own(prefect_server: ServerInfo) -> None:
     home = load_settings().state_dir
     secret = password(home)
-    encoded = authorization(prefect_server)["Authorization"].removeprefix("Basic ")
     assert prefect_server.pid is not None
     assert secret not in " ".join(psutil.Process(prefect_server.pid).cmdline())
-    holding = [
-        path
-        for path in home.rglob("*")
-        if path.is_file() and any(form.encode() in path.read_bytes() for form in (secret, encoded))
-    ]
-    assert holding == [password_file(home)]
+    assert files_with_password(prefect_server) == [password_file(home)]
     assert secret not in json.dumps(prefect_server.to_json())
     assert secret not in json.dumps(api(prefect_server, "/admin/settings"))
 
@@ -160,3 +158,31 @@ def test_a_server_is_ours_by_its_process_not_by_its_port(prefect_server: ServerI
     record = recorded(load_settings().state_dir)
     assert record is not None
     assert (record.pid, bool(record.password)) == (prefect_server.pid, True)
+
+
+@pytest.mark.real
+def test_a_server_of_an_earlier_release_without_a_password_is_replaced_once_nobody_uses_it(
+    prefect_server: ServerInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "")
+    with locked(tmp_path):
+        before = replace(start(tmp_path, 180, ""), password="")
+        write(tmp_path, before)
+    try:
+        with socket.create_connection(("127.0.0.1", before.port)):
+            used = ensure_server(tmp_path)
+            assert (used.pid, used.started) == (before.pid, False)
+            assert f"process {before.pid}) asks for no password" in used.warning
+        os.environ["PREFECT_API_URL"] = ""
+        wait_for(lambda: not is_used(before), "the connection is closed")
+        now = ensure_server(tmp_path)
+        assert now.started
+        assert now.warning == ""
+        assert now.pid != before.pid
+        assert status_of(now, "POST", "/flows/filter", {}, {}) == 401
+    finally:
+        os.environ["PREFECT_API_URL"] = ""
+        stop_server(tmp_path)
+        monkeypatch.undo()
+        ensure_server()
