@@ -12,15 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coopr_core.automators import automator_types, load_automator
 from coopr_core.cluster.leases import Lease, expiry, grant
 from coopr_core.cluster.names import name_nodes
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput, NameTaken, Problem
-from coopr_core.providers import provider_types
 from coopr_core.settings import load_settings
 from flows.confirmation import Part, Parts, Prepared, mattering_settings, setting_parts
-from flows.soundness import option_problems, types_of
+from flows.soundness import refusals, types_of
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
@@ -172,8 +170,7 @@ def prepare_create(
     if store is not None:
         _refuse_over_quota(store, layout, tenant)
     provider = known.provider(layout.provider)
-    problems = [*macro_problems(layout), *_plugin_problems(known, layout, provider)]
-    problems += option_problems(known, types_of(known, layout.nodes), [provider])
+    problems = [*macro_problems(layout), *refusals(known, template, layout, provider)]
     if problems and strict:
         raise InvalidInput(
             f"cluster {request.name!r} from template {template.name!r} could not be run as it is",
@@ -228,28 +225,6 @@ def escape_hint(layout: ClusterLayout) -> str:
     fields = [action.fields for service in layout.services.values() for action in service.actions.values()]
     found = [*uses(layout.config), *uses(fields, loose=True)]
     return f"; {ESCAPE}" if any(use.name is None for use in found) else ""
-
-
-def _plugin_problems(catalog: Catalog, layout: ClusterLayout, provider: Provider) -> list[Problem]:
-    """What the plug-ins say against the catalog's settings and actions; one that is missing is one problem."""
-    problems = []
-    if provider.providertype not in (installed := provider_types()):
-        message = f"needs the provider plug-in {provider.providertype!r}; installed are: {', '.join(installed)}"
-        problems.append(Problem(message, file=str(catalog.source(provider) or ""), path=f"provider {provider.name}"))
-    installed = automator_types()
-    needed: dict[str, set[str]] = {}
-    for service in layout.services.values():
-        file = str(catalog.source(service) or "")
-        for name, action in service.actions.items():
-            if action.type not in installed:
-                needed.setdefault(action.type, set()).add(service.name)
-            elif check := getattr(load_automator(action.type), "check", None):
-                found = [problem for problem in check(name, service) if problem.severity == "error"]
-                problems += [replace(problem, file=problem.file or file) for problem in found]
-    for kind in sorted(needed):
-        message = f"need the automator {kind!r}; installed are: {', '.join(installed)}"
-        problems.append(Problem(message, path=f"services {', '.join(sorted(needed[kind]))}"))
-    return problems
 
 
 def _about(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout) -> list[Problem]:

@@ -1,47 +1,139 @@
-"""What the installed plug-ins say against a catalog: found before anything is made, each with file and line.
+"""What would keep a cluster from being made of a catalog's entities: found before anything is made, with file and line.
 
-A plug-in that is not installed says nothing: what is meant for it is kept as it stands.
+Promise: a create refuses exactly the errors of what it uses, and ``unsound`` finds those of a whole catalog. The
+installed plug-ins have their say; one that is not installed says nothing, and what is meant for it is kept as it
+stands. Cost: linear in the catalog, and one solve a template.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from coopr_core.catalog.entities import HardwareType, ImageType
-from coopr_core.errors import InvalidInput, Problem
-from coopr_core.providers import node_options_type, provider_types
+from coopr_core.automators import automator_types, load_automator
+from coopr_core.catalog.checks import addresses, lengths, scripts
+from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Service
+from coopr_core.cluster.request import ClusterRequest
+from coopr_core.errors import CooprError, InvalidInput, Problem
+from coopr_core.providers import node_options_type, provider_types, settings_type
 from coopr_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
     from coopr_core.catalog.entities import Provider
-    from coopr_core.cluster.layout import Node
+    from coopr_core.cluster.layout import ClusterLayout, Node
+
+_SHOWN = 5
+"""How many entities with one and the same need are named."""
+
+
+def unsound(catalog: Catalog) -> list[Problem]:
+    """Everything that would keep clusters of this catalog from being made.
+
+    Errors but for what the catalog may leave to the request or to the machine: macros, plug-ins that are not installed.
+    """
+    types: list[HardwareType | ImageType] = [*catalog.hardware_types.values(), *catalog.image_types.values()]
+    missing = missing_plug_ins(catalog, catalog.services, catalog.providers.values())
+    return [
+        *service_problems(catalog, catalog.services.values()),
+        *provider_problems(catalog, catalog.providers.values()),
+        *option_problems(catalog, types, catalog.providers.values()),
+        *template_problems(catalog, catalog.templates.values()),
+        *(replace(problem, severity="warning") for problem in missing),
+        *(problem for template in catalog.templates.values() for problem in _of_least_cluster(catalog, template)),
+    ]
+
+
+def refusals(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout, provider: Provider) -> list[Problem]:
+    """Everything but macros that keeps the cluster with this layout from being made."""
+    found = [
+        *missing_plug_ins(catalog, layout.services, [provider]),
+        *service_problems(catalog, layout.services.values(), layout.config),
+        *provider_problems(catalog, [provider]),
+        *option_problems(catalog, types_of(catalog, layout.nodes), [provider]),
+        *_link_problems(catalog, [template], layout.config),
+    ]
+    return [problem for problem in found if problem.severity == "error"]
+
+
+def missing_plug_ins(
+    catalog: Catalog, services: Mapping[str, Service], providers: Iterable[Provider]
+) -> Iterator[Problem]:
+    """The plug-ins that are not installed; one that is missing is one problem."""
+    installed = provider_types()
+    wanting: dict[str, list[Provider]] = {}
+    for provider in providers:
+        if provider.providertype not in installed:
+            wanting.setdefault(provider.providertype, []).append(provider)
+    for kind, alike in sorted(wanting.items()):
+        message = f"the provider plug-in {kind!r} is not installed; installed are: {', '.join(installed)}"
+        where = f"provider {_few([provider.name for provider in alike])}"
+        yield Problem(message, file=str(catalog.source(alike[0]) or ""), path=where)
+    installed = automator_types()
+    needed: dict[str, set[str]] = {}
+    for service in services.values():
+        for action in service.actions.values():
+            if action.type not in installed:
+                needed.setdefault(action.type, set()).add(service.name)
+    for kind in sorted(needed):
+        message = f"need the automator {kind!r}; installed are: {', '.join(installed)}"
+        yield Problem(message, path=f"services {_few(sorted(needed[kind]))}")
+
+
+def service_problems(
+    catalog: Catalog, services: Iterable[Service], config: Mapping[str, Any] | None = None
+) -> Iterator[Problem]:
+    """What keeps services from being run: their actions, scripts, links and names; ``config`` is the cluster's."""
+    installed, automator = automator_types(), cache(load_automator)
+    for service in services:
+        for name, action in service.actions.items():
+            check = getattr(automator(action.type), "check", None) if action.type in installed else None
+            for problem in check(name, service) if check else ():
+                yield problem if problem.file else catalog.located(service, problem)
+        for path, line, message, runs in scripts.in_files(service):
+            problem = _of_file(catalog, service, path, line, message)
+            yield replace(problem, severity="warning") if runs else problem
+        for name, message in scripts.in_commands(service):
+            yield catalog.located(service, Problem(message, path=f"provisioner.actions.{name}.fields.command"))
+        yield from _link_problems(catalog, [service], config)
+        yield from catalog.problems_of(lengths.of_services([service]), "error")
+
+
+def provider_problems(catalog: Catalog, providers: Iterable[Provider]) -> Iterator[Problem]:
+    """What is wrong in the settings that a provider's file has; what it lacks may be in a block."""
+    installed = provider_types()
+    for provider in providers:
+        if provider.providertype not in installed:
+            continue
+        for path, flaw in settings_type(provider.providertype).flaws_of_given(provider.provisioner):
+            yield catalog.located(provider, Problem(flaw, path=f"provisioner.{path}"))
 
 
 def option_problems(
     catalog: Catalog, types: Iterable[HardwareType | ImageType], providers: Iterable[Provider]
-) -> list[Problem]:
+) -> Iterator[Problem]:
     """What hardware and image types say to providers that these do not know, or not so."""
-    installed = [provider for provider in providers if provider.providertype in provider_types()]
-    found = []
+    installed, declared = provider_types(), cache(node_options_type)
+    known = [provider for provider in providers if provider.providertype in installed]
     for entity in types:
-        for provider in installed:
+        for provider in known:
             offer = entity.providermap.get(provider.name)
             if offer is None or not offer.options:
                 continue
-            known = node_options_type(provider.providertype)
-            for path, flaw in known.flaws_of_given(offer.options):
-                meant = "" if path in known.model_fields else did_you_mean(path, type(offer).model_fields)
+            model = declared(provider.providertype)
+            for path, flaw in model.flaws_of_given(offer.options):
+                meant = "" if path in model.model_fields else did_you_mean(path, type(offer).model_fields)
                 message = f"unknown field: {meant}" if meant else f"provider plug-in {provider.providertype}: {flaw}"
-                found.append(catalog.located(entity, Problem(message, path=f"providermap.{provider.name}.{path}")))
-    return found
+                yield catalog.located(entity, Problem(message, path=f"providermap.{provider.name}.{path}"))
 
 
-def unsound(catalog: Catalog) -> list[Problem]:
-    """All that the installed plug-ins say against a catalog, as errors."""
-    types: list[HardwareType | ImageType] = [*catalog.hardware_types.values(), *catalog.image_types.values()]
-    return option_problems(catalog, types, catalog.providers.values())
+def template_problems(catalog: Catalog, templates: Iterable[ClusterTemplate]) -> Iterator[Problem]:
+    """What is wrong in templates themselves: links that are no address, names after which no cluster can be called."""
+    templates = list(templates)
+    yield from _link_problems(catalog, templates)
+    yield from catalog.problems_of(lengths.of_templates(templates, too_long=True), "error")
 
 
 def types_of(catalog: Catalog, nodes: Iterable[Node]) -> list[HardwareType | ImageType]:
@@ -59,10 +151,58 @@ def refuse_unknown_options(catalog: Catalog, nodes: Collection[Node], provider: 
     """Raise ``InvalidInput`` when what the types of nodes to be made say is nothing their provider knows."""
     if provider not in catalog.providers:
         return
-    problems = option_problems(catalog, types_of(catalog, nodes), [catalog.provider(provider)])
+    problems = list(option_problems(catalog, types_of(catalog, nodes), [catalog.provider(provider)]))
     if problems:
         raise InvalidInput(
             "no machine could be made as the catalog describes it",
             hint="correct the hardware and image types at the places named; nothing was changed",
             problems=problems,
         )
+
+
+def refuse_unsound_services(catalog: Catalog, services: Iterable[Service]) -> None:
+    """Raise ``InvalidInput`` when services that a change brings to a cluster could not be run there."""
+    problems = [problem for problem in service_problems(catalog, services) if problem.severity == "error"]
+    if problems:
+        raise InvalidInput(
+            "services could not be run as the catalog describes them",
+            hint="correct the catalog at the places named; nothing was changed",
+            problems=problems,
+        )
+
+
+def _of_least_cluster(catalog: Catalog, template: ClusterTemplate) -> list[Problem]:
+    """What else a create without any option would refuse of the config, as warnings: a request may say otherwise."""
+    from coopr_core.solver import solve
+    from flows.preparation import macro_problems
+
+    try:
+        layout = solve(catalog, ClusterRequest(name="check", template=template.name))
+    except CooprError:
+        return []
+    known = {problem.path for problem in catalog.problems}
+    found = []
+    for problem in macro_problems(layout):
+        path = f"defaults.{problem.path}"
+        if problem.path.startswith("config") and path not in known:
+            found.append(replace(catalog.located(template, replace(problem, path=path)), severity="warning"))
+    return found
+
+
+def _link_problems(
+    catalog: Catalog, entities: Iterable[Service | ClusterTemplate], config: Mapping[str, Any] | None = None
+) -> Iterator[Problem]:
+    yield from catalog.problems_of(addresses.in_links(entities, usable=False, config=config), "error")
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= _SHOWN else f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
+
+
+def _of_file(catalog: Catalog, service: Service, path: str, line: int, message: str) -> Problem:
+    """A problem of a service's file: of the file itself where it lies beside the entity's."""
+    source = catalog.source(service)
+    file = source.with_suffix("") / path if source else None
+    if file is not None and file.is_file():
+        return Problem(message, file=str(file), line=line)
+    return catalog.located(service, Problem(message, path=f"files.{path}"))

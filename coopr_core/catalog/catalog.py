@@ -67,7 +67,7 @@ class Catalog:
         self._places = Places(self._origins, inheritance.lines)
         errors = [problem for problem in _problems if problem.severity == "error"]
         findings = [*inheritance.flaws, *dependency_cycles(self.services)]
-        errors += [self._places.problem(finding, "error") for finding in findings]
+        errors += self._places.problems(findings, "error")
         if errors:
             raise _invalid(errors)
 
@@ -175,7 +175,12 @@ class Catalog:
 
     def problem(self, finding: Finding, severity: str = "warning") -> Problem:
         """A finding about one of the catalog's entities, placed in the file a person has to look at."""
-        return self._places.problem(finding, severity)
+        (problem,) = self._places.problems([finding], severity)
+        return problem
+
+    def problems_of(self, findings: Iterable[Finding], severity: str = "warning") -> list[Problem]:
+        """Findings about the catalog's entities, placed likewise; what many inherit from one is one problem."""
+        return self._places.problems(findings, severity)
 
     def located(self, entity: Entity, problem: Problem) -> Problem:
         """A problem of one of the catalog's entities, with the file and the line its path stands at."""
@@ -186,7 +191,7 @@ class Catalog:
         """Everything that looks wrong but need not be, in the order of the files."""
         from coopr_core.catalog.checks import findings
 
-        found = [self._places.problem(finding, "warning") for finding in findings(self, self._written)]
+        found = self._places.problems(findings(self, self._written), "warning")
         return tuple(sorted(dict.fromkeys([*self._noted, *found]), key=_place))
 
 

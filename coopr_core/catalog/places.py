@@ -7,9 +7,9 @@ path, in the file of the nearest template it inherits from that does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 from coopr_core.catalog.documents import Document
@@ -21,6 +21,12 @@ from coopr_core.errors import Problem
 Step = str | int | tuple[str, ...]
 """A key, a list position, or the value of a list's element (text, a link's url, or the group itself)."""
 
+
+Path = tuple[str | int, ...]
+"""Where a key or an element stands in a document, list elements by position."""
+
+_SHOWN = 3
+"""How many of those that inherit a flaw are named."""
 
 _OTHERWISE = {"parent": "extends"}
 """Keys by the name the original gives them."""
@@ -38,7 +44,7 @@ class Origin(NamedTuple):
     """Where an entity comes from; ``path`` is None when it was not read from a file."""
 
     document: Document
-    path: Path | None = None
+    path: FilePath | None = None
 
 
 class Places:
@@ -52,18 +58,31 @@ class Places:
         self._origins = origins
         self._lines = lines
 
-    def problem(self, finding: Finding, severity: str) -> Problem:
-        """The finding as a problem of a file; without a file its kind and name stand in its place."""
+    def problems(self, findings: Iterable[Finding], severity: str) -> list[Problem]:
+        """The findings as problems of files; without a file an entity's kind and name stand in its place.
+
+        What many templates inherit from one is one problem.
+        """
+        found: dict[tuple[str, Path, str], tuple[Document, list[str]]] = {}
+        for finding in findings:
+            document, path, whose = self._place(finding)
+            found.setdefault((document.file, path, finding.message), (document, []))[1].append(whose)
+        problems = []
+        for (_, path, message), (document, heirs) in found.items():
+            names = "" if "" in heirs else _few(list(dict.fromkeys(heirs)))
+            problems.append(_placed(f"{names}: {message}" if names else message, document, path, severity))
+        return problems
+
+    def _place(self, finding: Finding) -> tuple[Document, Path, str]:
+        """The document and the path of a finding, and whose it is when it is inherited from there."""
         for entity in self._homes(finding.entity):
             document = self._document(entity)
             path = _positions(document.value, finding.path)
             if path is not None:
-                whose = "" if entity is finding.entity or entity.name == finding.entity.name else finding.entity.name
-                message = f"{whose}: {finding.message}" if whose else finding.message
-                return _placed(message, document, path, severity)
-        document = self._document(finding.entity)
-        path = tuple(str(step) if isinstance(step, tuple) else step for step in finding.path)
-        return _placed(finding.message, document, path, severity)
+                own = entity is finding.entity or entity.name == finding.entity.name
+                return document, path, "" if own else finding.entity.name
+        plain = tuple(str(step) if isinstance(step, tuple) else step for step in finding.path)
+        return self._document(finding.entity), plain, ""
 
     def located(self, entity: Entity, problem: Problem) -> Problem:
         """A problem that has a path and knows neither file nor line, with both."""
@@ -84,16 +103,21 @@ class Places:
         return Document(f"{kind.noun} {entity.name}", "", entity.model_dump(mode="json", exclude_unset=True))
 
 
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
 def kind_of(entity: Entity) -> Kind:
     """The kind of an entity."""
     return next(kind for kind in KINDS if type(entity) is kind.model)
 
 
-def _placed(message: str, document: Document, path: tuple[str | int, ...], severity: str) -> Problem:
+def _placed(message: str, document: Document, path: Path, severity: str) -> Problem:
     return Problem(message, document.file, path_text(path), document.line(path) if document.text else 0, severity)
 
 
-def _positions(value: Any, path: Sequence[Step]) -> tuple[str | int, ...] | None:
+def _positions(value: Any, path: Sequence[Step]) -> Path | None:
     """The path with list elements by position, or None when the value does not have it."""
     found: list[str | int] = []
     for step in path:

@@ -17,6 +17,7 @@ from coopr_core.settings import absolute_folders
 from flows.changes.prepared import PreparedChange, check_renderable, differences, reached
 from flows.changes.present import OwnEntities, Present, present
 from flows.changes.sizing import reloading
+from flows.soundness import refuse_unsound_services
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
@@ -111,6 +112,9 @@ def prepare_add_services(
     asked = now.request.model_copy(update={"services": tuple(dict.fromkeys(services)), "size": len(now.layout.nodes)})
     after = solve(entities, asked, now.layout)
     check_renderable(after)
+    refuse_unsound_services(
+        entities.catalog, [service for name, service in after.services.items() if name not in now.layout.services]
+    )
     placed = {name for node in after.nodes for name in node.services}
     new = placed - {name for node in now.layout.nodes for name in node.services}
     changed = reached(now, after)
@@ -142,6 +146,7 @@ def prepare_sync(store: Store, cluster: str, *, catalog: Sequence[str] = (), res
     after = renewed(known, now.request, now.layout)
     template = known.template(now.request.template)
     check_renderable(after)
+    refuse_unsound_services(known, after.services.values())
     changed = reached(now, after, restart=restart)
     verb = "CLUSTER_CONFIGURE_WITH_RESTART" if restart else "CLUSTER_CONFIGURE"
     return PreparedChange(

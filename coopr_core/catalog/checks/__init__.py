@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def findings(catalog: Catalog, written: Iterable[ClusterTemplate]) -> Iterator[Finding]:
     """Everything the checks find; ``written`` are the templates and partials as their files have them, unmerged."""
-    from coopr_core.catalog.checks import choices, limits, macro_uses, offers, references
+    from coopr_core.catalog.checks import addresses, choices, lengths, limits, macro_uses, offers, references
 
     return chain(
         references.in_services(catalog),
@@ -28,4 +28,6 @@ def findings(catalog: Catalog, written: Iterable[ClusterTemplate]) -> Iterator[F
         offers.in_offers(catalog),
         offers.in_providers(catalog),
         macro_uses.in_macros(catalog),
+        addresses.in_links([*catalog.services.values(), *catalog.templates.values()], usable=True),
+        lengths.of_templates(catalog.templates.values(), too_long=False),
     )

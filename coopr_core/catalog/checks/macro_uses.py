@@ -50,7 +50,7 @@ def _in_actions(catalog: Catalog, template: ClusterTemplate) -> Iterator[Finding
 def _judged(
     template: ClusterTemplate, use: Use, path: tuple[Step, ...], choosable: set[str], *, has_self: bool
 ) -> Iterator[Finding]:
-    why = unresolvable(use, choosable, has_self=has_self)
+    why = unresolvable(use, choosable, has_self=has_self, config=template.defaults.config)
     if why:
         yield Finding(template, path, why)
     elif use.needs and use.needs not in template.defaults.services:

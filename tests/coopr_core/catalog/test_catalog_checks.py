@@ -365,3 +365,15 @@ def test_checking_costs_in_proportion_to_the_services() -> None:
         return lambda: Catalog.from_data({"services": chain})
 
     assert growth(checking, 250, 2000) < 16, "64 when every service looked at every other"
+
+
+def test_what_many_templates_inherit_from_one_is_told_once_with_how_many_they_are() -> None:
+    base = {"name": "base", "defaults": {"config": {"x": "%host.service.gone%"}}}
+    partial = {"name": "p", "defaults": {"config": {"y": "%host.service.gone%"}}}
+    children = [{"name": f"c{n:02}", "parent": "base", "includes": ["p"]} for n in range(30)]
+    assert warnings(clustertemplates=[base, *children], partialtemplates=[partial]) == [
+        "clustertemplates/base: defaults.config.x: macro %host.service.gone% cannot be resolved: no node has the "
+        "service gone",
+        "partialtemplates/p: defaults.config.y: c00, c01, c02 and 27 more: macro %host.service.gone% cannot be "
+        "resolved: no node has the service gone",
+    ]
