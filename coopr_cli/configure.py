@@ -57,12 +57,13 @@ def configure_command(
     mode: Any = "replace" if replace_config else "merge"
     with Store.open() as store:
         prepared = prepare_configure(store, cluster, config, mode=mode, restart=restart, everything=everything)
+        digest = prepared.digest
 
         def flow() -> Any:
             from flows import configure_cluster
 
             return configure_cluster(
-                prepared.cluster.id, config, config_mode=mode, restart=restart, everything=everything
+                prepared.cluster.id, config, config_mode=mode, restart=restart, everything=everything, confirmed=digest
             )
 
         _do(store, prepared, flow, f"Configure cluster {prepared.cluster.name}", yes=yes, output=output)
@@ -83,12 +84,13 @@ def add_services_command(
 
     with Store.open() as store:
         prepared = prepare_add_services(store, cluster, services, catalog=list(catalog))
+        digest = prepared.digest
         before = {node.number: set(node.services) for node in store.layout(prepared.cluster.id).nodes}
 
         def flow() -> Any:
             from flows import add_services
 
-            return add_services(prepared.cluster.id, list(services), catalog=list(catalog))
+            return add_services(prepared.cluster.id, list(services), catalog=list(catalog), confirmed=digest)
 
         if output == "table" and not prepared.nothing_to_do:
             rows = [
@@ -113,11 +115,12 @@ def sync_command(cluster: str, catalog: tuple[str, ...], restart: bool, yes: boo
 
     with Store.open() as store:
         prepared = prepare_sync(store, cluster, catalog=list(catalog), restart=restart)
+        digest = prepared.digest
 
         def flow() -> Any:
             from flows import sync_cluster
 
-            return sync_cluster(prepared.cluster.id, catalog=list(catalog), restart=restart)
+            return sync_cluster(prepared.cluster.id, catalog=list(catalog), restart=restart, confirmed=digest)
 
         _do(store, prepared, flow, f"Sync cluster {prepared.cluster.name}", yes=yes, output=output)
 

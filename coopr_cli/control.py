@@ -93,7 +93,7 @@ def _go_on(cluster: str, control: Control, max_concurrency: int | None, output: 
                 import flows
 
                 flow = flows.retry_cluster if control is Control.RETRY else flows.resume_cluster
-                return flow(asked.cluster.id, max_concurrency=max_concurrency)
+                return flow(asked.cluster.id, max_concurrency=max_concurrency, confirmed=asked.digest)
 
             summary = run_flow(
                 store, asked.cluster.id, asked.job.operation, flow, quiet=output != "table", job=asked.job.id

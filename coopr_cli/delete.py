@@ -20,6 +20,7 @@ from coopr_core.errors import CooprError, Refused
 def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
     """Delete clusters, by name or id: ends everything on their nodes and removes the machines."""
     from coopr_core.store import Store
+    from flows.changes.removal import prepare_removal
 
     with Store.open() as store:
         found = list({cluster.id: cluster for cluster in map(store.cluster, clusters)}.values())
@@ -32,16 +33,20 @@ def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
                     f"Cluster {cluster.name} ({cluster.id}) is protected against deletion",
                     hint=f"`coopr unprotect {cluster.name}` first.",
                 )
-        count = sum(len(store.nodes(cluster.id)) for cluster in found)
+        removals = {cluster.id: prepare_removal(store, cluster) for cluster in found}
+        digests = {cluster_id: removal.digest for cluster_id, removal in removals.items()}
+        count = sum(len(removal.nodes) for removal in removals.values())
         names = ", ".join(cluster.name for cluster in found)
         confirm(f"Delete {names} with {count} nodes?", yes=yes)
+        for cluster in found:  # all of them before the first is touched; each flow looks once more
+            prepare_removal(store, store.cluster_with_id(cluster.id)).check(digests[cluster.id])
         summaries = []
         for cluster in found:
 
             def flow(cluster_id: str = cluster.id) -> Any:
                 from flows import delete_cluster
 
-                return delete_cluster(cluster_id)
+                return delete_cluster(cluster_id, confirmed=digests[cluster_id])
 
             summary = run_flow(store, cluster.id, "CLUSTER_DELETE", flow, quiet=output != "table")
             if summary["state"] != ClusterState.TERMINATED:

@@ -59,11 +59,13 @@ def reap_expired_command(everybody: bool, warn_before: str | None, dry_run: bool
     from coopr_core.cluster.leases import parse_duration
     from coopr_core.settings import load_settings
     from coopr_core.store import Store
+    from flows.care.expiry import find_expired
 
     parse_duration(warn_before or "0")
     tenant = None if everybody else load_settings().tenant
     with Store.open() as store:
-        over = [each for each in store.clusters(tenant=tenant, expired_at=datetime.now(UTC)) if not each.protected]
+        expired = find_expired(store, tenant)
+        over, digest = list(expired.leaving), expired.digest
     if dry_run:
         if output != "table":
             print_data([_lease(record) for record in over], output)
@@ -80,7 +82,7 @@ def reap_expired_command(everybody: bool, warn_before: str | None, dry_run: bool
     if over:
         names = ", ".join(record.name for record in over)
         confirm(f"Delete {len(over)} expired clusters: {names}?", yes=yes)
-    result = _reap(tenant, warn_before, quiet=output != "table")
+    result = _reap(tenant, warn_before, digest, quiet=output != "table")
     if output != "table":
         print_data(result, output)
         return
@@ -129,7 +131,7 @@ def _lease(record: ClusterRecord) -> dict[str, Any]:
     }
 
 
-def _reap(tenant: str | None, warn_before: str | None, *, quiet: bool) -> dict[str, Any]:
+def _reap(tenant: str | None, warn_before: str | None, confirmed: str, *, quiet: bool) -> dict[str, Any]:
     from coopr_cli.prefect_use import interrupts_told, put_talk_aside, use_server
 
     with interrupts_told():
@@ -137,5 +139,5 @@ def _reap(tenant: str | None, warn_before: str | None, *, quiet: bool) -> dict[s
         put_talk_aside()
         from flows import reap_expired
 
-        result: dict[str, Any] = reap_expired(tenant=tenant, warn_before=warn_before)
+        result: dict[str, Any] = reap_expired(tenant=tenant, warn_before=warn_before, confirmed=confirmed)
         return result

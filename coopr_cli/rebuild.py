@@ -34,6 +34,7 @@ def rebuild_command(
 
     with Store.open() as store:
         rebuild = prepare_rebuild(store, cluster, in_place=in_place, catalog=list(catalog))
+        digest = rebuild.digest
         add = len(rebuild.new.layout.nodes) if rebuild.new else 0
         destroy = len(store.nodes(rebuild.old.id)) if rebuild.old and not rebuild.old_is_deleted else 0
         if output == "table":
@@ -49,7 +50,11 @@ def rebuild_command(
             from flows import rebuild_cluster
 
             return rebuild_cluster(
-                rebuild.reference, in_place=in_place, catalog=list(catalog), max_concurrency=max_concurrency
+                rebuild.reference,
+                in_place=in_place,
+                catalog=list(catalog),
+                max_concurrency=max_concurrency,
+                confirmed=digest,
             )
 
         beside = rebuild.new is not None and not in_place and not rebuild.old_is_deleted

@@ -181,7 +181,7 @@ def _meant_template(name: str, catalog: Sequence[str]) -> str:
 
     if not name:
         return ""
-    known = Catalog.load([*load_settings().catalog, *map(Path, catalog)])
+    known = Catalog.load(load_settings().catalog_with(*catalog))
     return did_you_mean(name, known.templates, form="--template {}")
 
 

@@ -55,6 +55,7 @@ def scale_command(
     wanted = _counts(counts)
     with Store.open() as store:
         prepared = prepare_scale(store, cluster, size=nodes, counts=wanted, catalog=list(catalog), policy=policy)
+        digest = prepared.digest
 
         def flow() -> Any:
             from flows import scale_cluster
@@ -67,6 +68,7 @@ def scale_command(
                 on_failure=on_failure,
                 min_nodes=min_nodes,
                 max_concurrency=max_concurrency,
+                confirmed=digest,
             )
 
         _do(store, prepared, flow, f"Scale cluster {prepared.cluster.name}", yes=yes, output=output)
@@ -88,12 +90,17 @@ def replace_command(
 
     with Store.open() as store:
         prepared = prepare_replace(store, cluster, nodes, catalog=list(catalog))
+        digest = prepared.digest
 
         def flow() -> Any:
             from flows import replace_nodes
 
             return replace_nodes(
-                prepared.cluster.id, list(nodes), catalog=list(catalog), max_concurrency=max_concurrency
+                prepared.cluster.id,
+                list(nodes),
+                catalog=list(catalog),
+                max_concurrency=max_concurrency,
+                confirmed=digest,
             )
 
         _do(store, prepared, flow, f"Replace nodes of cluster {prepared.cluster.name}", yes=yes, output=output)

@@ -84,6 +84,7 @@ def _change(
     parameters["max_concurrency"] = max_concurrency
     with Store.open() as store:
         prepared = prepare_services(store, cluster, verb, services, rolling=rolling, batch=batch or 1)
+        parameters["confirmed"] = prepared.digest
 
         def flow() -> Any:
             import flows

@@ -12,10 +12,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from coopr_core.errors import InvalidInput, NameTaken, Overtaken, Refused
+from coopr_core.errors import InvalidInput, NotFound, OverQuota, Overtaken, Refused
 from coopr_core.settings import load_settings
+
+if TYPE_CHECKING:
+    from coopr_core.cluster.records import ClusterRecord
+    from coopr_core.planner import Plan
 
 MARK = "coopr-confirmed-1:"
 """How a digest begins: what it is, and the version of its form."""
@@ -40,6 +44,17 @@ class Part:
         from coopr_core.planner import fingerprint
 
         return cls(fingerprint(value)[:LENGTH], shown)
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Self:
+        """A plan, which people know by what it adds, changes and destroys."""
+        add, change, destroy = plan.changes
+        return cls.of(plan, f"{add} to add, {change} to change, {destroy} to destroy; {len(plan)} tasks")
+
+    @classmethod
+    def of_cluster(cls, cluster: ClusterRecord) -> Self:
+        """A cluster, which is its id, whatever it is called."""
+        return cls.of(cluster.id, f"{cluster.name} ({cluster.id})")
 
 
 Parts = Mapping[str, Part]
@@ -92,14 +107,22 @@ def refuse_other(message: str, before: Parts, now: Parts, *, hint: str) -> None:
 
 
 @contextlib.contextmanager
-def confirmed_start(confirmed: str) -> Iterator[None]:
-    """While something that was ``confirmed`` is recorded: that somebody else came in between is a refusal."""
+def as_confirmed(confirmed: str) -> Iterator[None]:
+    """While something that was ``confirmed`` is prepared again and recorded: that it cannot be any more is a refusal.
+
+    It could be when it was confirmed, so the world is another one since. Raises ``InvalidInput`` for a text that is no
+    digest.
+    """
+    from coopr_core.solver import Unsatisfiable
+
+    if confirmed:
+        _read(confirmed)
     try:
         yield
-    except (Overtaken, NameTaken) as error:
+    except (InvalidInput, NotFound, OverQuota, Overtaken, Unsatisfiable) as error:
         if not confirmed:
             raise
-        raise Refused(f"what was confirmed cannot be done any more: {error.message}", hint=error.hint) from None
+        raise Refused(f"what was confirmed cannot be done any more: {error}", hint=error.hint) from error
 
 
 def mattering_settings() -> dict[str, Any]:
@@ -133,7 +156,7 @@ def _read(confirmed: str) -> Parts:
         if not confirmed.startswith(MARK):
             raise ValueError("no digest")
         return from_json(json.loads(confirmed.removeprefix(MARK)))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidInput(
             "what is given as confirmed is not the digest of anything that was prepared",
             hint="give the digest of what was shown, or leave it out",

@@ -17,7 +17,7 @@ from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.errors import InvalidInput
 from coopr_core.settings import Concurrency, absolute_folders, load_settings
 from coopr_core.store import Store
-from flows.confirmation import confirmed_start
+from flows.confirmation import as_confirmed
 from flows.operation import cluster_flow, parameters_of, run_operation
 from flows.preparation import prepare_create
 from flows.runtime import make_provider
@@ -97,12 +97,13 @@ def create_cluster(
     }
     paths = settings.catalog_with() if catalog is None else absolute_folders(catalog)
     with Store.open() as store:
-        with confirmed_start(confirmed):
+        with as_confirmed(confirmed):
             prepared = prepare_create(values, catalog=paths, store=store, tenant=tenant or store.tenant)
             prepared.check(confirmed)
-            settings_block = _saved(provider_settings, "provider_settings")
-            key_block = _saved(ssh_key, "ssh_key")
-            make_provider(prepared.provider, settings_block)
+        settings_block = _saved(provider_settings, "provider_settings")
+        key_block = _saved(ssh_key, "ssh_key")
+        make_provider(prepared.provider, settings_block)
+        with as_confirmed(confirmed):
             cluster, job = store.begin_cluster(
                 prepared.request,
                 prepared.template,

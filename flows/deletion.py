@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from coopr_core.cluster.records import ClusterRecord
+from coopr_core.cluster.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.cluster.states import ClusterState, Operation
-from coopr_core.planner import plan
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
+from flows.changes.removal import Removal, prepare_removal
+from flows.confirmation import as_confirmed
 from flows.operation import Ending, Steps, cluster_flow, run_operation, start_operation
 from flows.report import summarize
 from flows.runtime import known_hosts_of, logs_of
@@ -28,6 +30,7 @@ def delete_cluster(
     tenant: str | None = None,
     only_expired: bool = False,
     max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Delete a cluster with all its machines.
 
@@ -37,6 +40,7 @@ def delete_cluster(
         tenant: Whose cluster it is; the setting's tenant when left out.
         only_expired: Delete it only if its lease has run out.
         max_concurrency: How many machines may be deleted at once; as the setting of that name says when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state and job; a cluster that is deleted already is a success.
@@ -45,8 +49,11 @@ def delete_cluster(
         found = store.cluster(cluster, tenant=tenant or store.tenant, terminated=True)
         if found.state is ClusterState.TERMINATED:
             return summarize(store, found, "", "")
-        values = {"keep_logs": keep_logs}
-        return run_deletion(store, found, max_concurrency=max_concurrency, only_expired=only_expired, values=values)
+        with as_confirmed(confirmed):
+            removal = prepare_removal(store, found)
+            removal.check(confirmed)
+            job = _start(store, removal, max_concurrency, {"keep_logs": keep_logs}, only_expired=only_expired)
+        return run_operation(store, found, job)
 
 
 def run_deletion(
@@ -54,20 +61,38 @@ def run_deletion(
     cluster: ClusterRecord,
     *,
     max_concurrency: int | None,
-    only_expired: bool = False,
     values: Mapping[str, Any] | None = None,
+    seen: NewestJob | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
-    """Claim a living cluster and delete it, inside whatever flow runs; raises what ``run_operation`` raises."""
-    job = start_operation(
+    """Claim a living cluster and delete it, inside whatever flow runs; raises what ``run_operation`` raises.
+
+    ``seen`` is its newest job when this was asked for, and ``confirmed``, if it was; that of now when left out.
+    """
+    removal = prepare_removal(store, cluster)
+    with as_confirmed(confirmed):
+        job = _start(store, replace(removal, newest=seen or removal.newest), max_concurrency, values or {})
+    return run_operation(store, cluster, job)
+
+
+def _start(
+    store: Store,
+    removal: Removal,
+    max_concurrency: int | None,
+    values: Mapping[str, Any],
+    *,
+    only_expired: bool = False,
+) -> JobRecord:
+    return start_operation(
         store,
-        cluster,
+        removal.cluster,
         Operation.CLUSTER_DELETE,
-        plan("CLUSTER_DELETE", store.layout(cluster.id)),
+        removal.plan,
         max_concurrency=max_concurrency,
         values=values,
+        seen=removal.newest,
         only_expired=only_expired,
     )
-    return run_operation(store, cluster, job)
 
 
 def _clear_up(ending: Ending) -> None:

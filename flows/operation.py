@@ -26,7 +26,7 @@ from prefect.states import Cancelled
 
 from coopr_core.automators import load_automator
 from coopr_core.cluster.policies import FailurePolicy
-from coopr_core.cluster.records import ClusterRecord, JobRecord
+from coopr_core.cluster.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.cluster.states import JobState, Operation
 from coopr_core.errors import Interrupted
 from coopr_core.planner import Plan, Schedule
@@ -158,12 +158,13 @@ def start_operation(
     max_concurrency: int | None = None,
     values: Mapping[str, Any] | None = None,
     change: ClusterChange | None = None,
+    seen: NewestJob | None = None,
     only_expired: bool = False,
 ) -> JobRecord:
     """Claim the cluster for an operation and record its job so that any process can run it: ``run_operation``.
 
-    ``values`` (JSON, no secrets) are kept for the operation's ``Steps``; ``change`` and ``only_expired`` are those of
-    ``Store.start_job``. Raises ``Busy`` or ``Refused``.
+    ``values`` (JSON, no secrets) are kept for the operation's ``Steps``; ``change``, ``seen`` and ``only_expired`` are
+    those of ``Store.start_job``. Raises ``Busy``, ``Overtaken`` or ``Refused``.
     """
     first = not store.jobs(cluster.id)
     return store.start_job(
@@ -178,6 +179,7 @@ def start_operation(
             values=values,
         ),
         change=change,
+        seen=seen,
         only_expired=only_expired,
         flow_run_id=str(runtime.flow_run.id or ""),
     )
@@ -267,15 +269,21 @@ def _continue_begun() -> dict[str, Any] | None:
 
 
 def continue_job(
-    store: Store, cluster: ClusterRecord, job: JobRecord, *, max_concurrency: int | None = None
+    store: Store,
+    cluster: ClusterRecord,
+    job: JobRecord,
+    *,
+    max_concurrency: int | None = None,
+    seen: NewestJob | None = None,
 ) -> dict[str, Any]:
     """Run what has not succeeded of a job, with the same ids and values; the cluster's summary.
 
     A job that has succeeded is one already; one that is only about to pause goes on in the process that runs it.
-    Raises ``Busy`` while it is running, ``Refused`` when it cannot be resumed.
+    ``seen`` is how the job stood when this was asked for. Raises ``Overtaken`` when it does not any more, ``Busy``
+    while it is running, ``Refused`` when it cannot be resumed.
     """
     if job.state is not JobState.SUCCEEDED and not store.unpause_job(job.id):
-        resumed = store.resume_job(job.id)
+        resumed = store.resume_job(job.id, seen=seen)
         return run_operation(store, cluster, resumed, max_concurrency=max_concurrency)
     return summarize(store, cluster, job.id, "")
 

@@ -59,16 +59,14 @@ class Preparation(Prepared):
         Host names are none of them: they are known when the cluster is recorded.
         """
         layout = self.layout
-        add, change, destroy = self.plan.changes
-        tasks = f"{add} to add, {change} to change, {destroy} to destroy; {len(self.plan)} tasks"
         return {
             "the request": Part.of(self.request),
             f"template {self.template.name}": Part.of(self.template),
             f"provider {self.provider.name}": Part.of(self.provider),
-            "the layout": Part.of([replace(node, host_name="") for node in layout.nodes], f"{add} nodes"),
+            "the layout": Part.of([replace(node, host_name="") for node in layout.nodes], f"{len(layout.nodes)} nodes"),
             "the config": Part.of(layout.config),
             "the links": Part.of(layout.links),
-            "the plan": Part.of(self.plan, tasks),
+            "the plan": Part.of_plan(self.plan),
             "the lease": Part.of(self.lease),
             **{f"service {name}": Part.of(service) for name, service in layout.services.items()},
         }
@@ -131,6 +129,7 @@ class Preparation(Prepared):
                 for task in self.plan.critical_path()
             ],
             "dependencies": graph_to_json(self.plan),
+            "digest": self.digest,
             "problems": [str(problem) for problem in self.problems],
         }
 

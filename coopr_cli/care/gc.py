@@ -41,7 +41,7 @@ def gc_command(dry_run: bool, yes: bool, output: str) -> int:
         results = {}
         if found.items and not dry_run:
             confirm(f"Delete these {len(found.items)} leftovers?", yes=yes)
-            results = delete_leftovers(store, found.items, prefect)
+            results = delete_leftovers(store, found.items, prefect, confirmed=found.digest)
     failed = {item: reason for item, reason in results.items() if reason}
     if output != "table":
         entries = [

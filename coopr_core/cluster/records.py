@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from coopr_core.cluster.states import AttemptState, ClusterState, JobState, NodeState, Operation, TaskState
 
@@ -85,6 +85,28 @@ class JobRecord:
     message: str = ""
     stages: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewestJob:
+    """Which job of a cluster was its newest at one time, and how that stood; all empty when it never had one.
+
+    ``ended`` changes with every try of a job, so that one that was tried again in between is another.
+    """
+
+    id: str = ""
+    operation: str = ""
+    state: str = ""
+    ended: datetime | None = None
+
+    @classmethod
+    def of(cls, job: JobRecord | None) -> Self:
+        """The newest job's, given that job."""
+        return cls() if job is None else cls(job.id, str(job.operation), str(job.state), job.ended)
+
+    def __str__(self) -> str:
+        ended = f" at {self.ended:%F %T} UTC" if self.ended else ""
+        return f"{self.id} {self.operation} {self.state}{ended}" if self.id else "none"
 
 
 @dataclass(frozen=True, slots=True)

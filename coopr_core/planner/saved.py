@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
@@ -183,6 +184,8 @@ def _plain(value: object) -> Any:
         return value.value
     if isinstance(value, PurePath):
         return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, set | frozenset):
         return sorted(value, key=repr)
     if isinstance(value, Sequence):

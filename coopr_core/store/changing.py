@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from coopr_core.cluster.states import WITHOUT_MACHINE, NodeState
-from coopr_core.errors import Busy, InvalidInput
+from coopr_core.errors import InvalidInput, Overtaken
 from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.clusters import node_values
 from coopr_core.store.hosts import owners
@@ -47,12 +47,12 @@ class ClusterChange:
 
 
 def write_change(connection: Connection, cluster: Row, change: ClusterChange) -> None:
-    """Write the change of a cluster whose row is locked. Raises ``Busy`` when another job was there in
+    """Write the change of a cluster whose row is locked. Raises ``Overtaken`` when another job was there in
     between, ``OverQuota`` when the tenant may not have the nodes that are added.
     """
     last = job_id(cluster["id"], cluster["last_job"]) if cluster["last_job"] else None
     if change.seen_job != last:
-        raise Busy(
+        raise Overtaken(
             f"Cluster {cluster['name']} was changed by job {last} while this change was prepared",
             hint="Look at it with `coopr show` and try again.",
         )

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from sqlalchemy import update
 
-from coopr_core.cluster.records import JobRecord
+from coopr_core.cluster.records import JobRecord, NewestJob
 from coopr_core.cluster.states import ClusterState, Control, JobState, check_control
 from coopr_core.errors import Busy, Refused
 from coopr_core.store import claims
 from coopr_core.store.account.events import JOB_ABORTING, JOB_PAUSED, JOB_RESUMED, note
 from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.endings import check_free, end_job, is_stale, reset_tasks
-from coopr_core.store.jobs import Jobs, find_job, is_job
+from coopr_core.store.jobs import Jobs, check_seen, find_job, is_job
 from coopr_core.store.rows import Row, job_key, job_record
 from coopr_core.store.schema import clusters, jobs
 
@@ -70,10 +70,11 @@ class Controls(Jobs):
                     note(connection, key[0], JOB_ABORTING, job=key[1], operation=job["operation"])
             return job_record(find_job(connection, key))
 
-    def resume_job(self, job_id: str, *, claimed_by: str = "") -> JobRecord:
+    def resume_job(self, job_id: str, *, claimed_by: str = "", seen: NewestJob | None = None) -> JobRecord:
         """Claim the cluster for a job that did not succeed; its tasks that did not are WAITING again, same ids.
 
-        Raises ``Busy`` while this or another job is running, ``Refused`` when the job succeeded, when a newer job has
+        ``seen`` is the job as it was when resuming it was asked for. Raises ``Overtaken`` when it is not so any more,
+        ``Busy`` while this or another job is running, ``Refused`` when the job succeeded, when a newer job has
         been there since, or when the cluster is gone.
         """
         cluster_id = job_id.rpartition("-")[0]
@@ -97,6 +98,7 @@ class Controls(Jobs):
                 )
             if cluster["state"] == ClusterState.TERMINATED:
                 raise Refused(f"{label} cannot be resumed: the cluster is gone", hint="Create a new cluster.")
+            check_seen(connection, cluster, seen)
             time = now()
             values = {
                 "state": JobState.RUNNING,

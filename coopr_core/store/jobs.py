@@ -16,9 +16,9 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from coopr_core.cluster.records import JobProgress, JobRecord
+from coopr_core.cluster.records import JobProgress, JobRecord, NewestJob
 from coopr_core.cluster.states import HOLDING, ClusterState, JobState, Operation, TaskState, operation_named
-from coopr_core.errors import Busy, NotFound, Refused
+from coopr_core.errors import Busy, NotFound, Overtaken, Refused
 from coopr_core.store import claims
 from coopr_core.store.account.events import JOB_STARTED, note
 from coopr_core.store.changing import ClusterChange, write_change
@@ -69,6 +69,7 @@ class Jobs:
         parameters: Mapping[str, Any] | None = None,
         only_expired: bool = False,
         change: ClusterChange | None = None,
+        seen: NewestJob | None = None,
         flow_run_id: str = "",
     ) -> JobRecord:
         """Claim the cluster for an operation and record its job with all tasks, WAITING; the cluster is PENDING then.
@@ -76,8 +77,9 @@ class Jobs:
         ``claimed_by`` is this process (``claims.claimant()``) unless given. ``parameters`` must hold no secret.
         ``flow_run_id`` is the Prefect flow run that is going to work on it, see ``job_of_flow_run``.
         ``only_expired``: only if the cluster's lease has run out. ``change`` is written with the job or not at all.
-        Raises ``Busy`` while another job holds the cluster or when one was there since ``change`` was worked out,
-        ``Refused`` when its state or protection forbids the operation or there is nothing left to delete.
+        ``seen`` is the cluster's newest job when the operation was prepared. Raises ``Busy`` while another job holds
+        the cluster, ``Overtaken`` when one was there since the operation was prepared, ``Refused`` when its state or
+        protection forbids the operation or there is nothing left to delete.
         """
         operation = operation_named(operation)
         self.end_abandoned_job(cluster_id)
@@ -85,6 +87,7 @@ class Jobs:
             cluster = find_cluster(connection, cluster_id, lock=True)
             check_free(connection, cluster)
             check_startable(cluster, operation, only_expired=only_expired)
+            check_seen(connection, cluster, seen)
             if change is not None:
                 write_change(connection, cluster, change)
             return insert_job(
@@ -167,6 +170,11 @@ class Jobs:
             raise NotFound(f"There is no job {job_id}", hint="`coopr show` lists a cluster's jobs.")
         return JobState(state)
 
+    def newest_job(self, cluster_id: str) -> NewestJob:
+        """The cluster's newest job and how it stands."""
+        with self._database.read() as connection:
+            return _newest(connection, find_cluster(connection, cluster_id))
+
     def jobs(self, cluster_id: str) -> list[JobRecord]:
         """The cluster's jobs, oldest first."""
         query = select(jobs).where(jobs.c.cluster == cluster_key(cluster_id)).order_by(jobs.c.number)
@@ -210,6 +218,21 @@ def find_job(connection: Connection, key: tuple[int, int], *, keep: bool = False
     if row is None:
         raise NotFound(f"There is no job {key[0]:08d}-{key[1]:03d}", hint="`coopr show` lists a cluster's jobs.")
     return dict(row)
+
+
+def check_seen(connection: Connection, cluster: Row, seen: NewestJob | None) -> None:
+    """Raise ``Overtaken`` unless the newest job of a cluster whose row is locked is the one that was ``seen``."""
+    newest = _newest(connection, cluster)
+    if seen is not None and seen != newest:
+        raise Overtaken(
+            f"Cluster {cluster['name']} was changed by job {newest} while this was prepared",
+            hint="Look at it with `coopr show` and try again.",
+        )
+
+
+def _newest(connection: Connection, cluster: Row) -> NewestJob:
+    number = cluster["last_job"]
+    return NewestJob.of(job_record(find_job(connection, (cluster["id"], number))) if number else None)
 
 
 def insert_job(

@@ -13,11 +13,12 @@ from flows.operation import cluster_flow
 
 
 @cluster_flow("collect-garbage", "collect-garbage")
-def collect_garbage(delete: bool = False) -> dict[str, Any]:
+def collect_garbage(delete: bool = False, confirmed: str = "") -> dict[str, Any]:
     """Name, and delete when told to, what is left over: machines, logs and passwords' keys of clusters that are gone.
 
     Args:
         delete: Delete what is found; otherwise it is only named.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         What was found, what of it was deleted, and what could not be looked at; raises when a deletion failed.
@@ -26,11 +27,12 @@ def collect_garbage(delete: bool = False) -> dict[str, Any]:
     prefect = PrefectSeen(reachable=True)
     with Store.open() as store:
         found = find_leftovers(store, prefect)
+        found.check(confirmed)
         for item in found.items:
             say(logging.INFO, f"left over: {item.kind} {item.name}, because {item.why}")
         for unseen in found.unseen:
             say(logging.WARNING, f"not looked at: {unseen}")
-        results = delete_leftovers(store, found.items, prefect) if delete else {}
+        results = delete_leftovers(store, found.items, prefect, confirmed=confirmed) if delete else {}
     failed = {item: reason for item, reason in results.items() if reason}
     for item, reason in failed.items():
         say(logging.ERROR, f"{item.kind} {item.name} is still there: {reason}")

@@ -5,39 +5,48 @@ from __future__ import annotations
 from typing import Any
 
 from coopr_core.store import Store
+from flows.care.terms import prepare_terms
 from flows.operation import cluster_flow
 from flows.report import summarize
 
 
 @cluster_flow("extend-lease", "extend-lease {cluster}")
-def extend_lease(cluster: str, duration: int | str | None = None, tenant: str | None = None) -> dict[str, Any]:
+def extend_lease(
+    cluster: str, duration: int | str | None = None, tenant: str | None = None, confirmed: str = ""
+) -> dict[str, Any]:
     """Let a cluster live longer.
 
     Args:
         cluster: The cluster's name or id.
         duration: By how much, such as 2h or 7d; 0 is for ever. The step of the cluster's template when left out.
         tenant: Whose cluster it is; the setting's tenant when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state and the new end of its lease.
     """
     with Store.open() as store:
         found = store.cluster(cluster, tenant=tenant or store.tenant)
+        prepare_terms(store, found).check(confirmed)
         return summarize(store, store.extend_lease(found.id, duration), "", "")
 
 
 @cluster_flow("protect-cluster", "protect-cluster {cluster}")
-def protect_cluster(cluster: str, protected: bool = True, tenant: str | None = None) -> dict[str, Any]:
+def protect_cluster(
+    cluster: str, protected: bool = True, tenant: str | None = None, confirmed: str = ""
+) -> dict[str, Any]:
     """Guard a cluster against deletion, also when its lease runs out, or lift that.
 
     Args:
         cluster: The cluster's name or id.
         protected: Whether it is to be guarded.
         tenant: Whose cluster it is; the setting's tenant when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state and the end of its lease.
     """
     with Store.open() as store:
         found = store.cluster(cluster, tenant=tenant or store.tenant)
+        prepare_terms(store, found).check(confirmed)
         return summarize(store, store.set_protected(found.id, protected), "", "")

@@ -25,6 +25,7 @@ from coopr_core.providers import load_provider
 from coopr_core.providers.contract import ListsAll, Machine, Provider
 from coopr_core.remote.connection import name_of
 from coopr_core.settings import load_settings
+from flows.confirmation import Part, Parts, Prepared
 from flows.runtime import cluster_provider, needs_blocks
 from flows.secrets import block_name, clusters_with_keys, forget_secrets
 
@@ -50,12 +51,22 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True)
-class Leftovers:
+class Leftovers(Prepared):
     """What was found, and in words what could not be looked at; ``blind`` are the kinds of which that is."""
 
     items: tuple[Leftover, ...]
     unseen: tuple[str, ...] = ()
     blind: frozenset[str] = frozenset()
+
+    @property
+    def subject(self) -> str:
+        """All of them together."""
+        return "what is left over"
+
+    @property
+    def parts(self) -> Parts:
+        """Each thing that would be deleted."""
+        return {f"{item.kind} {item.name}": Part.of(item.to_json(), item.why) for item in self.items}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +84,16 @@ def find_leftovers(store: Store, prefect: PrefectSeen) -> Leftovers:
     return Leftovers(items, tuple(text for _, text in seen.unseen), frozenset(kind for kind, _ in seen.unseen))
 
 
-def delete_leftovers(store: Store, chosen: Iterable[Leftover], prefect: PrefectSeen) -> dict[Leftover, str]:
+def delete_leftovers(
+    store: Store, chosen: Iterable[Leftover], prefect: PrefectSeen, *, confirmed: str = ""
+) -> dict[Leftover, str]:
     """Delete what was chosen and is still left over now; each with what kept it from being deleted, if anything.
 
-    What is not there any more counts as deleted, but not what could not be looked at again.
+    What is not there any more counts as deleted, but not what could not be looked at again. Raises ``Refused`` when
+    what is left over now is anything else than was ``confirmed``, if that was.
     """
     again = find_leftovers(store, prefect)
+    again.check(confirmed)
     still = {item: item for item in again.items}
     results = {}
     for item in chosen:

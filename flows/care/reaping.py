@@ -20,6 +20,7 @@ from coopr_core.errors import Busy, Refused, TasksFailed
 from coopr_core.settings import Concurrency, load_settings
 from coopr_core.store import Store
 from flows.announcing import LEASE_EXPIRING, Announcer
+from flows.care.expiry import find_expired
 from flows.deletion import delete_cluster
 from flows.engine.run_log import Emit, flow_run_emitter
 from flows.operation import cluster_flow
@@ -30,6 +31,7 @@ def reap_expired(
     tenant: str | None = None,
     warn_before: int | str | None = None,
     max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Delete every cluster whose lease has run out, and warn of those whose lease soon will.
 
@@ -39,6 +41,7 @@ def reap_expired(
             lease_warning when left out.
         max_concurrency: How many machines of a cluster may be deleted at once; as the setting of that name says
             when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         What was deleted, skipped (protected, busy, extended meanwhile) and warned of; a deletion that failed raises.
@@ -46,10 +49,11 @@ def reap_expired(
     say = flow_run_emitter()
     lead = parse_duration(load_settings().lease_warning if warn_before is None else warn_before)
     with Store.open() as store:
+        expired = find_expired(store, tenant)
+        expired.check(confirmed)
         warned = _warn(store, tenant, datetime.now(UTC) + timedelta(milliseconds=lead), say) if lead else []
-        expired = store.clusters(tenant=tenant, expired_at=datetime.now(UTC))
         found: dict[str, list[dict[str, str]]] = {"deleted": [], "skipped": [], "failed": [], "warned": warned}
-        for cluster in sorted(expired, key=lambda each: (each.expires_at or each.created, each.id)):
+        for cluster, _ in expired.clusters:
             verdict, reason = _reap(store, cluster, max_concurrency)
             found[verdict].append(_entry(cluster, reason))
             level = logging.ERROR if verdict == "failed" else logging.INFO
@@ -57,7 +61,7 @@ def reap_expired(
     if failed := found["failed"]:
         lines = [f"{each['name']} ({each['cluster_id']}): {each['reason']}" for each in failed]
         raise TasksFailed(
-            f"{len(failed)} of {len(expired)} expired clusters could not be deleted\n" + "\n".join(lines),
+            f"{len(failed)} of {len(expired.clusters)} expired clusters could not be deleted\n" + "\n".join(lines),
             hint="the next run tries again; `coopr logs CLUSTER` tells more",
         )
     return found

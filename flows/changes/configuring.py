@@ -22,6 +22,7 @@ def configure_cluster(
     restart: bool = True,
     everything: bool = False,
     max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Change a cluster's config; only services that read what changes are touched.
 
@@ -32,18 +33,27 @@ def configure_cluster(
         restart: Restart what takes new config; otherwise services are configured while they run.
         everything: Configure all services, whether anything changes for them or not.
         max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
     """
     with Store.open() as store:
-        prepared = prepare_configure(store, cluster, config, mode=config_mode, restart=restart, everything=everything)
-        return run_change(store, prepared, max_concurrency=max_concurrency)
+        return run_change(
+            store,
+            lambda: prepare_configure(store, cluster, config, mode=config_mode, restart=restart, everything=everything),
+            max_concurrency=max_concurrency,
+            confirmed=confirmed,
+        )
 
 
 @cluster_flow("add-services", "add-services {cluster}")
 def add_services(
-    cluster: str, services: list[str], catalog: list[str] | None = None, max_concurrency: Concurrency | None = None
+    cluster: str,
+    services: list[str],
+    catalog: list[str] | None = None,
+    max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Put more services on the nodes of a cluster, wherever its template allows them.
 
@@ -52,18 +62,27 @@ def add_services(
         services: The services to add; those that are there already are left alone.
         catalog: Folders with services, laid over the catalog the cluster was made from.
         max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
     """
     with Store.open() as store:
-        prepared = prepare_add_services(store, cluster, services, catalog=catalog or ())
-        return run_change(store, prepared, max_concurrency=max_concurrency)
+        return run_change(
+            store,
+            lambda: prepare_add_services(store, cluster, services, catalog=catalog or ()),
+            max_concurrency=max_concurrency,
+            confirmed=confirmed,
+        )
 
 
 @cluster_flow("sync-cluster", "sync-cluster {cluster}")
 def sync_cluster(
-    cluster: str, catalog: list[str] | None = None, restart: bool = True, max_concurrency: Concurrency | None = None
+    cluster: str,
+    catalog: list[str] | None = None,
+    restart: bool = True,
+    max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Bring a cluster to today's version of its template, its services and its config; no node is added or moved.
 
@@ -72,10 +91,15 @@ def sync_cluster(
         catalog: Folders with templates and services, laid over the catalog the cluster was made from.
         restart: Restart what takes something new; otherwise services are configured while they run.
         max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
     """
     with Store.open() as store:
-        prepared = prepare_sync(store, cluster, catalog=catalog or (), restart=restart)
-        return run_change(store, prepared, max_concurrency=max_concurrency)
+        return run_change(
+            store,
+            lambda: prepare_sync(store, cluster, catalog=catalog or (), restart=restart),
+            max_concurrency=max_concurrency,
+            confirmed=confirmed,
+        )

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from coopr_core.catalog.entities import ClusterTemplate
 from coopr_core.cluster.layout import ClusterLayout
-from coopr_core.cluster.records import ClusterRecord
+from coopr_core.cluster.records import ClusterRecord, NewestJob
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.cluster.states import Operation
 from coopr_core.errors import InvalidInput
 from coopr_core.macros.differences import difference
 from coopr_core.macros.rendering import Rendering, changed_services
+from flows.confirmation import Part, Parts, Prepared, mattering_settings, setting_parts
 
 if TYPE_CHECKING:
     from coopr_core.planner import Plan
@@ -35,11 +36,12 @@ class NodeDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedChange:
+class PreparedChange(Prepared):
     """A change that may start.
 
     ``layout``, ``request`` and ``template`` are what will be on record; ``recorded`` is False for operations that
-    change none of them. ``parameters`` is what the job remembers of how it was called.
+    change none of them. ``newest`` is the cluster's newest job, ``parameters`` what the job of this change will
+    remember of how it was called.
     """
 
     cluster: ClusterRecord
@@ -48,9 +50,35 @@ class PreparedChange:
     layout: ClusterLayout
     request: ClusterRequest
     template: ClusterTemplate
+    newest: NewestJob
     recorded: bool = False
     differences: tuple[NodeDifference, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=mattering_settings)
+
+    @property
+    def subject(self) -> str:
+        """The cluster."""
+        return f"cluster {self.cluster.name} ({self.cluster.id})"
+
+    @property
+    def parts(self) -> Parts:
+        """What the change starts from, and everything it leads to."""
+        layout = self.layout
+        return {
+            "the cluster": Part.of_cluster(self.cluster),
+            "the newest job": Part.of(self.newest, str(self.newest)),
+            "the operation": Part.of(self.operation, str(self.operation)),
+            "the plan": Part.of_plan(self.plan),
+            "the layout": Part.of(layout.nodes, f"{len(layout.nodes)} nodes"),
+            "the config": Part.of(layout.config),
+            "the links": Part.of(layout.links),
+            "the request": Part.of(self.request),
+            "the options": Part.of(self.parameters),
+            f"template {self.template.name}": Part.of(self.template),
+            **{f"service {name}": Part.of(service) for name, service in layout.services.items()},
+            **setting_parts(self.settings),
+        }
 
     @property
     def nothing_to_do(self) -> bool:

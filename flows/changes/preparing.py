@@ -48,6 +48,7 @@ def prepare_services(
     names = list(dict.fromkeys(services)) or None
     return PreparedChange(
         cluster=now.cluster,
+        newest=now.newest,
         operation=operation,
         plan=roll(operation, now.layout, names, batch) if rolling else plan(operation, now.layout, names),
         layout=now.layout,
@@ -87,6 +88,7 @@ def prepare_configure(
     changed = reached(now, after, restart=restart)
     return PreparedChange(
         cluster=now.cluster,
+        newest=now.newest,
         operation=operation,
         plan=plan(operation, after)
         if everything
@@ -120,6 +122,7 @@ def prepare_add_services(
     changed = reached(now, after)
     return PreparedChange(
         cluster=now.cluster,
+        newest=now.newest,
         operation=Operation.ADD_SERVICES,
         plan=plan(
             "ADD_SERVICES", after, current=now.layout, changed=changed, reloads=reloading(now, now, after, changed)
@@ -151,6 +154,7 @@ def prepare_sync(store: Store, cluster: str, *, catalog: Sequence[str] = (), res
     verb = "CLUSTER_CONFIGURE_WITH_RESTART" if restart else "CLUSTER_CONFIGURE"
     return PreparedChange(
         cluster=now.cluster,
+        newest=now.newest,
         operation=Operation.SYNC_TEMPLATE,
         plan=plan(verb, after, changed=changed),
         layout=after,

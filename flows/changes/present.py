@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Provider, Service
 from coopr_core.cluster.layout import ClusterLayout
-from coopr_core.cluster.records import ClusterRecord, JobRecord, NodeRecord
+from coopr_core.cluster.records import ClusterRecord, JobRecord, NewestJob, NodeRecord
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.cluster.states import Operation, check_allowed
 from coopr_core.macros import MacroNode
@@ -32,6 +32,7 @@ class Present:
     request: ClusterRequest
     template: ClusterTemplate
     nodes: tuple[NodeRecord, ...]
+    newest: NewestJob
     catalog_paths: tuple[str, ...]
 
     def members(self, layout: ClusterLayout) -> list[MacroNode]:
@@ -97,13 +98,14 @@ def present(store: Store, reference: str, operation: Operation) -> Present:
     store.end_abandoned_job(cluster.id)
     cluster = store.cluster_with_id(cluster.id)
     check_allowed(cluster.state, operation, cluster=cluster.name)
-    jobs = store.jobs(cluster.id)
+    jobs = store.jobs(cluster.id)  # before what they made: a job that comes in between is then noticed
     return Present(
         cluster=cluster,
         layout=store.layout(cluster.id),
         request=store.request(cluster.id),
         template=store.template(cluster.id),
         nodes=tuple(store.nodes(cluster.id)),
+        newest=NewestJob.of(jobs[-1] if jobs else None),
         catalog_paths=tuple(dict.fromkeys(path for job in jobs for path in _catalog_of(job))),
     )
 

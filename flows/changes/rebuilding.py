@@ -12,10 +12,11 @@ from prefect import runtime
 
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState
-from coopr_core.errors import CooprError, Interrupted, TasksFailed
+from coopr_core.errors import CooprError, Interrupted, Overtaken, Refused, TasksFailed
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.renewing import REBUILT_WITH, Rebuild, prepare_rebuild
+from flows.confirmation import as_confirmed
 from flows.deletion import run_deletion
 from flows.operation import cluster_flow, continue_job, parameters_of, run_operation
 from flows.report import publish_cluster, summarize
@@ -27,6 +28,7 @@ def rebuild_cluster(
     in_place: bool = False,
     catalog: list[str] | None = None,
     max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Make a cluster again from the same request, then delete the old one; the new one takes over its name.
 
@@ -35,26 +37,55 @@ def rebuild_cluster(
         in_place: Delete the old cluster first; needs no room for both, but there is none for a while.
         catalog: Folders with templates and services, laid over the catalog the cluster was made from.
         max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The new cluster's id, name, state, job, links and nodes.
     """
     with Store.open() as store:
-        rebuild = prepare_rebuild(store, cluster, in_place=in_place, catalog=catalog or ())
+        with as_confirmed(confirmed):
+            rebuild = prepare_rebuild(store, cluster, in_place=in_place, catalog=catalog or ())
+            if not _goes_on(store):
+                rebuild.check(confirmed)
         made = rebuild.made
         if made is None and rebuild.old is not None and (in_place or rebuild.old_is_deleted):
             if not rebuild.old_is_deleted:
                 remembered = {REBUILT_WITH: rebuild.made_with["catalog"]}
-                run_deletion(store, rebuild.old, max_concurrency=max_concurrency, values=remembered)
+                run_deletion(
+                    store,
+                    rebuild.old,
+                    max_concurrency=max_concurrency,
+                    values=remembered,
+                    seen=rebuild.newest,
+                    confirmed=confirmed,
+                )
             return _create(store, rebuild, rebuild.name, max_concurrency)
         if made is None or made.state is not ClusterState.ACTIVE:
             made = _create_beside(store, rebuild, max_concurrency)
         if rebuild.old is not None:
-            run_deletion(store, rebuild.old, max_concurrency=max_concurrency)
+            _delete_old(store, rebuild.old, rebuild, max_concurrency)
         made = store.take_name(made.id, rebuild.name)
         summary = summarize(store, made, store.jobs(made.id)[0].id, str(runtime.flow_run.ui_url or ""))
     publish_cluster(summary)
     return summary
+
+
+def _goes_on(store: Store) -> bool:
+    """Whether Prefect runs this flow run again and it had begun a job: what is there now is partly its own doing."""
+    run_id = runtime.flow_run.id
+    return bool(run_id) and runtime.flow_run.run_count > 1 and store.job_of_flow_run(str(run_id)) is not None
+
+
+def _delete_old(store: Store, old: ClusterRecord, rebuild: Rebuild, max_concurrency: int | None) -> None:
+    """Delete the old cluster, if nothing was done to it while the new one was made."""
+    try:
+        run_deletion(store, old, max_concurrency=max_concurrency, seen=rebuild.newest)
+    except Overtaken as error:
+        raise Refused(
+            f"the new cluster {rebuild.next_name} is ACTIVE, but the old one is not deleted. {error.message}",
+            hint=f"look at both; `coopr rebuild {rebuild.name}` again deletes the old one, "
+            f"`coopr delete {rebuild.next_name}` the new one",
+        ) from error
 
 
 def _create_beside(store: Store, rebuild: Rebuild, max_concurrency: int | None) -> ClusterRecord:

@@ -7,16 +7,18 @@ gone; its nodes are named by ``NAME`` from the beginning, so nothing on them has
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.cluster.quotas import Holding
-from coopr_core.cluster.records import ClusterRecord
+from coopr_core.cluster.records import ClusterRecord, NewestJob, NodeRecord
 from coopr_core.cluster.states import ClusterState, Operation, check_allowed
 from coopr_core.errors import Busy, NotFound, Refused
 from coopr_core.settings import load_settings
 from coopr_core.store.account.reserving import taken_by
 from coopr_core.store.clusters import refuse_id_as_name
+from flows.changes.removal import part_of_nodes
+from flows.confirmation import Part, Parts, Prepared
 from flows.preparation import Preparation, prepare_create
 
 if TYPE_CHECKING:
@@ -30,12 +32,13 @@ NEXT = "-next"
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuild:
+class Rebuild(Prepared):
     """A rebuild that may start.
 
     ``old`` is the cluster to be deleted, None when the new one has only to take its name; ``made`` is the new one
     where an earlier rebuild has begun to make it, else ``new`` says what will be made. ``made_with`` are the parameters
-    of the old one's first job, with today's folders of the catalog.
+    of the old one's first job, with today's folders of the catalog. ``nodes`` are those of the old one, ``newest`` is
+    its newest job, ``newest_made`` the new one's.
     """
 
     name: str
@@ -43,6 +46,29 @@ class Rebuild:
     made: ClusterRecord | None = None
     new: Preparation | None = None
     made_with: Mapping[str, Any] = field(default_factory=dict)
+    in_place: bool = False
+    nodes: tuple[NodeRecord, ...] = ()
+    newest: NewestJob = field(default_factory=NewestJob)
+    newest_made: NewestJob = field(default_factory=NewestJob)
+
+    @property
+    def subject(self) -> str:
+        """The name that both clusters have, one after the other."""
+        return f"cluster {self.name}"
+
+    @property
+    def parts(self) -> Parts:
+        """What is to be deleted, and what is to be made or finished in its place."""
+        order = "the old one is deleted first" if self.in_place else "the new one is made first"
+        parts = {"the order": Part.of(self.in_place, order)}
+        if self.old:
+            parts["the old cluster"] = Part.of_cluster(self.old)
+            parts["its nodes"] = part_of_nodes(self.nodes)
+            parts["its newest job"] = Part.of(self.newest, str(self.newest))
+        if self.made:
+            parts["the new cluster"] = Part.of_cluster(self.made)
+            parts["the newest job of the new cluster"] = Part.of(self.newest_made, str(self.newest_made))
+        return {**parts, **(self.new.parts if self.new else {})}
 
     @property
     def old_is_deleted(self) -> bool:
@@ -74,6 +100,23 @@ def prepare_rebuild(store: Store, cluster: str, *, in_place: bool = False, catal
     cluster, ``Busy`` while a job holds it, ``NotFound``, ``OverQuota`` when the new one is too much, ``in_place``
     instead of the old one, else besides it, or what ``prepare_create`` raises.
     """
+    found = _rebuild(store, cluster, in_place=in_place, catalog=catalog)
+    return replace(
+        found,
+        in_place=in_place,
+        nodes=tuple(store.nodes(found.old.id)) if found.old else (),
+        newest=_newest(store, found.old),
+        newest_made=_newest(store, found.made),
+    )
+
+
+def _newest(store: Store, cluster: ClusterRecord | None) -> NewestJob:
+    """The newest job of a cluster when its record was read."""
+    return NewestJob.of(store.job(cluster.last_job) if cluster and cluster.last_job else None)
+
+
+def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[str]) -> Rebuild:
+    """What there is to rebuild and to make."""
     try:
         old = store.cluster(cluster, terminated=True)
     except NotFound:

@@ -23,6 +23,7 @@ def scale_cluster(
     on_failure: Literal["hold", "rollback", "continue"] = "hold",
     min_nodes: Annotated[int, Field(ge=1)] | None = None,
     max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Give a cluster more or fewer nodes; what leaves is stopped, removed and deleted, what stays adapts.
 
@@ -34,19 +35,28 @@ def scale_cluster(
         on_failure: hold leaves what was made for a retry, rollback deletes it, continue goes on without failed nodes.
         min_nodes: With continue, how many nodes with the same services must be left.
         max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
     """
     policy = FailurePolicy.of(on_failure, min_nodes)
     with Store.open() as store:
-        prepared = prepare_scale(store, cluster, size=size, counts=counts, catalog=catalog or (), policy=policy)
-        return run_change(store, prepared, max_concurrency=max_concurrency)
+        return run_change(
+            store,
+            lambda: prepare_scale(store, cluster, size=size, counts=counts, catalog=catalog or (), policy=policy),
+            max_concurrency=max_concurrency,
+            confirmed=confirmed,
+        )
 
 
 @cluster_flow("replace-nodes", "replace-nodes {cluster}")
 def replace_nodes(
-    cluster: str, nodes: list[str], catalog: list[str] | None = None, max_concurrency: Concurrency | None = None
+    cluster: str,
+    nodes: list[str],
+    catalog: list[str] | None = None,
+    max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Make nodes of a cluster anew: new machines under the same numbers and host names, with the same services.
 
@@ -55,10 +65,15 @@ def replace_nodes(
         nodes: The nodes to replace, by number or host name.
         catalog: Folders with hardware and image types, laid over the catalog the cluster was made from.
         max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
     """
     with Store.open() as store:
-        prepared = prepare_replace(store, cluster, nodes, catalog=catalog or ())
-        return run_change(store, prepared, max_concurrency=max_concurrency)
+        return run_change(
+            store,
+            lambda: prepare_replace(store, cluster, nodes, catalog=catalog or ()),
+            max_concurrency=max_concurrency,
+            confirmed=confirmed,
+        )

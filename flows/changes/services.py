@@ -22,6 +22,7 @@ def start_services(
     rolling: bool = False,
     batch: Batch = 1,
     max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Start services on all nodes, and first what they need.
 
@@ -31,11 +32,12 @@ def start_services(
         rolling: Start on a few nodes at a time, each batch after the one before is well; the named services alone.
         batch: How many nodes at a time, when rolling.
         max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
     """
-    return _change("start", cluster, services, rolling, batch, max_concurrency)
+    return _change("start", cluster, services, rolling, batch, max_concurrency, confirmed)
 
 
 @cluster_flow("stop-services", "stop-services {cluster}")
@@ -45,6 +47,7 @@ def stop_services(
     rolling: bool = False,
     batch: Batch = 1,
     max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Stop services on all nodes, and first what depends on them.
 
@@ -54,11 +57,12 @@ def stop_services(
         rolling: Stop on a few nodes at a time; the named services alone.
         batch: How many nodes at a time, when rolling.
         max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
     """
-    return _change("stop", cluster, services, rolling, batch, max_concurrency)
+    return _change("stop", cluster, services, rolling, batch, max_concurrency, confirmed)
 
 
 @cluster_flow("restart-services", "restart-services {cluster}")
@@ -68,6 +72,7 @@ def restart_services(
     rolling: bool = False,
     batch: Batch = 1,
     max_concurrency: Concurrency | None = None,
+    confirmed: str = "",
 ) -> dict[str, Any]:
     """Restart services on all nodes, with what depends on them; or batch by batch while the others serve.
 
@@ -77,16 +82,27 @@ def restart_services(
         rolling: Restart on a few nodes at a time, each batch after the one before is well; the named services alone.
         batch: How many nodes at a time, when rolling.
         max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
+        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
     """
-    return _change("restart", cluster, services, rolling, batch, max_concurrency)
+    return _change("restart", cluster, services, rolling, batch, max_concurrency, confirmed)
 
 
 def _change(
-    verb: Verb, cluster: str, services: list[str] | None, rolling: bool, batch: int, max_concurrency: int | None
+    verb: Verb,
+    cluster: str,
+    services: list[str] | None,
+    rolling: bool,
+    batch: int,
+    max_concurrency: int | None,
+    confirmed: str,
 ) -> dict[str, Any]:
     with Store.open() as store:
-        prepared = prepare_services(store, cluster, verb, services or (), rolling=rolling, batch=batch)
-        return run_change(store, prepared, max_concurrency=max_concurrency)
+        return run_change(
+            store,
+            lambda: prepare_services(store, cluster, verb, services or (), rolling=rolling, batch=batch),
+            max_concurrency=max_concurrency,
+            confirmed=confirmed,
+        )

@@ -65,6 +65,7 @@ def prepare_scale(
     changed = reached(now, after)
     return PreparedChange(
         cluster=now.cluster,
+        newest=now.newest,
         operation=Operation.SCALE,
         plan=plan(
             "SCALE_OUT" if grows else "SCALE_IN",
@@ -104,6 +105,7 @@ def prepare_replace(
     others = {number: names for number, names in changed.items() if number not in numbers}
     return PreparedChange(
         cluster=now.cluster,
+        newest=now.newest,
         operation=Operation.REPLACE_NODES,
         plan=plan("REPLACE_NODES", after, nodes=numbers, changed=others, reloads=reloading(now, then, after, others)),
         layout=after,

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coopr_core.cluster.records import ClusterRecord, JobRecord
+from coopr_core.cluster.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.cluster.states import HOLDING, ClusterState, Control, JobState, check_control
 from coopr_core.errors import Refused, TimedOut
+from flows.confirmation import Part, Parts, Prepared
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
@@ -25,12 +26,32 @@ _LOOK_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Controlled:
+class Controlled(Prepared):
     """A cluster's last job, which may be controlled so; ``needed`` is False when there is nothing to do."""
 
     cluster: ClusterRecord
     job: JobRecord
+    control: Control
     needed: bool
+
+    @property
+    def newest(self) -> NewestJob:
+        """The job as others compare it."""
+        return NewestJob.of(self.job)
+
+    @property
+    def subject(self) -> str:
+        """The job and its cluster."""
+        return f"job {self.job.id} of cluster {self.cluster.name}"
+
+    @property
+    def parts(self) -> Parts:
+        """The cluster, what is to become of which job, and how that stands."""
+        return {
+            "the cluster": Part.of_cluster(self.cluster),
+            "what is asked for": Part.of(self.control, str(self.control)),
+            "the newest job": Part.of(self.newest, str(self.newest)),
+        }
 
 
 def controlled(store: Store, cluster: str, control: Control) -> Controlled:
@@ -52,21 +73,27 @@ def controlled(store: Store, cluster: str, control: Control) -> Controlled:
             f"job {job.id} {job.operation} left nothing of cluster {found.name}: there is nothing to {control}",
             hint="Create a new cluster.",
         )
-    return Controlled(found, job, needed)
+    return Controlled(found, job, control, needed)
 
 
-def pause(store: Store, cluster: str) -> JobRecord:
-    """Let nothing new of the cluster's job start; what runs comes to its end. The job."""
+def pause(store: Store, cluster: str, *, confirmed: str = "") -> JobRecord:
+    """Let nothing new of the cluster's job start; what runs comes to its end. The job.
+
+    Raises ``Refused`` when the job is not the one that was ``confirmed``, if one was.
+    """
     asked = controlled(store, cluster, Control.PAUSE)
+    asked.check(confirmed)
     return store.pause_job(asked.job.id) if asked.needed else asked.job
 
 
-def abort(store: Store, cluster: str, *, timeout: float = ABORT_SECONDS) -> JobRecord:
+def abort(store: Store, cluster: str, *, timeout: float = ABORT_SECONDS, confirmed: str = "") -> JobRecord:
     """End the cluster's job with what runs on its nodes, and wait for that; the job, INTERRUPTED as a rule.
 
-    Raises ``TimedOut`` when its worker has not ended it in time; it still will.
+    Raises ``Refused`` when the job is not the one that was ``confirmed``, if one was; ``TimedOut`` when its worker has
+    not ended it in time; it still will.
     """
     asked = controlled(store, cluster, Control.ABORT)
+    asked.check(confirmed)
     if not asked.needed:
         return asked.job
     store.abort_job(asked.job.id)

@@ -101,9 +101,20 @@ def test_what_a_create_passes_on_is_every_folder_and_what_was_shown(
     assert given[0]["confirmed"] != other
 
 
+def test_a_plan_as_json_has_the_digest_that_a_create_takes(coopr: Coopr, mine: Path) -> None:
+    from flows.preparation import prepare_create
+
+    words = ("plan", "c", "-t", "nats", "-n", "2", "--catalog", str(mine), "--json")
+    with Store.open() as store:
+        now = prepare_create({"name": "c", "template": "nats", "size": 2}, catalog=[mine], store=store)
+    assert coopr(*words).json["digest"] == now.digest
+
+
 def test_a_catalog_folder_without_a_name_is_refused(coopr: Coopr) -> None:
     for words in (("plan", "-t", "nats", "--catalog", ""), ("catalog", "list", "--catalog", "")):
-        assert (coopr(*words).code, "has no name" in coopr(*words).err) == (3, True)
+        outcome = coopr(*words)
+        assert outcome.code == 3
+        assert "no name" in outcome.err or "empty" in outcome.err
 
 
 def saved(coopr: Coopr, *words: str, file: str = "c.plan") -> dict[str, Any]:
