@@ -22,6 +22,7 @@ from flows.soundness import refusals, types_of
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
+    from coopr_core.catalog.checks.config_keys import UnreadKey
     from coopr_core.catalog.entities import ClusterTemplate, Entity, Provider
     from coopr_core.cluster.layout import ClusterLayout
     from coopr_core.planner import Plan
@@ -147,11 +148,13 @@ def prepare_create(
 
     A ``ClusterRequest`` itself is one that was accepted before, such as a recorded one.
     ``strict`` also refuses what only running would need: a macro that cannot be resolved, a plug-in that is not
-    installed; otherwise those are warnings. ``tenant`` is whose cluster it will be, the store's when left out. Nodes
-    are named by the id that ``numbering`` (``store`` when left out) would give next. Raises
-    ``InvalidInput``, ``NotFound``, ``NameTaken``, ``OverQuota`` or the solver's ``Unsatisfiable``.
+    installed, a config key that nobody reads and that is like none that is read; otherwise those are warnings.
+    ``tenant`` is whose cluster it will be, the store's when left out. Nodes are named by the id that ``numbering``
+    (``store`` when left out) would give next. Raises ``InvalidInput``, ``NotFound``, ``NameTaken``, ``OverQuota`` or
+    the solver's ``Unsatisfiable``.
     """
     from coopr_core.catalog import Catalog
+    from coopr_core.catalog.checks.config_keys import HINT
     from coopr_core.planner import plan
     from coopr_core.solver import solve
 
@@ -170,10 +173,13 @@ def prepare_create(
         _refuse_over_quota(store, layout, tenant)
     provider = known.provider(layout.provider)
     problems = [*macro_problems(layout), *refusals(known, template, layout, provider)]
-    if problems and strict:
+    unread = [] if request is values else _unread_keys(known, template, layout, request)
+    problems += [key.problem for key in unread]
+    if problems and (strict or any(key.is_a_slip for key in unread)):
         raise InvalidInput(
             f"cluster {request.name!r} from template {template.name!r} could not be run as it is",
-            hint=f"correct the config (or the catalog) at the places named; nothing was created{escape_hint(layout)}",
+            hint=f"correct the config (or the catalog) at the places named; nothing was created{escape_hint(layout)}"
+            + (f"; {HINT}" if unread else ""),
             problems=problems,
         )
     warnings = [replace(problem, severity="warning") for problem in problems]
@@ -197,6 +203,17 @@ def _named(
         return layout
     suffix = request.dns_suffix or template.defaults.dnsSuffix or None
     return name_nodes(layout, request.name, store.next_cluster_id(request.name, suffix), suffix)
+
+
+def _unread_keys(
+    catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout, request: ClusterRequest
+) -> list[UnreadKey]:
+    """The keys of the request's config that no service of the template reads, on this layout or on another."""
+    from coopr_core.catalog.checks.config_keys import unread_keys
+
+    names = dict.fromkeys((*template.defaults.services, *template.compatibility.services))
+    others = [catalog.services[name] for name in names if name in catalog.services and name not in layout.services]
+    return unread_keys(request.config or {}, template, [*layout.services.values(), *others])
 
 
 def macro_problems(layout: ClusterLayout) -> list[Problem]:

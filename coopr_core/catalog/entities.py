@@ -8,7 +8,7 @@ writes otherwise than we do (``extends: {name: base}`` for ``parent: base``) bot
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -330,6 +330,8 @@ class ClusterTemplate(Entity):
     """A kind of cluster: its services, what it is compatible with, its constraints and its default config.
 
     ``parent`` (the original's ``extends``) and ``includes`` are merged when the catalog is loaded (rule D10).
+    ``config`` are the paths that may be set beside those which the defaults have and the services read; ``any`` takes
+    every key. A template with a service that does not say what it reads takes every key too.
     """
 
     parent: Annotated[Named, Field(validation_alias=AliasChoices("parent", "extends"))] = ""
@@ -339,6 +341,16 @@ class ClusterTemplate(Entity):
     constraints: Constraints = Constraints()
     administration: Administration = Administration()
     links: tuple[Link, ...] = ()
+    config: Literal["any"] | Names = ()
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _config_names_keys(cls, value: object) -> object:
+        if isinstance(value, dict):
+            raise ValueError('must be "any" or a list of keys, not a map: values stand below defaults.config')
+        if isinstance(value, str) and value != "any":
+            raise ValueError(f'must be "any" or a list of keys, not the text "{value}": write [{value}]')
+        return value
 
 
 class PartialTemplate(ClusterTemplate):

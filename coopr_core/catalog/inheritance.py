@@ -2,7 +2,7 @@
 
 The line of a template is, recursively: its parent's line, the lines of what it includes, itself. Merged along it:
 
-* services, compatibility lists, links and must/cant groups are united, in the order of the line;
+* services, compatibility lists, links, keys of config and must/cant groups are united, in the order of the line;
 * config is overridden by top-level key, service constraints by service;
 * scalars (the size's too) are the last ones given, administration is the last one given;
 * a config key of an immutable partial template is locked: a later template or partial setting it is an error.
@@ -178,6 +178,7 @@ def merge(line: Line) -> ClusterTemplate:
                 (t.administration for t in reversed(line) if "administration" in t.model_fields_set),
                 own.administration,
             ),
+            "config": "any" if any(t.config == "any" for t in line) else united(lambda t: tuple(t.config)),
             "links": tuple({(link.label, link.url): link for t in line for link in t.links}.values()),
         }
     )

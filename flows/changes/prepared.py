@@ -174,3 +174,16 @@ def check_renderable(after: ClusterLayout) -> None:
             hint=f"correct the config at the places named; nothing was changed{escape_hint(after)}",
             problems=problems,
         )
+
+
+def check_keys(now: Present, config: Mapping[str, Any]) -> None:
+    """Raise ``InvalidInput`` with every key that no service of the cluster reads and that is not on record already."""
+    from coopr_core.catalog.checks.config_keys import HINT, unread_keys
+
+    unread = unread_keys(config, now.template, now.layout.services.values(), now.layout.config)
+    if unread:
+        raise InvalidInput(
+            "the config has keys that nobody reads",
+            hint=f"correct the keys named; nothing was changed; {HINT}",
+            problems=[key.problem for key in unread],
+        )

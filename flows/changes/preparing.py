@@ -14,7 +14,7 @@ from coopr_core.cluster.config import merge_config, requested_config
 from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.errors import Refused
 from coopr_core.settings import absolute_folders
-from flows.changes.prepared import PreparedChange, check_renderable, differences, reached
+from flows.changes.prepared import PreparedChange, check_keys, check_renderable, differences, reached
 from flows.changes.present import OwnEntities, Present, present
 from flows.changes.sizing import reloading
 from flows.soundness import refuse_unsound_services
@@ -84,6 +84,7 @@ def prepare_configure(
         request = request.model_copy(update={"config": merge_config(request.config, config)})
     whole = requested_config(now.template.defaults.config, request.config, request.config_mode)
     after = replace(now.layout, config=whole)
+    check_keys(now, config or {})
     check_renderable(after)
     changed = reached(now, after, restart=restart)
     return PreparedChange(

@@ -10,8 +10,10 @@ from command_line import Coopr
 from flow_catalog import service, write_catalog
 from store_samples import record_cluster
 
+from coopr_core.cluster.request import ClusterRequest
 from coopr_core.cluster.states import JobState
 from coopr_core.store import Store
+from flows.changes.renewing import prepare_rebuild
 from flows.preparation import prepare_create
 
 WEB = {**service(configure="true", start="true", stop="true"), "config": ["web"]}
@@ -55,6 +57,29 @@ def test_configure_shows_what_differs_hides_secrets_and_does_nothing_unasked(
     assert "(changed)" in outcome.out
     assert len(store.jobs(store.cluster(name).id)) == 1
     assert store.layout(store.cluster(name).id).config["web"]["port"] == 80
+
+
+def test_keys_nobody_reads_are_refused_and_those_on_record_leave_a_cluster_operable(
+    coopr: Coopr, store: Store, tmp_path: Path
+) -> None:
+    catalog = write_catalog(tmp_path, {"web": WEB}, config={"web": {"port": 80}})
+    request = ClusterRequest(name="older", template="tiny", config={"wbe": {"prot": 1}})
+    made = prepare_create(request, catalog=[catalog], store=store)
+    cluster = record_cluster(store, made.request, made.template, made.layout, owner="me")
+    job = store.start_job(cluster.id, "CLUSTER_CREATE", made.plan, parameters={"catalog": [catalog]})
+    store.finish_job(job.id, JobState.SUCCEEDED)
+    try:
+        outcome = coopr("configure", "older", "--set", "wed.size=1", "--set", "web.port=81")
+        assert outcome.code == 3
+        assert "config.wed.size: no service of template tiny reads it" in outcome.err
+        assert "config: any" in outcome.err
+        outcome = coopr("configure", "older", "--set", "wbe.prot=2")
+        assert outcome.code == 10, "all is well but that nobody is there to say yes"
+        assert coopr("sync", "older").code == 0
+        assert prepare_rebuild(store, cluster.id).new is not None
+    finally:
+        job = store.start_job(cluster.id, "CLUSTER_DELETE", made.plan)
+        store.finish_job(job.id, JobState.SUCCEEDED)
 
 
 def test_nothing_to_change_is_said_and_no_job_is_made(coopr: Coopr, store: Store, name: str) -> None:

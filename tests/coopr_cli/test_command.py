@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,8 @@ def test_creating_without_a_terminal_and_without_yes_is_refused(coopr: Coopr) ->
         (("--template", "nats", "--set", "novalue"), 3, "KEY=VALUE"),
         (("--template", "nats", "--config", "/nowhere.yaml"), 3, "/nowhere.yaml"),
         (("--template", "nats", "--set", "x=%ip.service.nobody%"), 3, "nobody"),
+        (("--template", "nats", "--set", "nats.port=4333"), 3, 'did you mean "nats.client_port"'),
+        (("--template", "nats", "--set", "colour=red"), 3, "config.colour: no service of template nats reads it"),
         (("--template", "nats", "--hardware-type", "huge"), 8, "huge"),
         ((), 3, "--template"),
     ],
@@ -95,6 +98,24 @@ def test_bad_input_is_one_clear_error_and_nothing_is_created(
     assert outcome.code == code, outcome.err
     assert says in outcome.err
     assert coopr("list", "--json").json == []
+
+
+def test_a_plan_refuses_a_slip_in_a_key_and_warns_of_a_key_that_create_would_refuse(
+    coopr: Coopr, tmp_path: Path
+) -> None:
+    words = ("plan", "--template", "nats", "--set")
+    outcome = coopr(*words, "nats.port=4333")
+    assert (outcome.code, "nats.client_port" in outcome.err) == (3, True)
+    outcome = coopr(*words, "colour=red")
+    assert (outcome.code, "Warning: config.colour: no service of template nats reads it" in outcome.err) == (0, True)
+    assert coopr(*words, "colour=red", "-o", str(tmp_path / "nats.plan")).code == 3
+
+
+@pytest.mark.parametrize("command", ["create", "plan", "configure"])
+def test_the_example_of_the_help_is_a_key_that_is_read(coopr: Coopr, command: str) -> None:
+    example = re.search(r"e\.g\.\s+(\S+=\S+);", coopr(command, "--help").out)
+    assert example is not None
+    assert coopr("plan", "--template", "nats", "--set", example[1], "--json").json["problems"] == []
 
 
 def test_a_broken_config_file_is_named_with_its_line(coopr: Coopr, tmp_path: Path) -> None:

@@ -221,6 +221,6 @@ def test_a_plan_made_for_a_tenant_is_for_no_other(coopr: Coopr) -> None:
 
 
 def test_values_of_nothing_in_a_config_stay_what_they_are(coopr: Coopr) -> None:
-    words = ("plan", "c", "-t", "nats", "-n", "3", "--set", "some.key=null", "--set", "other=")
+    words = ("plan", "c", "-t", "nats", "-n", "3", "--set", "nats.system_password=null", "--set", "nats.max_file=")
     assert coopr(*words, "-o", "c.plan").code == 0
     assert coopr("apply", "c.plan").code == RUNS
