@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.automators import automator_types, load_automator
 from coopr_core.catalog.checks import addresses, lengths, scripts
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Service
+from coopr_core.catalog.places import kind_of
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import CooprError, InvalidInput, Problem
 from coopr_core.providers import node_options_type, provider_types, settings_type
@@ -22,7 +23,7 @@ from coopr_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
-    from coopr_core.catalog.entities import Provider
+    from coopr_core.catalog.entities import Entity, Provider
     from coopr_core.cluster.layout import ClusterLayout, Node
 
 _SHOWN = 5
@@ -35,21 +36,26 @@ def unsound(catalog: Catalog) -> list[Problem]:
     Errors but for what the catalog may leave to the request or to the machine: macros, plug-ins that are not installed.
     """
     types: list[HardwareType | ImageType] = [*catalog.hardware_types.values(), *catalog.image_types.values()]
-    missing = missing_plug_ins(catalog, catalog.services, catalog.providers.values())
+    known = {problem.path for problem in catalog.problems}
     return [
         *service_problems(catalog, catalog.services.values()),
         *provider_problems(catalog, catalog.providers.values()),
         *option_problems(catalog, types, catalog.providers.values()),
         *template_problems(catalog, catalog.templates.values()),
-        *(replace(problem, severity="warning") for problem in missing),
-        *(problem for template in catalog.templates.values() for problem in _of_least_cluster(catalog, template)),
+        *missing_plug_ins(catalog, catalog.services.values(), catalog.providers.values()),
+        *(
+            problem
+            for template in catalog.templates.values()
+            for problem in _of_least_cluster(catalog, template, known)
+        ),
     ]
 
 
 def refusals(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout, provider: Provider) -> list[Problem]:
     """Everything but macros that keeps the cluster with this layout from being made."""
+    missing = missing_plug_ins(catalog, layout.services.values(), [provider])
     found = [
-        *missing_plug_ins(catalog, layout.services, [provider]),
+        *(replace(problem, severity="error") for problem in missing),
         *service_problems(catalog, layout.services.values(), layout.config),
         *provider_problems(catalog, [provider]),
         *option_problems(catalog, types_of(catalog, layout.nodes), [provider]),
@@ -58,28 +64,35 @@ def refusals(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout,
     return [problem for problem in found if problem.severity == "error"]
 
 
-def missing_plug_ins(
-    catalog: Catalog, services: Mapping[str, Service], providers: Iterable[Provider]
+def missing_plug_ins(catalog: Catalog, services: Iterable[Service], providers: Iterable[Provider]) -> Iterator[Problem]:
+    """The plug-ins that are not installed: a warning each, but an error wherever one that is was probably meant."""
+    types = [(provider.providertype, provider, "providertype") for provider in providers]
+    yield from _missing(catalog, "provider plug-in", provider_types(), types)
+    actions = [
+        (action.type, service, f"provisioner.actions.{name}.type")
+        for service in services
+        for name, action in service.actions.items()
+    ]
+    yield from _missing(catalog, "automator", automator_types(), actions)
+
+
+def _missing(
+    catalog: Catalog, noun: str, installed: Collection[str], uses: Iterable[tuple[str, Entity, str]]
 ) -> Iterator[Problem]:
-    """The plug-ins that are not installed; one that is missing is one problem."""
-    installed = provider_types()
-    wanting: dict[str, list[Provider]] = {}
-    for provider in providers:
-        if provider.providertype not in installed:
-            wanting.setdefault(provider.providertype, []).append(provider)
-    for kind, alike in sorted(wanting.items()):
-        message = f"the provider plug-in {kind!r} is not installed; installed are: {', '.join(installed)}"
-        where = f"provider {_few([provider.name for provider in alike])}"
-        yield Problem(message, file=str(catalog.source(alike[0]) or ""), path=where)
-    installed = automator_types()
-    needed: dict[str, set[str]] = {}
-    for service in services.values():
-        for action in service.actions.values():
-            if action.type not in installed:
-                needed.setdefault(action.type, set()).add(service.name)
-    for kind in sorted(needed):
-        message = f"need the automator {kind!r}; installed are: {', '.join(installed)}"
-        yield Problem(message, path=f"services {_few(sorted(needed[kind]))}")
+    wanting: dict[str, list[tuple[Entity, str]]] = {}
+    for kind, entity, path in uses:
+        if kind not in installed:
+            wanting.setdefault(kind, []).append((entity, path))
+    for kind, places in sorted(wanting.items()):
+        if meant := did_you_mean(kind, installed):
+            for entity, path in places:
+                yield catalog.located(entity, Problem(f"there is no {noun} {kind!r}: {meant}", path=path))
+            continue
+        message = f"needs the {noun} {kind!r}; installed are: {', '.join(installed) or 'none'}"
+        names = list(dict.fromkeys(entity.name for entity, _ in places))
+        at = places[0][1] if len(names) == 1 else f"{kind_of(places[0][0]).noun}s {_few(names)}"
+        problem = Problem(message, path=at, severity="warning")
+        yield catalog.located(places[0][0], problem) if len(names) == 1 else problem
 
 
 def service_problems(
@@ -171,8 +184,11 @@ def refuse_unsound_services(catalog: Catalog, services: Iterable[Service]) -> No
         )
 
 
-def _of_least_cluster(catalog: Catalog, template: ClusterTemplate) -> list[Problem]:
-    """What else a create without any option would refuse of the config, as warnings: a request may say otherwise."""
+def _of_least_cluster(catalog: Catalog, template: ClusterTemplate, known: Collection[str]) -> list[Problem]:
+    """What else a create without any option would refuse of the config, as warnings: a request may say otherwise.
+
+    ``known`` are the paths something is found at already.
+    """
     from coopr_core.solver import solve
     from flows.preparation import macro_problems
 
@@ -180,7 +196,6 @@ def _of_least_cluster(catalog: Catalog, template: ClusterTemplate) -> list[Probl
         layout = solve(catalog, ClusterRequest(name="check", template=template.name))
     except CooprError:
         return []
-    known = {problem.path for problem in catalog.problems}
     found = []
     for problem in macro_problems(layout):
         path = f"defaults.{problem.path}"

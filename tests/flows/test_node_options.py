@@ -70,7 +70,7 @@ def test_the_options_of_both_types_are_those_of_the_node(tmp_path: Path, cloud: 
 def test_options_of_a_plug_in_that_is_not_installed_are_kept_as_they_are(tmp_path: Path) -> None:
     catalog = catalog_of(tmp_path, {"flavor": "m", "who_knows": "x"}, kind="never-installed")
     (problem,) = unsound(Catalog.load(catalog))
-    assert (problem.severity, problem.path) == ("warning", "provider cloud")
+    assert (problem.severity, problem.path) == ("warning", "providertype")
     prepared = prepare_create({"name": "c", "template": "tiny"}, catalog=[catalog], strict=False)
     assert prepared.layout.nodes[0].options == {"who_knows": "x", "root_device": "xvda"}
 

@@ -87,6 +87,11 @@ def errors_in(catalog: str, coopr: Coopr) -> list[Problem]:
             "provisioner.actions.start.fields.args",
             "arguments are visible in the node's process list",
         ),
+        (
+            {"provisioner": {"actions": {"start": {"type": "shel", "fields": {"command": "true"}}}}},
+            "provisioner.actions.start.type",
+            "there is no automator 'shel': did you mean \"shell\"?",
+        ),
         (running("run.sh", "true\n", tiemout=3), "provisioner.actions.start.fields.tiemout", "unknown field"),
         (linked("javascript:alert(1)"), "links[0].url", '"javascript:alert(1)" is no address'),
         (linked("javascript://%ip.access_v4.service.a%/%0aalert(1)"), "links[0].url", "is no address"),
@@ -197,14 +202,18 @@ def test_a_file_whose_name_no_node_can_have_is_found(tmp_path: Path, coopr: Coop
 
 
 def test_a_template_after_which_no_cluster_can_be_called_is_found(tmp_path: Path, coopr: Coopr) -> None:
-    for file, name in (("long", "x" * 300), ("blank", "my template")):
+    for file, name in (("long", "x" * 64), ("blank", "my template"), ("dash", "-x")):
         entity = {"name": name, "defaults": {**TINY, "services": ["a"]}}
         catalog = write_catalog(tmp_path / "c", {"a": service(start="true")})
         (tmp_path / "c" / "clustertemplates" / f"{file}.json").write_text(json.dumps(entity))
     outcome = coopr("catalog", "validate", catalog, "--json")
     assert outcome.code == 3
     found = {Path(problem["file"]).stem: problem for problem in outcome.json["problems"]}
-    assert {name: problem["severity"] for name, problem in found.items()} == {"long": "error", "blank": "warning"}
+    assert {name: problem["severity"] for name, problem in found.items()} == {
+        "long": "error",
+        "blank": "warning",
+        "dash": "warning",
+    }
     assert all("no cluster can be called after the template" in problem["message"] for problem in found.values())
 
 
@@ -265,3 +274,15 @@ def test_python_with_dos_line_ends_is_warned_of_and_runs(
             prepare_add_services(store, cluster["cluster_id"], ["b"])
     finally:
         delete_cluster(cluster["cluster_id"])
+
+
+def test_plug_ins_that_are_not_installed_are_a_warning_each(tmp_path: Path, coopr: Coopr) -> None:
+    chef = {"provisioner": {"actions": {"start": {"type": "chef-solo", "fields": {}}}}}
+    catalog = write_catalog(tmp_path, {f"s{n:02}": chef for n in range(20)})
+    outcome = coopr("catalog", "validate", catalog, "--json")
+    assert outcome.code == 0
+    (problem,) = outcome.json["problems"]
+    assert problem["path"] == "services s00, s01, s02, s03, s04 and 15 more"
+    assert problem["message"] == "needs the automator 'chef-solo'; installed are: shell"
+    with pytest.raises(InvalidInput, match="chef-solo"):
+        prepare_create({"name": "c", "template": "tiny"}, catalog=[catalog])

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from coopr_core.catalog.entities import ClusterTemplate, Service
 from coopr_core.catalog.places import Finding
-from coopr_core.cluster.names import cluster_name_problem
+from coopr_core.cluster.names import new_name_problem
 
 LONGEST_FILE_NAME = 255
 """The most bytes the name of a file or folder has on the file systems of nodes."""
@@ -32,8 +32,8 @@ def of_services(services: Iterable[Service]) -> Iterator[Finding]:
 def of_templates(templates: Iterable[ClusterTemplate], *, too_long: bool) -> Iterator[Finding]:
     """Templates after which no cluster can be called, for the length of their name or for what is in it."""
     for template in templates:
-        problem = cluster_name_problem(f"{template.name}-1")
-        if problem and too_long is not bool(cluster_name_problem(f"{template.name[:_SHORT]}-1")):
+        problem = new_name_problem(f"{template.name}-1")
+        if problem and too_long is not bool(new_name_problem(f"{template.name[:_SHORT]}-1")):
             message = f"no cluster can be called after the template, so each needs a name: {problem}"
             yield Finding(template, ("name",), message)
 
