@@ -227,7 +227,7 @@ def run_operation(
                 forget_secrets(store, cluster.id)
             raise
     summary = summarize(store, cluster, job.id, url)
-    publish_cluster(summary)
+    publish_cluster(store, summary)
     return summary
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.cluster.leases import Lease, expiry, grant
 from coopr_core.cluster.names import name_nodes
 from coopr_core.cluster.request import ClusterRequest
+from coopr_core.cluster.variables import clashes
 from coopr_core.errors import InvalidInput, NameTaken, Problem
 from coopr_core.settings import load_settings
 from flows.confirmation import Part, Parts, Prepared, mattering_settings, setting_parts
@@ -172,7 +173,7 @@ def prepare_create(
     if store is not None:
         _refuse_over_quota(store, layout, tenant)
     provider = known.provider(layout.provider)
-    problems = [*macro_problems(layout), *refusals(known, template, layout, provider)]
+    problems = [*config_problems(layout), *refusals(known, template, layout, provider)]
     unread = [] if request is values else _unread_keys(known, template, layout, request)
     problems += [key.problem for key in unread]
     if problems and (strict or any(key.is_a_slip for key in unread)):
@@ -216,8 +217,10 @@ def _unread_keys(
     return unread_keys(request.config or {}, template, [*layout.services.values(), *others])
 
 
-def macro_problems(layout: ClusterLayout) -> list[Problem]:
-    """The macros of config and actions that cannot be resolved on this layout, whatever addresses its nodes will get.
+def config_problems(layout: ClusterLayout) -> list[Problem]:
+    """What is wrong with config and actions on this layout, whatever addresses its nodes will get.
+
+    Those are macros that cannot be resolved, and values that would become one variable of scripts.
 
     Links with such macros are no problem: they are left out when the cluster's pages are shown.
     """
@@ -225,7 +228,7 @@ def macro_problems(layout: ClusterLayout) -> list[Problem]:
     from coopr_core.macros.rendering import fields_path
 
     services = sorted({service for node in layout.nodes for service in node.services})
-    problems = list(check_macros(layout.config, services, "config", config=layout.config))
+    problems = [*check_macros(layout.config, services, "config", config=layout.config), *clashes(layout.config)]
     for service in layout.services.values():
         for name, action in service.actions.items():
             place = fields_path(service.name, name)

@@ -47,8 +47,11 @@ def summarize(store: Store, cluster: ClusterRecord, job_id: str, flow_run_url: s
     }
 
 
-def publish_cluster(summary: dict[str, Any]) -> None:
-    """Leave the summary as a page among the flow run's artifacts; one page per cluster, each run a new version."""
+def publish_cluster(store: Store, summary: dict[str, Any]) -> None:
+    """Leave the summary as a page among the flow run's artifacts; one page per cluster, each run a new version.
+
+    The installation is part of its key: others on the same server have clusters with the same ids.
+    """
     lines = [f"# {summary['name']} is {summary['state']}", ""]
     lines.append(f"Cluster `{summary['cluster_id']}`, template `{summary['template']}`, job `{summary['job']}`.")
     if summary["links"]:
@@ -64,7 +67,7 @@ def publish_cluster(summary: dict[str, Any]) -> None:
     with contextlib.suppress(httpx.HTTPError):
         create_markdown_artifact(
             "\n".join(lines),
-            key=f"cluster-{summary['cluster_id']}",
+            key=f"cluster-{store.installation}-{summary['cluster_id']}",
             description=f"Cluster {summary['name']}: {len(summary['nodes'])} nodes, {summary['state'].lower()}",
             _sync=True,  # type: ignore[call-arg]  # Prefect's wrapper takes it
         )

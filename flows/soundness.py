@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators import automator_types, load_automator
-from coopr_core.catalog.checks import addresses, lengths, scripts
+from coopr_core.catalog.checks import addresses, lengths, scripts, variables
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Service
 from coopr_core.catalog.places import kind_of
 from coopr_core.cluster.request import ClusterRequest
@@ -143,10 +143,14 @@ def option_problems(
 
 
 def template_problems(catalog: Catalog, templates: Iterable[ClusterTemplate]) -> Iterator[Problem]:
-    """What is wrong in templates themselves: links that are no address, names after which no cluster can be called."""
+    """What is wrong in templates themselves.
+
+    Links that are no address, names after which no cluster can be called, config that would lose a value in scripts.
+    """
     templates = list(templates)
     yield from _link_problems(catalog, templates)
     yield from catalog.problems_of(lengths.of_templates(templates, too_long=True), "error")
+    yield from catalog.problems_of(variables.of_templates(templates), "error")
 
 
 def types_of(catalog: Catalog, nodes: Iterable[Node]) -> list[HardwareType | ImageType]:
@@ -190,14 +194,14 @@ def _of_least_cluster(catalog: Catalog, template: ClusterTemplate, known: Collec
     ``known`` are the paths something is found at already.
     """
     from coopr_core.solver import solve
-    from flows.preparation import macro_problems
+    from flows.preparation import config_problems
 
     try:
         layout = solve(catalog, ClusterRequest(name="check", template=template.name))
     except CooprError:
         return []
     found = []
-    for problem in macro_problems(layout):
+    for problem in config_problems(layout):
         path = f"defaults.{problem.path}"
         if problem.path.startswith("config") and path not in known:
             found.append(replace(catalog.located(template, replace(problem, path=path)), severity="warning"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from coopr_cli.access.openssh import options, pin_hosts
 from coopr_cli.access.selectors import select, selector_options, short_name
 from coopr_cli.output import print_data
 from coopr_cli.reaching import ready_prefect
-from coopr_core.errors import NotFound
+from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.providers.contract import Machine
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _reachable(
 def _inventory(cluster: ClusterRecord, found: list[tuple[NodeRecord, dict[str, str]]]) -> dict[str, Any]:
     hosts: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {}
+    group_of = _groups({service for node, _ in found for service in node.services})
     for node, wanted in found:
         name = short_name(node)
         own = {"HostName", "Port", "User", "IdentityFile"}
@@ -111,9 +113,23 @@ def _inventory(cluster: ClusterRecord, found: list[tuple[NodeRecord, dict[str, s
             "coopr_image_type": node.image_type,
         }
         for service in node.services:
-            groups.setdefault(_group(service), {"hosts": {}})["hosts"][name] = {}
+            groups.setdefault(group_of[service], {"hosts": {}})["hosts"][name] = {}
     about = {"coopr_cluster": cluster.name, "coopr_cluster_id": cluster.id, "coopr_template": cluster.template}
     return {"all": {"vars": about, "hosts": hosts, "children": dict(sorted(groups.items()))}}
+
+
+def _groups(services: Iterable[str]) -> dict[str, str]:
+    """The group of each service. Raises ``InvalidInput`` when two services would be one group."""
+    found: dict[str, str] = {}
+    for service in sorted(services):
+        same = next((other for other, group in found.items() if group == _group(service)), None)
+        if same is not None:
+            raise InvalidInput(
+                f"services {same} and {service} would both be the group {_group(service)} of the inventory",
+                hint="Ansible's groups take letters, digits and _ alone: call one of the services otherwise",
+            )
+        found[service] = _group(service)
+    return found
 
 
 def _group(service: str) -> str:

@@ -122,6 +122,9 @@ class Catalog:
                     entity = entity_from(kind.model, document)
                 except InvalidInput as error:
                     problems.extend(error.problems)
+                    continue
+                if (kind, entity.name) in entities:
+                    problems.append(Problem(f'{kind.noun} "{entity.name}" is there twice', document.file, "name"))
                 else:
                     entities[kind, entity.name] = entity
                     origins[kind, entity.name] = Origin(document)

@@ -10,12 +10,21 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from coopr_core.cluster.config import merge_config
 from coopr_core.cluster.leases import parse_duration
 from coopr_core.cluster.names import dns_suffix_problem
 from coopr_core.errors import InvalidInput
+from coopr_core.text_form import composed
 
 Config = dict[str, Any]
 """A tree of JSON values; strings in it may hold macros."""
@@ -51,13 +60,19 @@ def _named(value: object) -> object:
     return name
 
 
+def _composed(value: object) -> object:
+    """Names are compared in one Unicode form."""
+    return composed(value) if isinstance(value, str) else value
+
+
 _SERVICE_NAME = re.compile(r"\w[\w.-]*")
 """A service's name is the name of a folder on its nodes and can stand in a macro."""
 
+Name = Annotated[str, BeforeValidator(_composed)]
 Text = Annotated[str, BeforeValidator(_text)]
 Number = Annotated[int, BeforeValidator(_not_a_boolean)]
-Names = tuple[str, ...]
-Named = Annotated[str, BeforeValidator(_named)]
+Names = tuple[Name, ...]
+Named = Annotated[Name, BeforeValidator(_named)]
 
 
 class _Part(BaseModel):
@@ -77,7 +92,11 @@ class Entity(_Part):
     ``version`` is theirs, as in the original's files; nothing depends on it.
     """
 
-    name: Annotated[str, Field(min_length=1, description="The name other entities and requests refer to.")]
+    name: Annotated[
+        str,
+        Field(min_length=1, description="The name other entities and requests refer to."),
+        BeforeValidator(_composed),
+    ]
     description: str = ""
     label: str = ""
     icon: str = ""

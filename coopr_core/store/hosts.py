@@ -1,7 +1,8 @@
 """Host names across clusters: no new cluster gets an id with which its host names would be a living cluster's.
 
 Names and ids run together in a host name: node 1000 of ``a1``, cluster 5, and of ``a``, cluster 15, are both called
-``a15-1000``. So ``a`` is given the id 16 then. All tenants' clusters count: they may share a network.
+``a15-1000``. So ``a`` is given the id 16 then. Clusters of all tenants and domains count: they may share a network, and
+tools know a node by the first label of its name.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from coopr_core.cluster.names import dns_name
 from coopr_core.store.references import LIVING
 from coopr_core.store.schema import clusters, nodes
 
-_NUMBERED = re.compile(r"(.*)-[0-9]+(\..*)?")
+_NUMBERED = re.compile(r"(.*)-[0-9]+")
 
 _ANY_NODE = 1000
 
@@ -57,13 +58,13 @@ def next_id(connection: Connection, name: str, suffix: str | None) -> str:
 
 
 def owners(connection: Connection, cluster: int, host_names: Iterable[str]) -> dict[str, str]:
-    """Those of the host names that nodes of other living clusters have, and the cluster's name and id."""
-    wanted = {name.lower() for name in host_names}
-    start = _common_start(wanted)
+    """The host names of nodes of other living clusters that are called like one of these, and the cluster's name."""
+    wanted = {_label(name) for name in host_names}
     query = select(nodes.c.host_name, clusters.c.name, clusters.c.id).join(clusters, nodes.c.cluster == clusters.c.id)
     query = query.where(LIVING, clusters.c.id != cluster)
+    start = _common_start(wanted)
     rows = connection.execute(query.where(func.lower(nodes.c.host_name).startswith(start, autoescape=True)))
-    return {host: f"{name} ({ids.cluster_id(id)})" for host, name, id in rows if host.lower() in wanted}
+    return {host: f"{name} ({ids.cluster_id(id)})" for host, name, id in rows if _label(host) in wanted}
 
 
 def _common_start(texts: Iterable[str]) -> str:
@@ -73,8 +74,13 @@ def _common_start(texts: Iterable[str]) -> str:
     return "".join(letter for letter, _ in same)
 
 
-def _families(host_names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each host name without its node's number: what all nodes of one cluster have in common."""
-    for name in host_names:
-        match = _NUMBERED.fullmatch(name.lower())
-        yield (match[1], match[2] or "") if match else (name.lower(), "")
+def _label(host_name: str) -> str:
+    """A host name without its domain, which is what people and tools know a node by."""
+    return host_name.partition(".")[0].lower()
+
+
+def _families(host_names: Iterable[str]) -> Iterator[str]:
+    """Each label without its node's number: what all nodes of one cluster have in common."""
+    for label in map(_label, host_names):
+        match = _NUMBERED.fullmatch(label)
+        yield match[1] if match else label

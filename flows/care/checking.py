@@ -60,11 +60,11 @@ def check_drift(cluster: str | None = None, tenant: str | None = None) -> dict[s
                 with Announcer() as tell:
                     tell(DRIFT, store, each, drift=look)
         say(logging.INFO, f"{len(looks)} clusters looked at, {sum(look['drift'] for look in looks)} with drift")
-    _publish(looks)
+        _publish(store, looks)
     return {"drift": any(look["drift"] for look in looks), "clusters": looks, "skipped": skipped}
 
 
-def _publish(looks: list[dict[str, Any]]) -> None:
+def _publish(store: Store, looks: list[dict[str, Any]]) -> None:
     """Leave the findings as a table among the flow run's artifacts."""
     columns = ("kind", "host_name", "service", "message", "hint")
     rows = [
@@ -75,7 +75,7 @@ def _publish(looks: list[dict[str, Any]]) -> None:
     with contextlib.suppress(httpx.HTTPError):
         create_table_artifact(
             rows,
-            key="drift",
+            key=f"drift-{store.installation}",
             description=f"{len(rows)} differences on {len(looks)} clusters",
             _sync=True,  # type: ignore[call-arg]  # Prefect's wrapper takes it
         )

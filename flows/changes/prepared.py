@@ -165,9 +165,9 @@ def differences(
 
 def check_renderable(after: ClusterLayout) -> None:
     """Raise ``InvalidInput`` with every macro of config and links that has no value on this layout."""
-    from flows.preparation import escape_hint, macro_problems
+    from flows.preparation import config_problems, escape_hint
 
-    problems = macro_problems(after)
+    problems = config_problems(after)
     if problems:
         raise InvalidInput(
             "the cluster could not be run with this config",

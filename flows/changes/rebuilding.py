@@ -66,7 +66,7 @@ def rebuild_cluster(
             _delete_old(store, rebuild.old, rebuild, max_concurrency)
         made = store.take_name(made.id, rebuild.name)
         summary = summarize(store, made, store.jobs(made.id)[0].id, str(runtime.flow_run.ui_url or ""))
-    publish_cluster(summary)
+        publish_cluster(store, summary)
     return summary
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.cluster.quotas import Holding
 from coopr_core.cluster.records import ClusterRecord, NewestJob, NodeRecord
 from coopr_core.cluster.states import ClusterState, Operation, check_allowed
-from coopr_core.errors import Busy, NotFound, Refused
+from coopr_core.errors import Busy, NameTaken, NotFound, Refused
 from coopr_core.settings import load_settings
 from coopr_core.store.account.reserving import taken_by
 from coopr_core.store.clusters import refuse_id_as_name
@@ -139,6 +139,11 @@ def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[st
     made = _made(store, old.name)
     if made is not None:
         return Rebuild(old.name, old, made)
+    if not in_place and (taken := store.called(next_name(old.name))):
+        raise NameTaken(
+            f"the new cluster for {old.name} would be called {taken.name} until {old.name} is gone, and {taken.id} is",
+            hint=f"`coopr delete {taken.name}` first, or rebuild --in-place",
+        )
     freed = taken_by(store.nodes(old.id), clusters=1) if in_place else Holding()
     return _anew(store, old, catalog, freed=freed)
 

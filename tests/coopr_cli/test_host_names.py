@@ -105,3 +105,27 @@ def test_a_name_without_valid_host_names_is_refused_at_once(
 def test_letters_beyond_ascii_are_planned_in_their_idna_form(coopr: Coopr, catalog: str) -> None:
     planned = coopr("plan", "日本", "--template", TINY, "--catalog", catalog, "--json").json
     assert planned["nodes"][0]["host_name"] == f"{'日本3-1000'.encode('idna').decode()}.local"
+
+
+def test_two_keys_that_would_be_one_variable_are_refused_and_both_named(
+    coopr: Coopr, catalog: str, tmp_path: Path
+) -> None:
+    words = ("create", "shop", "--template", TINY, "--catalog", catalog, "-y")
+    outcome = coopr(*words, "--set", "client-port=1", "--set", "client_port=2")
+    assert outcome.code == 3
+    assert {"config.client-port", "config.client_port"} <= set(re.findall(r"config\.[\w-]+", outcome.err))
+    write_catalog(tmp_path / "catalog", {"app": service(start="true")}, config={"a": {"b": 1}, "a_b": 2})
+    found = coopr("catalog", "validate", catalog).out
+    assert "defaults.config.a.b" in found
+    assert "defaults.config.a_b" in found
+    assert "1 errors" in found
+
+
+def test_two_services_that_would_be_one_group_of_an_inventory_are_refused_and_both_named() -> None:
+    from coopr_cli.access.exports import _groups
+
+    assert _groups(["a-b", "all", "1st"]) == {"a-b": "a_b", "all": "_all", "1st": "_1st"}
+    for pair in (("a-b", "a.b"), ("all", "_all"), ("日本", "中国")):
+        with pytest.raises(InvalidInput) as caught:
+            _groups(pair)
+        assert all(name in caught.value.message for name in pair)

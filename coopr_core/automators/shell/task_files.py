@@ -18,6 +18,7 @@ from coopr_core.automators.contract import NodeInputs
 from coopr_core.automators.shell.action import ShellAction, interpreter, normalized
 from coopr_core.automators.shell.bundle import Places
 from coopr_core.catalog.entities import Service
+from coopr_core.cluster.variables import clashes, config_variables
 from coopr_core.errors import InvalidInput
 from coopr_core.remote.environment import export_lines
 
@@ -72,12 +73,20 @@ def _start(task: ShellAction, action: str, service: Service, node: NodeInputs) -
 def environment(action: str, service: Service, node: NodeInputs) -> dict[str, str]:
     """The variables a script gets: ``COOPR_*`` about the task, ``COOPR_CONFIG_*`` for every scalar of the config.
 
-    Raises ``InvalidInput`` for a value with a NUL character. Config values over 64 KiB are left to the task's JSON.
+    Raises ``InvalidInput`` for a value with a NUL character and for two that would be one variable. Config values over
+    64 KiB are left to the task's JSON.
     """
     places, task = Places(node.root), node.task_json
     config = _map(task.get("config"))
     addresses = _map(config.get("ipaddresses"))
-    variables = {f"COOPR_CONFIG_{name}": value for name, value in _config_variables(_map(config.get("cluster")))}
+    own = _map(config.get("cluster"))
+    if problems := clashes(own):
+        raise InvalidInput(
+            "the cluster's config cannot be given to scripts: two values would be one variable",
+            hint="coopr configure --replace-config, with one of them under another name",
+            problems=problems,
+        )
+    variables = config_variables(own)
     variables = {name: value for name, value in variables.items() if len(value) <= LONGEST_VARIABLE}
     while sum(map(len, variables.values())) > LARGEST_ENVIRONMENT:
         del variables[max(variables, key=lambda name: len(variables[name]))]
@@ -101,25 +110,6 @@ def environment(action: str, service: Service, node: NodeInputs) -> dict[str, st
 
 def _map(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _config_variables(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in sorted(tree.items(), key=lambda item: str(item[0])):
-        name = before + re.sub(r"[^A-Za-z0-9]", "_", str(key)).upper()
-        if isinstance(value, Mapping):
-            yield from _config_variables(value, f"{name}_")
-        elif isinstance(value, list | tuple):
-            if not any(isinstance(item, Mapping | list | tuple) for item in value):
-                yield name, " ".join(map(_text, value))
-        else:
-            yield name, _text(value)
-
-
-def _text(scalar: object) -> str:
-    """A scalar as a shell wants it: null is empty."""
-    if scalar is None:
-        return ""
-    return scalar if isinstance(scalar, str) else json.dumps(scalar)
 
 
 def key_lines(tree: Mapping[str, Any]) -> str:

@@ -335,3 +335,12 @@ def test_the_fields_of_an_action_are_declared_for_forms(shell: ShellAutomator) -
 def test_importing_the_automators_imports_no_ssh_library() -> None:
     code = "import sys, coopr_core.automators.shell; print({'fabric', 'paramiko', 'asyncssh'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_two_values_that_would_be_one_variable_are_refused_before_connecting(shell: ShellAutomator, root: Path) -> None:
+    from coopr_core.automators.shell.task_files import environment
+
+    with pytest.raises(InvalidInput) as caught:
+        environment("start", service(), node(root, config={"client-port": 1, "client_port": 2}))
+    assert "config.client-port" in str(caught.value)
+    assert "config.client_port" in str(caught.value)

@@ -256,3 +256,11 @@ def test_a_services_name_can_be_that_of_a_folder(name: str) -> None:
 def test_a_services_files_stay_below_its_folder(path: str) -> None:
     with pytest.raises(InvalidInput, match="is no path below the service's folder"):
         Catalog.from_data({"services": [{"name": "a", "files": {path: "x"}}]})
+
+
+def test_names_are_compared_in_one_unicode_form_and_one_name_is_one_entity() -> None:
+    apart = "cafe\u0301"
+    catalog = Catalog.from_data({"services": [{"name": apart}, {"name": "b", "dependencies": {"provides": [apart]}}]})
+    assert sorted(catalog.services) == ["b", "café"]
+    with pytest.raises(InvalidInput, match='service "café" is there twice'):
+        Catalog.from_data({"services": [{"name": apart}, {"name": "café"}]})

@@ -55,3 +55,7 @@ def _spoil(tree: Any) -> None:
         _spoil(value)
     if isinstance(tree, dict | list):
         tree.clear()
+
+
+def test_a_key_in_another_unicode_form_is_the_same_key() -> None:
+    assert merge_config({"café": 1, "b": 2}, {"cafe\u0301": 3}) == {"café": 3, "b": 2}

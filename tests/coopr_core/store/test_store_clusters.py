@@ -14,7 +14,8 @@ from coopr_core.cluster.request import ClusterRequest
 from coopr_core.cluster.states import ClusterState, JobState, NodeState
 from coopr_core.errors import InvalidInput, NotFound, Refused
 from coopr_core.store import Store
-from coopr_core.store.schema import clusters
+from coopr_core.store.changing import ClusterChange
+from coopr_core.store.schema import clusters, nodes
 
 
 def _terminate(store: Store, cluster_id: str) -> None:
@@ -191,7 +192,7 @@ def test_host_names_of_a_new_cluster_are_never_those_of_a_living_one(store: Stor
     assert store.nodes(first.id)[0].host_name == "a15-1000.example.org"
     _next_number(store, 15)
     assert store.next_cluster_id("a", "example.org") == "00000016"
-    assert store.next_cluster_id("a", "other.org") == "00000015"
+    assert store.next_cluster_id("a", "other.org") == "00000016", "tools know a node by its first label"
     assert store.next_cluster_id("A", "EXAMPLE.ORG") == "00000016"
     second = new_cluster(store, "a", size=1)
     assert (second.id, store.nodes(second.id)[0].host_name) == ("00000016", "a16-1000.example.org")
@@ -201,6 +202,22 @@ def test_host_names_of_a_new_cluster_are_never_those_of_a_living_one(store: Stor
     assert store.nodes(third.id)[0].host_name == "a225-1000.example.org"
     _next_number(store, 15)
     assert store.next_cluster_id("a", "example.org") == "00000015", "a deleted cluster takes no names"
+
+
+def test_a_node_that_is_added_is_not_called_like_another_clusters(store: Store) -> None:
+    other, grown = new_cluster(store, "other", size=1), new_cluster(store, "grown", size=1)
+    with store._database.write() as connection:
+        change = {"host_name": "grown2-1001.example.org"}
+        connection.execute(update(nodes).where(nodes.c.cluster == int(other.id)).values(change))
+    after = store.layout(grown.id)
+    added = replace(after.nodes[0], number=1001, host_name="grown2-1001.lab")
+    after = replace(after, nodes=(*after.nodes, added))
+    change = ClusterChange(after, store.request(grown.id), store.template(grown.id), None)
+    store.finish_job(store.start_job(grown.id, "CLUSTER_CREATE", stages(1)).id, JobState.SUCCEEDED)
+    change = replace(change, seen_job=store.cluster(grown.id).last_job)
+    with pytest.raises(InvalidInput, match=r"grown2-1001\.example\.org.*other \(00000001\)"):
+        store.start_job(grown.id, "SCALE", stages(1), change=change)
+    assert len(store.nodes(grown.id)) == 1
 
 
 def test_the_next_id_is_told_before_a_cluster_is_recorded(store: Store) -> None:
