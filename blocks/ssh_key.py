@@ -10,6 +10,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, model_validator
 
 from coopr_core.errors import InvalidInput
+from coopr_core.folders import make_folder
 from coopr_core.remote.keys import load_key, public_key
 from coopr_core.settings import load_settings
 
@@ -75,7 +76,7 @@ class SshKey(Block):
             return path
         text = self.private_key.get_secret_value().strip() + "\n"
         folder = folder or load_settings().state_dir / "ssh"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
         path = folder / f"block-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         if not path.exists():
             partial = path.with_name(f"{path.name}.{os.getpid()}")

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
+from coopr_core.folders import make_folder, private
+
 if TYPE_CHECKING:
     from flows.server import ServerInfo
 
@@ -99,15 +101,11 @@ class _Aside(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> Any:
         path = Path(self.baseFilename)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return open(path, "a", encoding="utf-8", errors="replace", opener=_private)
+        make_folder(path.parent)
+        return open(path, "a", encoding="utf-8", errors="replace", opener=private)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Nothing: a full disk must not make a command fail that only wanted to say so."""
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 _handlers: dict[Path, _Aside] = {}

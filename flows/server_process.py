@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from coopr_core.errors import CooprError, TimedOut
+from coopr_core.folders import make_folder, private
 from flows.connection.password import fingerprint
 from flows.connection.record import HOST, ServerRecord, healthy, lives, process_of, recorded, write
 
@@ -46,7 +47,7 @@ TUNED = {
 def locked(home: Path) -> Iterator[None]:
     """One command at a time starts or stops the server; the lock goes with the process that holds it."""
     try:
-        (home / "prefect").mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(home / "prefect")
         lock = os.open(home / "prefect" / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CooprError(
@@ -69,7 +70,7 @@ def start(home: Path, timeout: float, password: str) -> ServerRecord:
     for port in _ports(home):
         if not _is_free(port):
             continue
-        with log.open("ab") as output:
+        with open(log, "ab", opener=private) as output:
             before = output.tell()
             child = _spawn(home, port, password, output)
         try:
@@ -102,7 +103,7 @@ def _ports(home: Path) -> list[int]:
 
 
 def _log_file(home: Path) -> Path:
-    (home / "logs").mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(home / "logs")
     log = home / "logs" / "prefect-server.log"
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         log.replace(log.with_suffix(".log.1"))

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coopr_core.folders import make_folder
 from coopr_core.providers.contract import Machine
 from coopr_core.remote.connection import address_of
 
@@ -27,7 +28,7 @@ def pin_hosts(cluster: ClusterRecord, nodes: Iterable[NodeRecord]) -> Path:
     machines = [Machine.from_json(node.machine) for node in nodes if node.machine]
     text = "".join(f"{alias(machine)} {key}\n" for machine in machines for key in machine.host_keys)
     path = known_hosts_of(cluster.id)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.folders import make_folder
 
 if TYPE_CHECKING:
     import paramiko
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def ensure_client_key(path: Path) -> str:
     """Make an ed25519 key at ``path`` (0600) and ``path.pub`` unless they are there; the public key in OpenSSH form."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     if not path.exists():
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -24,13 +24,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DontWrapMixin, IntegrityEr
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from coopr_core.errors import CooprError, InvalidInput
+from coopr_core.folders import PASSABLE, PRIVATE, make_folder
 from coopr_core.settings import without_password
 
 BUSY_SECONDS = 60
 """How long a writer waits for other processes' writers."""
-
-_FOLDER_MODE_OF_ROOT = 0o711
-"""Root's state folder may be passed through, not read: local nodes in it run as an ordinary user."""
 
 _HINT = "Set COOPR_DATABASE_URL to sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME."
 
@@ -143,9 +141,7 @@ class Database:
         """The database file, readable by its owner only: the records hold what users configured."""
         path = Path(str(self.url.database))
         try:
-            if not path.parent.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.parent.chmod(_FOLDER_MODE_OF_ROOT if os.geteuid() == 0 else 0o700)
+            make_folder(path.parent, PASSABLE if os.geteuid() == 0 else PRIVATE)
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:

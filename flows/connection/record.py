@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coopr_core.folders import private
 from coopr_core.proxies import host_of, is_loopback, proxy_variables
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def healthy(record: ServerRecord) -> bool:
 def write(home: Path, record: ServerRecord) -> None:
     """Write the record in one piece: a reader sees the old file or the new one."""
     partial = home / "server.partial"
-    partial.write_text(json.dumps(asdict(record)))
+    with open(partial, "w", opener=private) as file:
+        json.dump(asdict(record), file)
     partial.replace(home / "server.json")
 
 

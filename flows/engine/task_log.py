@@ -8,6 +8,7 @@ API one record a second instead of thousands. Whoever owns the log calls ``flush
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+
+from coopr_core.folders import make_folder, private
 
 Line = Callable[[str, str], None]
 """Takes a stream's name (``stdout``, ``stderr``) and a line without its end."""
@@ -54,8 +57,9 @@ class TaskLog:
         self._allowance = float(BURST)
         self._counted = time.monotonic()
         self._tail: deque[str] = deque(maxlen=TAIL)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1)
+        make_folder(path.parent)
+        descriptor = private(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._file = os.fdopen(descriptor, "a", encoding="utf-8", errors="replace", buffering=1)
         path.chmod(0o600)
         self._file.write(f"==> {datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {redact(heading)}\n")
 

@@ -23,6 +23,7 @@ import psutil
 
 import coopr_core
 from coopr_core.errors import CooprError
+from coopr_core.folders import private
 from coopr_core.providers.local.addresses import AddressInUse
 from coopr_core.providers.local.environment import handed_through
 from coopr_core.providers.local.processes import MARK_VARIABLE, start_stamp
@@ -145,7 +146,7 @@ class ServerControl:
 
     def _start(self) -> None:
         """Start a server that outlives us, and wait until it serves the nodes there are."""
-        with self._folders.log.open("ab") as log:
+        with open(self._folders.log, "ab", opener=private) as log:
             os.chmod(self._folders.log, 0o600)
             starter = subprocess.Popen(
                 [sys.executable, "-m", "coopr_core.providers.local.server", str(self._folders.state_dir)],

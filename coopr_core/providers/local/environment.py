@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from coopr_core.folders import SHARED, make_folder, narrow
 from coopr_core.providers.local.processes import MARK_VARIABLE
 from coopr_core.providers.local.records import NodeRecord
 from coopr_core.proxies import direct, restored
@@ -37,15 +38,17 @@ def populate(root: Path, record: NodeRecord) -> None:
     folder nobody else has written to yet: as root we follow no links that a node's command could have planted.
     """
     for folder in _FOLDERS:
-        (root / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
-    (root / "tmp").chmod(0o1777)
+        make_folder(root / folder, SHARED)
     _lay_python(root / "usr" / "local", Path(record.image_folder))
     prompt = f"PS1='\\u@{_quotable(record.host_name)}:\\w\\$ '\n"
     (root / "home" / ".bashrc").write_text(prompt, encoding="utf-8")
-    if record.switch:
-        for path, _, files in os.walk(root):
-            for name in (path, *(os.path.join(path, file) for file in files)):
+    for path, _, files in os.walk(root):
+        for name in map(Path, (path, *(os.path.join(path, file) for file in files))):
+            if not name.is_symlink():
+                narrow(name)
+            if record.switch:
                 os.chown(name, record.uid, record.gid, follow_symlinks=False)
+    (root / "tmp").chmod(0o1777)
 
 
 def environment(record: NodeRecord, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -94,7 +97,7 @@ def _lay_python(folder: Path, image: Path) -> None:
     """A virtual environment like the image's, with the image's packages (pip) to be seen from it."""
     packages = next((image / "lib").glob("python3.*"))
     library = folder / "lib" / packages.name / "site-packages"
-    library.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_folder(library, SHARED)
     (library / "coopr-image.pth").write_text(f"{packages / 'site-packages'}\n")
     (folder / "pyvenv.cfg").write_text((image / "pyvenv.cfg").read_text())
     (folder / "bin" / "python3").symlink_to(_absolute_target(image / "bin" / "python3"))

@@ -20,6 +20,7 @@ from pathlib import Path
 import platformdirs
 
 from coopr_core.errors import CooprError, InvalidInput
+from coopr_core.folders import SHARED, make_folder, narrow
 from coopr_core.providers.local.accounts import NodeUser, clean_environment
 from coopr_core.providers.local.records import locked, remove_tree
 
@@ -38,14 +39,12 @@ def image_cache(state_dir: Path) -> Path:
     standard = platformdirs.PlatformDirs("coopr", appauthor=False, use_site_for_root=True).user_cache_dir
     chosen = Path(given or standard) / "local"
     try:
-        chosen.mkdir(parents=True, exist_ok=True)
+        narrow(make_folder(chosen, SHARED))
         if os.access(chosen, os.W_OK):
             return chosen
     except OSError:
         pass
-    chosen = state_dir / "local" / "cache"
-    chosen.mkdir(parents=True, exist_ok=True)
-    return chosen
+    return make_folder(state_dir / "local" / "cache", SHARED)
 
 
 def downloads(cache: Path, user: NodeUser) -> Path:
@@ -68,8 +67,7 @@ def ensure_image(name: str, cache: Path, user: NodeUser) -> Path:
             f"the local provider has no image {name!r}; it has: {', '.join(IMAGES)}",
             hint="Correct the image type's providermap entry for the local provider.",
         )
-    folder = cache / "images"
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder = make_folder(cache / "images", SHARED)
     if not user.reaches(folder):
         raise CooprError(
             f"user {user.name!r} cannot reach the folder of the nodes' images, {folder}",
@@ -122,7 +120,8 @@ def copied_interpreter(folder: Path) -> Path:
     target = folder / f"interpreter-{hashlib.sha256(f'{base}{sys.version}'.encode()).hexdigest()[:12]}"
     if not (target / ".ready").exists():
         remove_tree(target)
-        (target / "bin").mkdir(parents=True)
+        make_folder(target, SHARED)
+        make_folder(target / "bin", SHARED)
         _copy_program(base, version, target / "bin" / version)
         library = target / "lib" / version
         shutil.copytree(base / "lib" / version, library, symlinks=False, ignore=shutil.ignore_patterns(*_NOT_COPIED))
@@ -131,7 +130,7 @@ def copied_interpreter(folder: Path) -> Path:
             if not shared.name.endswith(".a"):
                 shutil.copy2(shared, target / "lib" / shared.name)
         _make_readable(target)
-        (target / ".ready").touch()
+        (target / ".ready").touch(mode=0o644)
     return target / "bin" / version
 
 
@@ -148,6 +147,7 @@ def _copy_program(base: Path, name: str, target: Path) -> None:
 
 def _build(image: Path, interpreter: Path, user: NodeUser) -> None:
     remove_tree(image)
+    make_folder(image, SHARED)
     _run([interpreter, "-m", "venv", "--without-pip", image], "makes no virtual environment")
     python = image / "bin" / "python3"
     if _quiet([python, "-m", "ensurepip", "--default-pip"]).returncode != 0:
@@ -161,7 +161,7 @@ def _build(image: Path, interpreter: Path, user: NodeUser) -> None:
             f"the nodes' Python image in {image} does not work for user {user.name!r}: {trial.stderr.strip()[-300:]}",
             hint="Install python3 and its venv module for all users (Debian: apt-get install python3-venv).",
         )
-    (image / ".ready").touch()
+    (image / ".ready").touch(mode=0o644)
 
 
 def _copy_own_pip(image: Path, python: Path) -> None:
@@ -174,7 +174,7 @@ def _copy_own_pip(image: Path, python: Path) -> None:
     for file in files:
         if file.parts[0] != ".." and file.suffix != ".pyc":
             target = Path(packages, *file.parts)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent, SHARED)
             shutil.copyfile(str(file.locate()), target)
     if not files:
         raise CooprError(
@@ -214,6 +214,7 @@ def _quiet(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
         env=clean_environment(),
         timeout=300,
         check=False,
+        umask=0o022,
     )
 
 

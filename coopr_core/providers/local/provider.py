@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from coopr_core.errors import CooprError, InvalidInput, MachineGone, Unreachable
+from coopr_core.folders import PASSABLE, make_folder
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.providers.local import processes
 from coopr_core.providers.local.accounts import NodeUser, node_user
@@ -238,7 +239,7 @@ def _host_key(address: str, port: int) -> str:
 def _place_elsewhere(state_dir: Path, user: NodeUser) -> Path:
     place = ELSEWHERE / _digest(state_dir)
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place, PASSABLE)
         for folder in (ELSEWHERE, place):
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
                 raise PermissionError(f"{folder} belongs to somebody else")

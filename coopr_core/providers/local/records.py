@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from coopr_core.errors import CooprError
+from coopr_core.folders import PASSABLE, PRIVATE, make_folder
 from coopr_core.providers.local.accounts import NodeUser
 from coopr_core.providers.local.processes import Marks
 
@@ -100,13 +101,11 @@ class NodeFolders:
 
     def prepare(self) -> None:
         """Make the folders: as root others may pass through to the nodes, but read nothing of ours."""
-        passable = 0o711 if os.geteuid() == 0 else 0o700
+        passable = PASSABLE if os.geteuid() == 0 else PRIVATE
         try:
-            if not self.state_dir.exists():
-                self.state_dir.mkdir(parents=True, exist_ok=True)
-                self.state_dir.chmod(passable)
-            for folder, mode in ((self.local, passable), (self.nodes, passable), (self.server, 0o700)):
-                folder.mkdir(exist_ok=True)
+            make_folder(self.state_dir, passable)
+            for folder, mode in ((self.local, passable), (self.nodes, passable), (self.server, PRIVATE)):
+                make_folder(folder, mode)
                 if stat.S_IMODE(folder.stat().st_mode) != mode:
                     folder.chmod(mode)
         except OSError as error:
@@ -175,8 +174,7 @@ class NodeFolders:
         inside = Path(record.root).parent == self.folder(record.node_id)
         root = fresh / "root" if inside else Path(record.root)
         remove_tree(root)
-        root.mkdir(mode=0o755, parents=True)
-        root.chmod(0o755)
+        make_folder(root)
         populate(root, record)
         fresh.chmod(0o711 if record.switch else 0o700)
         fresh.rename(self.folder(record.node_id))

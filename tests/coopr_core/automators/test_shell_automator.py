@@ -132,6 +132,19 @@ def test_the_tasks_files_are_for_their_owner_alone_and_hold_the_json(
     assert json.loads((folder / f"{TASK_ID}.json").read_text()) == inputs.task_json
 
 
+def test_what_a_script_makes_on_a_shared_machine_is_for_its_owner_alone(
+    shell: ShellAutomator, session: Session, root: Path
+) -> None:
+    demo = service(start={"command": 'umask; cd "$COOPR_DATA"; touch a; mkdir b'})
+    inputs = node(root, demo)
+    shell.bootstrap(inputs, session)
+    watched, seen = lines(session)
+    assert shell.run("start", demo, inputs, watched).exit_status == 0
+    assert seen == ["0077"]
+    modes = [(root / "var/lib/coopr/demo" / name).stat().st_mode & 0o777 for name in ("a", "b")]
+    assert modes == [0o600, 0o700]
+
+
 def test_nothing_secret_is_on_any_command_line(shell: ShellAutomator, session: Session, root: Path) -> None:
     secret = "s3cret-in-config"
     demo = service(

@@ -22,7 +22,7 @@ def main(state_dir: str) -> int:
     """Serve the nodes of ``state_dir`` until there are none left."""
     if os.fork():
         os._exit(0)
-    os.umask(0o022)
+    os.umask(0o077)
     if os.geteuid() == 0:
         os.setgroups([])
 

@@ -162,7 +162,7 @@ class CommandRunner:
                 cwd=home if os.path.isdir(home) else self._record.root,
                 env=variables,
                 start_new_session=True,
-                umask=0o022,
+                umask=0o077,
                 **self._record.account.popen_options(),
             )
         with contextlib.suppress(OSError):

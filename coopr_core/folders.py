@@ -1,0 +1,53 @@
+"""Folders and files of our own: nobody else writes to them, whatever the umask of whoever runs us.
+
+``PRIVATE`` for records, logs and keys, ``PASSABLE`` for what root's nodes lie below (others may pass through, and see
+nothing), ``SHARED`` for the cache, which the nodes' user reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+
+PRIVATE = 0o700
+PASSABLE = 0o711
+SHARED = 0o755
+
+
+def make_folder(path: Path, mode: int = PRIVATE) -> Path:
+    """Make a folder with this very mode unless it is there; the folder.
+
+    Missing folders above it get the mode too; root's private ones may be passed through, since nodes may come to lie
+    below them. Raises ``OSError``.
+    """
+    above = PASSABLE if mode == PRIVATE and os.geteuid() == 0 else mode
+    missing = [folder for folder in path.parents if not folder.exists()]
+    for folder in reversed(missing):
+        _make(folder, above)
+    _make(path, mode)
+    return path
+
+
+def _make(path: Path, mode: int) -> None:
+    try:
+        path.mkdir(mode=mode)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    else:
+        path.chmod(mode)
+
+
+def narrow(path: Path, mode: int = SHARED) -> None:
+    """Take from others what this mode does not give them, if the file or folder is ours."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        if found.st_uid == os.geteuid() and (wide := stat.S_IMODE(found.st_mode)) & ~mode & 0o077:
+            path.chmod(wide & (mode | 0o7700))
+
+
+def private(path: str, flags: int) -> int:
+    """The ``opener`` of files that only their owner may read."""
+    return os.open(path, flags, 0o600)
