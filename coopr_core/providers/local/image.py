@@ -40,6 +40,8 @@ def image_cache(state_dir: Path) -> Path:
     chosen = Path(given or standard) / "local"
     try:
         narrow(make_folder(chosen, SHARED))
+        if not given:
+            narrow(chosen.parent)
         if os.access(chosen, os.W_OK):
             return chosen
     except OSError:

@@ -44,12 +44,24 @@ def test_what_commands_and_transfers_make_is_for_their_owner_alone(careless: tup
         assert connection.run("stat -c %a sent", hide=True, in_stream=False).stdout == "600\n"
 
 
+@pytest.mark.parametrize("named", [True, False])
 def test_a_cache_that_others_could_write_to_is_closed_to_them(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, named: bool
 ) -> None:
+    """A folder that the user named stays as it is; what is below it and what we named ourselves does not."""
+    import platformdirs
+
     from coopr_core.providers.local.image import image_cache
 
-    monkeypatch.setenv("COOPR_CACHE_DIR", str(tmp_path))
-    (tmp_path / "local").mkdir()
-    (tmp_path / "local").chmod(0o777)
-    assert image_cache(lab.state_dir).stat().st_mode & 0o777 == 0o755
+    cache = tmp_path / "coopr"
+    (cache / "local").mkdir(parents=True)
+    for folder in (cache, cache / "local"):
+        folder.chmod(0o777)
+    if named:
+        monkeypatch.setenv("COOPR_CACHE_DIR", str(cache))
+    else:
+        monkeypatch.delenv("COOPR_CACHE_DIR", raising=False)
+        monkeypatch.setattr(platformdirs.PlatformDirs, "user_cache_dir", str(cache))
+    assert image_cache(lab.state_dir) == cache / "local"
+    assert (cache / "local").stat().st_mode & 0o777 == 0o755
+    assert cache.stat().st_mode & 0o777 == (0o777 if named else 0o755)
