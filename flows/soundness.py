@@ -7,7 +7,7 @@ stands. Cost: linear in the catalog, and one solve a template.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.automators import automator_types, load_automator
 from coopr_core.catalog.checks import addresses, lengths, scripts, variables
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Service
+from coopr_core.catalog.naming import few
 from coopr_core.catalog.places import kind_of
 from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import CooprError, InvalidInput, Problem
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
     from coopr_core.catalog.entities import Entity, Provider
     from coopr_core.cluster.layout import ClusterLayout, Node
-
-_SHOWN = 5
-"""How many entities with one and the same need are named."""
 
 
 def unsound(catalog: Catalog) -> list[Problem]:
@@ -90,7 +88,7 @@ def _missing(
             continue
         message = f"needs the {noun} {kind!r}; installed are: {', '.join(installed) or 'none'}"
         names = list(dict.fromkeys(entity.name for entity, _ in places))
-        at = places[0][1] if len(names) == 1 else f"{kind_of(places[0][0]).noun}s {_few(names)}"
+        at = places[0][1] if len(names) == 1 else f"{kind_of(places[0][0]).noun}s {few(names)}"
         problem = Problem(message, path=at, severity="warning")
         yield catalog.located(places[0][0], problem) if len(names) == 1 else problem
 
@@ -212,10 +210,6 @@ def _link_problems(
     catalog: Catalog, entities: Iterable[Service | ClusterTemplate], config: Mapping[str, Any] | None = None
 ) -> Iterator[Problem]:
     yield from catalog.problems_of(addresses.in_links(entities, usable=False, config=config), "error")
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= _SHOWN else f"{', '.join(names[:_SHOWN])} and {len(names) - _SHOWN} more"
 
 
 def _of_file(catalog: Catalog, service: Service, path: str, line: int, message: str) -> Problem:

@@ -1,4 +1,4 @@
-"""How messages name the path of a key."""
+"""How messages name the path of a key, and many entities."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def path_of(text: str) -> tuple[str | int, ...]:
     """The path that is written so; a key with a dot in it is taken for two."""
     parts = re.findall(r"\[(\d+)\]|([^.\[\]]+)", text)
     return tuple(int(index) if index else key for index, key in parts)
+
+
+def few(names: Sequence[str], most: int = 4) -> str:
+    """The first of the names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from coopr_core.catalog.documents import Document
 from coopr_core.catalog.entities import ClusterTemplate, Entity, PartialTemplate
 from coopr_core.catalog.kinds import KINDS, Kind
-from coopr_core.catalog.naming import path_of, path_text
+from coopr_core.catalog.naming import few, path_of, path_text
 from coopr_core.errors import Problem
 
 Step = str | int | tuple[str, ...]
@@ -24,9 +24,6 @@ Step = str | int | tuple[str, ...]
 
 Path = tuple[str | int, ...]
 """Where a key or an element stands in a document, list elements by position."""
-
-_SHOWN = 3
-"""How many of those that inherit a flaw are named."""
 
 _OTHERWISE = {"parent": "extends"}
 """Keys by the name the original gives them."""
@@ -69,7 +66,7 @@ class Places:
             found.setdefault((document.file, path, finding.message), (document, []))[1].append(whose)
         problems = []
         for (_, path, message), (document, heirs) in found.items():
-            names = "" if "" in heirs else _few(list(dict.fromkeys(heirs)))
+            names = "" if "" in heirs else few(list(dict.fromkeys(heirs)))
             problems.append(_placed(f"{names}: {message}" if names else message, document, path, severity))
         return problems
 
@@ -101,11 +98,6 @@ class Places:
         if origin is not None:
             return origin.document
         return Document(f"{kind.noun} {entity.name}", "", entity.model_dump(mode="json", exclude_unset=True))
-
-
-def _few(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def kind_of(entity: Entity) -> Kind:

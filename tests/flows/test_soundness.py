@@ -163,6 +163,12 @@ def test_a_link_is_judged_by_what_the_config_makes_of_it(tmp_path: Path) -> None
         prepare_create({"name": "c", "template": "tiny", "config": {"page": "javascript:0"}}, catalog=[catalog])
 
 
+def test_an_empty_script_is_a_warning(tmp_path: Path, coopr: Coopr) -> None:
+    assert errors_of(tmp_path, coopr, **running("run.sh", "\n")) == []
+    (warning,) = unsound(Catalog.load(tmp_path / "c"))
+    assert (warning.severity, warning.message) == ("warning", "the script run.sh is empty: its action does nothing")
+
+
 def test_an_address_of_another_kind_is_a_warning(tmp_path: Path, coopr: Coopr) -> None:
     assert errors_of(tmp_path, coopr, **linked("gopher://%host.service.a%/")) == []
     (warning,) = Catalog.load(tmp_path / "c").problems
@@ -282,7 +288,7 @@ def test_plug_ins_that_are_not_installed_are_a_warning_each(tmp_path: Path, coop
     outcome = coopr("catalog", "validate", catalog, "--json")
     assert outcome.code == 0
     (problem,) = outcome.json["problems"]
-    assert problem["path"] == "services s00, s01, s02, s03, s04 and 15 more"
+    assert problem["path"] == "services s00, s01, s02, s03 and 16 more"
     assert problem["message"] == "needs the automator 'chef-solo'; installed are: shell"
     with pytest.raises(InvalidInput, match="chef-solo"):
         prepare_create({"name": "c", "template": "tiny"}, catalog=[catalog])

@@ -18,7 +18,7 @@ _SHELLS = frozenset({"sh", "ash", "bash", "csh", "dash", "fish", "ksh", "mksh", 
 
 
 class Flaw(NamedTuple):
-    """A script with such lines: its file, the first of them, what is wrong, and whether an action can run it yet."""
+    """A script with a flaw: its file and line, what is wrong, and whether an action can run it yet."""
 
     path: str
     line: int
@@ -27,11 +27,13 @@ class Flaw(NamedTuple):
 
 
 def in_files(service: Service) -> Iterator[Flaw]:
-    """The scripts among the service's files with such lines."""
+    """The scripts among the service's files with such lines, and those with no lines at all."""
     named = [action.fields.get("script") for action in service.actions.values()]
     run = {str(PurePosixPath(script)) for script in named if isinstance(script, str)}
     for path, text in sorted(service.files.items()):
-        if text.startswith("#!") or path.endswith(".sh") or path in run:
+        if path in run and not text.strip():
+            yield Flaw(path, 1, f"the script {PurePosixPath(path).name} is empty: its action does nothing", True)
+        elif text.startswith("#!") or path.endswith(".sh") or path in run:
             line = _first_of_dos(text)
             if line:
                 mild = not _is_for_a_shell(path, text)

@@ -374,6 +374,6 @@ def test_what_many_templates_inherit_from_one_is_told_once_with_how_many_they_ar
     assert warnings(clustertemplates=[base, *children], partialtemplates=[partial]) == [
         "clustertemplates/base: defaults.config.x: macro %host.service.gone% cannot be resolved: no node has the "
         "service gone",
-        "partialtemplates/p: defaults.config.y: c00, c01, c02 and 27 more: macro %host.service.gone% cannot be "
+        "partialtemplates/p: defaults.config.y: c00, c01, c02, c03 and 26 more: macro %host.service.gone% cannot be "
         "resolved: no node has the service gone",
     ]
