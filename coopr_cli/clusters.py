@@ -126,10 +126,20 @@ def _looked_after(store: Store, clusters: list[ClusterRecord]) -> list[ClusterRe
     """The clusters as they are, once jobs whose worker is gone are seen to have ended."""
     return [
         store.cluster_with_id(cluster.id)
-        if cluster.state is ClusterState.PENDING and store.end_abandoned_job(cluster.id)
+        if cluster.state is ClusterState.PENDING and _ended(store, cluster)
         else cluster
         for cluster in clusters
     ]
+
+
+def _ended(store: Store, cluster: ClusterRecord) -> bool:
+    """Whether the cluster's job turned out to be abandoned and was ended; not where nothing can be written."""
+    from coopr_core.store.failures import NotWritable
+
+    try:
+        return store.end_abandoned_job(cluster.id) is not None
+    except NotWritable:
+        return False
 
 
 def _summary(cluster: ClusterRecord) -> dict[str, Any]:

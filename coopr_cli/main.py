@@ -18,7 +18,7 @@ import click
 from coopr_cli.streams import check_arguments, replace_what_cannot_be_shown, speak_utf8
 from coopr_cli.typed import NamingGroup, checked, unknown_option
 from coopr_core.cluster.origin import COMMAND, set_via
-from coopr_core.errors import CooprError, Interrupted, InvalidInput
+from coopr_core.errors import CooprError, Interrupted, InvalidInput, unwritable
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("coopr_cli.plan", "Show the layout and the stages a cluster would get; change nothing."),
@@ -172,6 +172,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        told = unwritable(error)
+        if told is None:
+            raise
+        code = _report(told, words)
     sys.exit(code)
 
 

@@ -55,7 +55,7 @@ def shown(store: Store, find_job: Callable[[], JobRecord | None], *, quiet: bool
 def _watch(
     store: Store, find_job: Callable[[], JobRecord | None], view: Terminal | Lines, stop: threading.Event
 ) -> None:
-    from coopr_core.store.database import StoreUnavailable
+    from coopr_core.store.failures import StoreUnavailable
 
     job: JobRecord | None = None
     with view:

@@ -7,6 +7,7 @@ whoever tries again decides by that alone.
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -222,3 +223,25 @@ class Interrupted(CooprError):
     code = "interrupted"
     exit_code = 130
     retry = Retry.NEVER
+
+
+class DiskFull(CooprError):
+    """There is no room to write what must be written."""
+
+    code = "disk-full"
+
+
+def no_room(error: OSError) -> DiskFull | None:
+    """The failure for a file that could not be written because the disk is full; None for any other reason."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    what = f": {error.filename} cannot be written" if error.filename else ""
+    return DiskFull(f"The disk is full{what}", hint="make room, then try again; `df` shows which disk it is")
+
+
+def unwritable(error: OSError) -> CooprError | None:
+    """The failure for a file that cannot be used because of where it is; None for a failure of another kind."""
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        name = error.filename or "a file"
+        return CooprError(f"{name} cannot be used: {error.strerror}", hint="`coopr doctor` says more")
+    return no_room(error)

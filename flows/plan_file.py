@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from coopr_core.errors import InvalidInput, NameTaken, NotFound, Refused
+from coopr_core.errors import InvalidInput, NameTaken, NotFound, Refused, no_room
 from coopr_core.settings import Settings
 from flows.confirmation import from_json, refuse_other, to_json
 from flows.preparation import Preparation, prepare_create
@@ -84,7 +84,8 @@ def save_plan(path: Path, prepared: Preparation, catalog: Sequence[str]) -> None
             os.fchmod(descriptor, 0o600)
             file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
-        raise InvalidInput(f"plan file {path} cannot be written: {error.strerror}") from None
+        reason = f"plan file {path} cannot be written: {error.strerror}"
+        raise no_room(error) or InvalidInput(reason) from None
 
 
 def load_plan(path: Path) -> SavedPlan:

@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -36,8 +36,10 @@ def programs() -> Path:
 class PostgresqlServer:
     """A running server; ``new_database()`` is the URL of an empty database."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, restart: Callable[[str], None]) -> None:
         self.port = port
+        self.restart = restart
+        """Stops it, in the mode given (``fast``, ``immediate``), and starts it again."""
 
     def url(self, database: str) -> str:
         """The URL of a database of this server, as a user would write it."""
@@ -116,7 +118,8 @@ def postgresql() -> Iterator[PostgresqlServer]:
             options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
             run("pg_ctl", "-D", data, "-w", "-t", "60", "-o", options, "start")
             try:
-                yield PostgresqlServer(port)
+                restart = ("pg_ctl", "-D", data, "-w", "-t", "60", "-o", options, "restart", "-m")
+                yield PostgresqlServer(port, lambda mode: run(*restart, mode))
             finally:
                 run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
         finally:

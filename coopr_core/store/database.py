@@ -2,8 +2,9 @@
 
 Promise: a transaction either happens whole or not at all, from any thread of any process. On SQLite writers of one
 process queue for a lock of ours and take the file's write lock at their start (``BEGIN IMMEDIATE``), so nobody meets
-"database is locked" half-way; readers never wait. Every failure is one ``StoreUnavailable`` that names the database
-without its password.
+"database is locked" half-way; readers never wait. A server that restarts is waited for, within bounds, and a commit
+whose answer was lost is looked up: what was committed counts, what was not is ``Undone`` and may be done again. A file
+that cannot be written can be read. Every failure is one ``StoreUnavailable``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
+import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -23,20 +27,18 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DontWrapMixin, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from coopr_core.errors import CooprError, InvalidInput
+from coopr_core.errors import InvalidInput
 from coopr_core.folders import PASSABLE, PRIVATE, make_folder
 from coopr_core.settings import without_password
+from coopr_core.store.failures import LOST_SECONDS, URL_HINT, NotWritable, understood
+from coopr_core.store.failures import StoreUnavailable as StoreUnavailable
+from coopr_core.store.reading import lying_file
 
 BUSY_SECONDS = 60
 """How long a writer waits for other processes' writers."""
 
-_HINT = "Set COOPR_DATABASE_URL to sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME."
-
-
-class StoreUnavailable(CooprError):
-    """The database cannot be reached or used."""
-
-    code = "store-unavailable"
+FIRST_SECONDS = 5.0
+"""How long a server that this process has never talked to is tried while its port refuses connections."""
 
 
 class NotRecordable(InvalidInput, DontWrapMixin):
@@ -50,14 +52,14 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise InvalidInput(f"The database URL {without_password(url)!r} is not a URL", hint=_HINT) from None
+        raise InvalidInput(f"The database URL {without_password(url)!r} is not a URL", hint=URL_HINT) from None
     dialect = parsed.drivername.partition("+")[0]
     if dialect in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+psycopg")
     if dialect != "sqlite":
-        raise InvalidInput(f"The database URL {without_password(url)!r} is of a kind we cannot use", hint=_HINT)
+        raise InvalidInput(f"The database URL {without_password(url)!r} is of a kind we cannot use", hint=URL_HINT)
     if parsed.database in (None, "", ":memory:") or str(parsed.database).startswith("file:"):
-        raise InvalidInput("A SQLite database must be a file: records in memory are lost", hint=_HINT)
+        raise InvalidInput("A SQLite database must be a file: records in memory are lost", hint=URL_HINT)
     return parsed.set(drivername="sqlite+pysqlite")
 
 
@@ -70,6 +72,8 @@ class Database:
         self._writers: contextlib.AbstractContextManager[Any] = (
             threading.RLock() if self.is_sqlite else contextlib.nullcontext()
         )
+        self._only_read: NotWritable | None = None
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
         if self.is_sqlite:
             self._make_file()
             arguments: dict[str, Any] = {"timeout": BUSY_SECONDS, "check_same_thread": False}
@@ -100,7 +104,7 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads."""
-        with self._failures(), self._engine.connect() as connection:
+        with self._failures(), self._connected() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -110,11 +114,84 @@ class Database:
         ``durable``: once committed it survives a power cut too. Without, SQLite may lose the last moments before one
         (never its consistency); a killed process loses nothing either way.
         """
+        if self._only_read is not None:
+            raise self._only_read
         options = {"coopr_begin": "BEGIN IMMEDIATE", "coopr_durable": durable}
-        with self._failures(), self._writers, self._engine.connect() as connection:
+        with self._failures(), self._writers, self._connected() as connection:
             connection = connection.execution_options(**options)
-            with connection.begin():
+            with connection.begin() as transaction:
                 yield connection
+                if self.is_sqlite:
+                    transaction.commit()
+                else:
+                    self._commit(connection, transaction)
+
+    def only_read(self, because: NotWritable) -> None:
+        """From now on read a SQLite file as it lies; whoever wants to write hears ``because``."""
+        try:
+            uri, self._copy = lying_file(Path(str(self.url.database)))
+        except OSError:
+            raise because from None
+        self._engine.dispose()
+        self._engine = sa.create_engine(
+            "sqlite+pysqlite://",
+            creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
+            poolclass=sa.pool.NullPool,
+            hide_parameters=True,
+        )
+        self._only_read = because
+
+    def _commit(self, connection: Connection, transaction: sa.Transaction) -> None:
+        """Commit on a server; when its answer is lost, ask it afterwards what became of the transaction."""
+        number = connection.execute(sa.text("SELECT txid_current_if_assigned()")).scalar_one()
+        try:
+            transaction.commit()
+        except DBAPIError as error:
+            if not error.connection_invalidated or number is None:
+                raise
+            if (fate := self._fate(number)) == "aborted":
+                raise
+            if fate != "committed":
+                raise StoreUnavailable(
+                    f"The database {self.shown} went away, and whether the last change is recorded is not known",
+                    hint="`coopr status` shows what is recorded.",
+                ) from None
+
+    def _fate(self, number: int) -> str:
+        """What became of a transaction whose connection is lost: ``committed``, ``aborted``, or what else is said."""
+        deadline = time.monotonic() + LOST_SECONDS
+        while True:
+            with self._connected() as connection:
+                query = sa.text("SELECT txid_status(:number)")
+                status = str(connection.execute(query, {"number": number}).scalar_one())
+            if status != "in progress" or time.monotonic() > deadline:
+                return status
+            time.sleep(0.05)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection; a server that answered before, or that nobody listens for just now, is tried again."""
+        began, pause, tried = time.monotonic(), 0.05, 0
+        while True:
+            try:
+                connection = self._engine.connect()
+                break
+            except OperationalError:
+                tried += 1
+                if self.is_sqlite or time.monotonic() - began > self._patience(tried):
+                    _answered.discard(self.url)
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, 1.0)
+        _answered.add(self.url)
+        with connection:
+            yield connection
+
+    def _patience(self, tried: int) -> float:
+        """How many seconds the server is tried for."""
+        if self.url in _answered:
+            return LOST_SECONDS
+        return FIRST_SECONDS if _nobody_listens(self.url) or tried == 1 else 0.0
 
     def use_write_ahead_log(self) -> None:
         """Let readers and a writer of a SQLite file work side by side; a property the file keeps."""
@@ -130,12 +207,14 @@ class Database:
                 return
             except OperationalError as error:
                 if "locked" not in str(error.orig) or time.monotonic() > deadline:
-                    raise self._unavailable(error) from None
+                    raise understood(error, self.url) from None
                 time.sleep(0.02)
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+        if self._copy is not None:
+            self._copy.cleanup()
 
     def _make_file(self) -> None:
         """The database file, readable by its owner only: the records hold what users configured."""
@@ -157,17 +236,25 @@ class Database:
         except keep:
             raise
         except (DBAPIError, PoolTimeoutError) as error:
-            raise self._unavailable(error) from None
+            raise understood(error, self.url) from None
         except UnicodeEncodeError as error:
             shown = error.object.encode(errors="backslashreplace").decode()
             raise NotRecordable(f"This is no text that can be recorded: {shown}") from None
 
-    def _unavailable(self, error: DBAPIError | PoolTimeoutError) -> StoreUnavailable:
-        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        if self.url.password:
-            reason = reason.replace(str(self.url.password), "***")
-        hint = "Is the path right, and may you write there?" if self.is_sqlite else "Is the server running? " + _HINT
-        return StoreUnavailable(f"The database {self.shown} cannot be used: {reason}", hint=hint)
+
+_answered: set[URL] = set()
+"""The servers that this process has talked to."""
+
+
+def _nobody_listens(url: URL) -> bool:
+    """Whether the server's port refuses connections, as while it restarts."""
+    try:
+        with socket.create_connection((url.host or "localhost", url.port or 5432), timeout=1):
+            return False
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
 
 
 def _to_json(value: object) -> str:

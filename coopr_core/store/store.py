@@ -16,6 +16,7 @@ from coopr_core.store.beginning import Beginnings
 from coopr_core.store.clusters import Clusters
 from coopr_core.store.controls import Controls
 from coopr_core.store.database import Database
+from coopr_core.store.failures import NotWritable, repeat_methods
 from coopr_core.store.migrating import migrate
 from coopr_core.store.nodes import Nodes
 from coopr_core.store.schema import installation
@@ -25,15 +26,16 @@ from coopr_core.store.tasks import Tasks
 class Store(Clusters, Beginnings, Nodes, Controls, Tasks, Leases, Quotas, History, Usage):
     """The record of all clusters.
 
-    ``with Store.open() as store: store.clusters()``. Every method is one transaction; records are values that do not
-    change. Thread-safe.
+    ``with Store.open() as store: store.clusters()``. Every method is one transaction, done again when the server went
+    away before it was committed; records are values that do not change. Thread-safe.
     """
 
     @classmethod
     def open(cls, url: str | None = None) -> Store:
         """Open the database and bring it to this program's schema; None: the one the settings name.
 
-        A method that is told no tenant works on the clusters of the settings' tenant.
+        A method that is told no tenant works on the clusters of the settings' tenant. A SQLite file that is up to date
+        but cannot be written (a full disk) can be read, and methods that write say why they cannot.
 
         Raises ``InvalidInput`` for a URL that cannot be used, ``StoreUnavailable`` when the database cannot be
         reached, ``SchemaTooNew`` when a newer program has changed it.
@@ -41,8 +43,12 @@ class Store(Clusters, Beginnings, Nodes, Controls, Tasks, Leases, Quotas, Histor
         settings = load_settings()
         database = Database(url or settings.database_url)
         try:
-            database.use_write_ahead_log()
-            migrate(database)
+            try:
+                database.use_write_ahead_log()
+                migrate(database)
+            except NotWritable as error:
+                database.only_read(error)
+                migrate(database)
         except BaseException:
             database.close()
             raise
@@ -65,3 +71,6 @@ class Store(Clusters, Beginnings, Nodes, Controls, Tasks, Leases, Quotas, Histor
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+repeat_methods(Store)

@@ -7,6 +7,7 @@ API one record a second instead of thousands. Whoever owns the log calls ``flush
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -57,11 +58,15 @@ class TaskLog:
         self._allowance = float(BURST)
         self._counted = time.monotonic()
         self._tail: deque[str] = deque(maxlen=TAIL)
-        make_folder(path.parent)
-        descriptor = private(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self._file = os.fdopen(descriptor, "a", encoding="utf-8", errors="replace", buffering=1)
-        path.chmod(0o600)
-        self._file.write(f"==> {datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {redact(heading)}\n")
+        try:
+            make_folder(path.parent)
+            descriptor = private(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            self._file = os.fdopen(descriptor, "a", encoding="utf-8", errors="replace", buffering=1)
+            path.chmod(0o600)
+            self._file.write(f"==> {datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {redact(heading)}\n")
+        except OSError as error:
+            self._file = Path(os.devnull).open("a", encoding="utf-8")  # noqa: SIM115 - closed in close
+            emit(logging.WARNING, f"{task_id} | {path} cannot be written: {error.strerror}")
 
     def __call__(self, stream: str, line: str) -> None:
         """Take one line of output."""
@@ -73,7 +78,8 @@ class TaskLog:
         with self._lock:
             if self._file.closed:
                 return
-            self._file.write(f"{text}\n")
+            with contextlib.suppress(OSError):  # a full disk costs lines of the file, not the task
+                self._file.write(f"{text}\n")
             self._tail.append(text)
             self._refill()
             if level > logging.INFO or (not self._waiting and self._allowance >= 1):
@@ -101,7 +107,8 @@ class TaskLog:
         """Send what was gathered and end; later lines (of a command that was left behind) are dropped."""
         with self._lock:
             self._send()
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
 
     def __enter__(self) -> TaskLog:
         return self
