@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
-from itertools import combinations
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
 
-from coopr_core.errors import InvalidInput, Problem
+from coopr_core.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,17 +35,12 @@ def read_settings(settings: Sequence[str]) -> dict[str, Any]:
     """The settings as one tree. Raises ``InvalidInput`` for one that cannot be used, and for two that clash."""
     from coopr_core.cluster.config import merge_config
 
-    parts = [_key(setting) for setting in settings]
-    trees: list[dict[str, Any]] = []
-    for setting, path in zip(settings, parts, strict=True):
-        value = _value(setting)
-        for part in reversed(path):
-            value = {part: value}
-        trees.append(value)
-    for (one, its), (other, others) in combinations(zip(parts, trees, strict=True), 2):
-        _refuse_clash(one, its, other, others)
     whole: dict[str, Any] = {}
-    for tree in trees:
+    for setting in settings:
+        path, tree = _key(setting), _value(setting)
+        for part in reversed(path):
+            tree = {part: tree}
+        _refuse_clash(whole, tree)
         whole = merge_config(whole, tree)
     return whole
 
@@ -80,19 +74,15 @@ def _value(setting: str) -> Any:
         raise InvalidInput(error.message, hint=hint, problems=error.problems) from None
 
 
-def _refuse_clash(one: Sequence[str], its: Any, other: Sequence[str], others: Any) -> None:
+def _refuse_clash(before: Mapping[str, Any], tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> None:
     """Refuse ``a=1`` beside ``a.b=2``: one of the two would be lost."""
-    if len(one) == len(other):
-        return
-    shorter, longer = sorted((one, other), key=len)
-    if tuple(longer[: len(shorter)]) != tuple(shorter):
-        return
-    value = its if len(one) < len(other) else others
-    for part in shorter:
-        value = value[part]
-    if not isinstance(value, dict):
-        key = ".".join(shorter)
-        problem = Problem(f"it is also to hold {'.'.join(longer)}", f"--set {key}")
-        raise InvalidInput(
-            "two --set cannot both be: one of them would be lost", hint="give one of them", problems=[problem]
-        )
+    for key in before.keys() & tree.keys():
+        one, other = before[key], tree[key]
+        if isinstance(one, dict) and isinstance(other, dict):
+            _refuse_clash(one, other, (*path, key))
+        elif isinstance(one, dict) or isinstance(other, dict):
+            name = ".".join((*path, key))
+            raise InvalidInput(
+                f'two --set cannot both be: one makes "{name}" a map, the other something else, and would be lost',
+                hint="give one of them",
+            )

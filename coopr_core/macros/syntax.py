@@ -120,8 +120,8 @@ def cut(text: str, loose: bool = False) -> Iterator[tuple[bool, str]]:
 def literal(text: str) -> str:
     """The notation that gives ``text`` as it stands, whatever is in it."""
     quote = '"' if "')%" in text and '")%' not in text else "'"
-    parts = text.replace(f"{quote})%", f"{quote}\0)%").split("\0")
-    return "".join(f"%literal({quote}{part}{quote})%" for part in parts)
+    begin, end = f"%literal({quote}", f"{quote})%"
+    return begin + f"{quote}{end}{begin})%".join(text.split(end)) + end
 
 
 def with_escapes(text: str) -> str:

@@ -54,9 +54,11 @@ def test_a_password_that_is_refused_is_not_shown() -> None:
     assert "--set 'db.password=\"...\"'" in refused.value.hint
 
 
-@pytest.mark.parametrize("both", [("a=1", "a.b=2"), ("a.b=2", "a=1"), ("a.b.c=1", "a.b=[x]"), ("a=null", "a.b=1")])
+@pytest.mark.parametrize(
+    "both", [("a=1", "a.b=2"), ("a.b=2", "a=1"), ("a.b.c=1", "a.b=[x]"), ("a=null", "a.b=1"), ("a={b: 1}", "a.b.c=2")]
+)
 def test_two_settings_of_which_one_would_be_lost_are_refused(both: tuple[str, str]) -> None:
-    with pytest.raises(InvalidInput, match="one of them would be lost"):
+    with pytest.raises(InvalidInput, match="the other something else, and would be lost"):
         read_settings(both)
 
 

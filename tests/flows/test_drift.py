@@ -42,7 +42,13 @@ def cluster(prefect_server: object, tmp_path_factory: pytest.TempPathFactory) ->
             ),
             "plain": service(start="true"),
         },
-        config={"password": "%secret.admin%", "peers": "%ip.service.well%", "port": 4222, "url": "x:%config.port%"},
+        config={
+            "password": "%secret.admin%",
+            "peers": "%ip.service.well%",
+            "port": 4222,
+            "path": "x",
+            "url": "/%config.path%",
+        },
     )
     created = create_cluster(name="drifting", template="tiny", size=2, catalog=[catalog])
     with Store.open() as opened:
