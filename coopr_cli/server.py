@@ -64,7 +64,7 @@ def stop() -> None:
 def env(command: tuple[str, ...]) -> None:
     """Run COMMAND with what Prefect needs to talk to the server; without one, print that for a shell.
 
-    For Prefect's own command, `coopr server env prefect worker start --pool coopr`, and any other program. In a shell:
+    For Prefect's own command, `coopr server env prefect worker start --pool POOL`, and any other program. In a shell:
     eval "$(coopr server env)". The password itself is not printed: the shell reads it from its file.
     """
     from coopr_cli.prefect_use import use_server
@@ -83,20 +83,25 @@ def env(command: tuple[str, ...]) -> None:
 
 
 @click.command("deploy")
-@click.option("--pool", default="coopr", show_default=True, help="The work pool (made when it does not exist).")
+@click.option("--pool", default="", help="The work pool, made when it does not exist; coopr-INSTALLATION by default.")
+@click.option(
+    "--name",
+    default="",
+    help="What the deployments are called; coopr by default, coopr-INSTALLATION where another installation has that.",
+)
 @output_option
-def deploy_command(pool: str, output: str) -> None:
-    """Publish the flows as Prefect deployments on a process work pool."""
+def deploy_command(pool: str, name: str, output: str) -> None:
+    """Publish the flows as Prefect deployments on a process work pool of this installation's own."""
     from coopr_cli.prefect_use import put_talk_aside, use_server
 
     use_server(told="nothing" if output != "table" else "start")
     put_talk_aside()
     from deployments.publish import publish
 
-    published = publish(pool)
+    published = publish(pool, name)
     if output != "table":
         print_data(published, output)
         return
     for deployment in published:
         click.echo(f"Published {deployment['name']}: {deployment['url']}")
-    click.echo(f"Run them with: coopr server env prefect worker start --pool {pool}")
+    click.echo(f"Run them with: coopr server env prefect worker start --pool {published[0]['pool']}")

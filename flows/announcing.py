@@ -82,6 +82,7 @@ class Announcer:
             labels = {
                 "prefect.resource.id": f"coopr.cluster.{cluster.id}",
                 "prefect.resource.name": cluster.name,
+                "coopr.installation": store.installation,
                 "coopr.tenant": cluster.tenant,
                 "coopr.template": cluster.template,
                 **({"coopr.job": job_id, "coopr.operation": payload["job"]["operation"]} if job_id else {}),
@@ -144,6 +145,7 @@ def describe(event: str, store: Store, cluster: ClusterRecord, job_id: str = "")
         "version": VERSION,
         "event": event,
         "time": datetime.now(UTC).isoformat(),
+        "installation": store.installation,
         "cluster": {
             "id": now.id,
             "name": now.name,

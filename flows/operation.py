@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 import httpx
 from prefect import Flow, runtime, tags
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.context import TagsContext
 from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import suspend_flow_run
 from prefect.states import Cancelled
@@ -37,6 +38,7 @@ from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from coopr_core.store.claims import HEARTBEAT_SECONDS
 from flows.announcing import announced
+from flows.belonging import TAG, own_tag, refuse_runs_of_others, tag_of
 from flows.engine.actions import Actions
 from flows.engine.after_failure import AfterFailure
 from flows.engine.attempts import Attempts
@@ -109,13 +111,17 @@ def steps_of(operation: Operation) -> Steps:
 
 
 class ClusterFlow(Flow[P, R]):
-    """A flow that finds or starts coopr's own Prefect server when it is called where none is named."""
+    """A flow that finds or starts coopr's own Prefect server when it is called where none is named.
+
+    Its runs carry the tag of this process' installation.
+    """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow, see ``prefect.Flow.__call__``."""
         ensure_server()
         own_logger()
-        return super().__call__(*args, **kwargs)
+        with tags(own_tag()):
+            return super().__call__(*args, **kwargs)
 
 
 def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[[Callable[P, R]], Flow[P, R]]:
@@ -129,12 +135,15 @@ def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[
     def wrap(function: Callable[P, R]) -> Flow[P, R]:
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                begun: Any = _continue_begun() if one_job else None
-                return function(*args, **kwargs) if begun is None else begun
-            except Paused:
-                _suspend()
-                raise
+            own_logger()
+            refuse_runs_of_others()
+            with TagsContext(current_tags={tag for tag in TagsContext.get().current_tags if not tag.startswith(TAG)}):
+                try:
+                    begun: Any = _continue_begun() if one_job else None
+                    return function(*args, **kwargs) if begun is None else begun
+                except Paused:
+                    _suspend()
+                    raise
 
         signature = inspect.signature(function, eval_str=True)  # its names are known in its own module, not in this one
         run.__signature__ = signature  # type: ignore[attr-defined]  # typeshed does not know it
@@ -309,7 +318,7 @@ def _remember(store: Store, cluster: ClusterRecord, job: JobRecord) -> None:
     run_id = runtime.flow_run.id
     if run_id:
         store.set_flow_run(job.id, str(run_id))
-        own = {f"cluster:{cluster.name}", f"job:{job.id}"}
+        own = {f"cluster:{cluster.name}", f"job:{job.id}", tag_of(store)}
         with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
             client.update_flow_run(UUID(str(run_id)), tags={*runtime.flow_run.tags, *own})
             if job.flow_run_id not in ("", str(run_id)):

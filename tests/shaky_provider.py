@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -56,13 +55,13 @@ class ShakyProvider(LocalProvider):
         self.script.enter("delete", machine.provider_id)
         super().delete(machine)
 
-    def find(self, cluster_id: str, *more: Any, **others: Any) -> list[Machine]:
+    def find(self, cluster_id: str, installation: str = "") -> list[Machine]:
         self.script.enter("find", cluster_id)
-        return super().find(cluster_id, *more, **others)
+        return super().find(cluster_id, installation)
 
-    def find_all(self, *more: Any, **others: Any) -> list[Machine]:
+    def find_all(self, installation: str = "") -> list[Machine]:
         self.script.enter("find_all", "")
-        return super().find_all(*more, **others)
+        return super().find_all(installation)
 
 
 def install(folder: Path, catalog: str, patch: pytest.MonkeyPatch) -> Script:

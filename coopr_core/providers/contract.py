@@ -26,7 +26,8 @@ class MachineRequest:
 
     ``token`` is the idempotency key: a second ``create`` with it finds the first one's machine. ``authorized_key`` is
     the public key, in OpenSSH form, that must be let in. ``options`` are those of the plug-in's own ``node_options``
-    that the node's hardware and image type give, as they stand in the catalog.
+    that the node's hardware and image type give, as they stand in the catalog. ``installation`` says whose cluster it
+    is, for cluster ids are counted per store: machines are tagged with both.
     """
 
     token: str
@@ -40,6 +41,7 @@ class MachineRequest:
     authorized_key: str
     zone: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    installation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,11 @@ class Provider(Protocol):
     def delete(self, machine: Machine) -> None:
         """Delete the machine and end all that runs on it; one that is gone already is a success."""
 
-    def find(self, cluster_id: str) -> list[Machine]:
-        """Every machine that carries the cluster's tag, whether the store knows it or not."""
+    def find(self, cluster_id: str, installation: str = "") -> list[Machine]:
+        """Every machine that carries the tags of the cluster and the installation, known to the store or not.
+
+        One without an installation's tag is of a time before there were any, and counts; "" is any installation.
+        """
 
 
 @runtime_checkable
@@ -114,5 +119,5 @@ class KnowsItsPace(Protocol):
 class ListsAll(Protocol):
     """What a provider may offer besides, where all machines it can see belong to this installation."""
 
-    def find_all(self) -> list[Machine]:
-        """Every machine this installation ever made and that is still there, whichever cluster it was made for."""
+    def find_all(self, installation: str = "") -> list[Machine]:
+        """Every machine the installation ever made and that is still there, whichever cluster it was made for."""

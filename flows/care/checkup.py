@@ -137,7 +137,8 @@ def _database(settings: Settings) -> Iterator[Verdict]:
         return
     with Store.open() as store:
         clusters = store.clusters(tenant=None)
-    yield Verdict("database", "ok", f"{url}: {len(clusters)} clusters")
+        installation = store.installation
+    yield Verdict("database", "ok", f"{url}: {len(clusters)} clusters, installation {installation}")
 
 
 def _catalog(settings: Settings) -> Iterator[Verdict]:

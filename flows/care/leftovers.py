@@ -22,7 +22,8 @@ from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.errors import CooprError, NotFound
 from coopr_core.providers import load_provider
-from coopr_core.providers.contract import ListsAll, Machine, Provider
+from coopr_core.providers.contract import Machine, Provider
+from coopr_core.providers.finding import find_all_machines, find_machines
 from coopr_core.remote.connection import name_of
 from coopr_core.settings import load_settings
 from flows.confirmation import Part, Parts, Prepared
@@ -172,7 +173,7 @@ class _Seen:
         for cluster in store.clusters(tenant=None, terminated=True):
             self._ask(f"machines of {cluster.name} ({cluster.id})", partial(_of_cluster, store, cluster, self.prefect))
         for name, kind, settings in _catalog_providers():
-            self._ask(f"machines of provider {name}", partial(_of_provider, kind, settings))
+            self._ask(f"machines of provider {name}", partial(_of_provider, kind, settings, store.installation))
 
     def _ask(self, what: str, ask: Callable[[], tuple[Provider, list[Machine]]]) -> None:
         try:
@@ -188,12 +189,12 @@ def _of_cluster(store: Store, cluster: ClusterRecord, prefect: PrefectSeen) -> t
     if not prefect.reachable and needs_blocks(store, cluster):
         raise NotFound("their settings are in a block, and no Prefect server runs")
     provider = cluster_provider(store, cluster)
-    return provider, provider.find(cluster.id)
+    return provider, find_machines(provider, cluster.id, store.installation)
 
 
-def _of_provider(kind: str, settings: dict[str, Any]) -> tuple[Provider, list[Machine]]:
+def _of_provider(kind: str, settings: dict[str, Any], installation: str) -> tuple[Provider, list[Machine]]:
     provider = load_provider(kind, settings)
-    return provider, provider.find_all() if isinstance(provider, ListsAll) else []
+    return provider, find_all_machines(provider, installation)
 
 
 def _catalog_providers() -> list[tuple[str, str, dict[str, Any]]]:

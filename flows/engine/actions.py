@@ -25,6 +25,7 @@ from coopr_core.errors import CooprError, InvalidInput, Retry, TimedOut, Unreach
 from coopr_core.macros import MacroContext, expand
 from coopr_core.macros.rendering import fields_path
 from coopr_core.providers.contract import Machine, MachineRequest, Provider
+from coopr_core.providers.finding import find_machines
 from flows.engine.membership import Membership
 from flows.engine.patience import patiently
 from flows.links import macro_nodes
@@ -100,7 +101,7 @@ class Actions:
 
     def delete_strays(self) -> list[Machine]:
         """Delete every machine that still carries the cluster's tag, whichever node it was for; those there were."""
-        strays = patiently(lambda: self._provider.find(self._cluster.id))
+        strays = patiently(lambda: find_machines(self._provider, self._cluster.id, self._store.installation))
         for machine in strays:
             self._sessions.drop(machine)
             patiently(partial(self._provider.delete, machine))
@@ -113,6 +114,7 @@ class Actions:
         machine = self._provider.create(
             MachineRequest(
                 token=token,
+                installation=self._store.installation,
                 cluster_id=self._cluster.id,
                 cluster_name=self._cluster.name,
                 node=number,
@@ -205,7 +207,7 @@ class Actions:
         with self._lock:
             if self._found is None:
                 found: dict[int, list[Machine]] = {}
-                for machine in self._provider.find(self._cluster.id):
+                for machine in find_machines(self._provider, self._cluster.id, self._store.installation):
                     found.setdefault(machine.node, []).append(machine)
                 self._found = found
             return self._found.get(number, [])

@@ -151,6 +151,7 @@ def test_expired_clusters_are_reaped_by_schedule_and_publishing_again_changes_no
 
 def test_prefects_own_command_publishes_the_same_from_any_directory(prefect_server: ServerInfo, tmp_path: Path) -> None:
     from deployments.publish import publish
+    from flows.belonging import installations
 
     before = publish("coopr")
     file = ROOT / "deployments" / "prefect.yaml"
@@ -162,6 +163,7 @@ def test_prefects_own_command_publishes_the_same_from_any_directory(prefect_serv
         assert found["entrypoint"].startswith("flows.")
         assert found["work_pool_name"] == "coopr"
         assert not found["pull_steps"]
+        assert not installations(found["tags"]), "the file alone does not know whose it is published for"
 
 
 def test_a_pool_of_another_type_is_refused(prefect_server: ServerInfo) -> None:

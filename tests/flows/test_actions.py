@@ -77,7 +77,7 @@ class Cloud:
         self.calls.append("delete")
         self.machines.pop(machine.token, None)
 
-    def find(self, cluster_id: str) -> list[Machine]:
+    def find(self, cluster_id: str, installation: str = "") -> list[Machine]:
         self.calls.append("find")
         return list(self.machines.values())
 

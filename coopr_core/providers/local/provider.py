@@ -99,16 +99,20 @@ class LocalProvider:
         """End every process of the node and remove its folder; the last one takes the server with it."""
         self._delete(machine.provider_id)
 
-    def find(self, cluster_id: str) -> list[Machine]:
+    def find(self, cluster_id: str, installation: str = "") -> list[Machine]:
         """The cluster's nodes, by their records; those half deleted too.
 
         Raises ``CooprError`` when one's record cannot be read: that is no sign that it is gone.
         """
-        return [_machine(record) for record in self._folders.records(cluster_id) if record.cluster_id == cluster_id]
+        found = [record for record in self._folders.records(cluster_id) if record.cluster_id == cluster_id]
+        return [_machine(record) for record in found if self._belongs(record, installation)]
 
-    def find_all(self) -> list[Machine]:
-        """Every node of this state folder, whichever cluster it was made for."""
-        return [_machine(record) for record in self._folders.records()]
+    def find_all(self, installation: str = "") -> list[Machine]:
+        """Every node of this state folder, whichever cluster of the installation it was made for."""
+        return [_machine(record) for record in self._folders.records() if self._belongs(record, installation)]
+
+    def _belongs(self, record: NodeRecord, installation: str) -> bool:
+        return not installation or self._folders.installation(record.node_id) in ("", installation)
 
     def _add(self, name: str, request: MachineRequest, image: Path, cache: Path) -> NodeRecord:
         private_key, public_key = _new_host_key()
@@ -143,7 +147,7 @@ class LocalProvider:
                 mark=processes.new_limit(secrets.randbits(62)),
                 secret=secrets.token_hex(12),
             )
-            self._folders.add(record, private_key, populate)
+            self._folders.add(record, private_key, populate, request.installation)
         logger.info("local node %s: %s port %d, %s", name, address, port, record.root)
         return record
 

@@ -1,8 +1,9 @@
 """The nodes of a state folder, as files: found again by any process, after any crash.
 
 Promise: a node's record appears whole or not at all, before anything of the node starts, and goes last. Layout, below
-``<state>/local``: ``nodes/<id>/node.json`` and ``host_key`` (only ours to read), ``nodes/<id>/root`` (the node's own
-folder), ``nodes/<id>/running`` (commands under way), ``server/`` (locks and control socket), ``server.log``.
+``<state>/local``: ``nodes/<id>/node.json`` and ``host_key`` (only ours to read), ``nodes/<id>/installation`` (whose it
+is, where several stores share a state folder), ``nodes/<id>/root`` (the node's own folder), ``nodes/<id>/running``
+(commands under way), ``server/`` (locks and control socket), ``server.log``.
 """
 
 from __future__ import annotations
@@ -160,7 +161,16 @@ class NodeFolders:
                     found.extend([record] if record else [])
         return found
 
-    def add(self, record: NodeRecord, private_key: bytes, populate: Callable[[Path, NodeRecord], None]) -> None:
+    def installation(self, node: str) -> str:
+        """The installation that a node was made for; empty when it was made before there were any."""
+        try:
+            return (self.folder(node) / "installation").read_text()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+
+    def add(
+        self, record: NodeRecord, private_key: bytes, populate: Callable[[Path, NodeRecord], None], installation: str
+    ) -> None:
         """Record a node; call with the ``allocate`` lock held.
 
         The node's folder, its root filled by ``populate``, appears whole or not at all.
@@ -170,6 +180,8 @@ class NodeFolders:
         fresh.mkdir(mode=0o700)
         (fresh / "running").mkdir(mode=0o700)
         _write_private(fresh / "host_key", private_key)
+        if installation:
+            _write_private(fresh / "installation", installation.encode())
         _write_private(fresh / "node.json", json.dumps(asdict(record), indent=1).encode())
         inside = Path(record.root).parent == self.folder(record.node_id)
         root = fresh / "root" if inside else Path(record.root)

@@ -21,6 +21,7 @@ from coopr_core.cluster.states import ClusterState, TaskState
 from coopr_core.errors import Busy, CooprError, NotFound, TimedOut, Unreachable
 from coopr_core.macros import MacroContext, expand
 from coopr_core.providers.contract import Machine
+from coopr_core.providers.finding import find_machines
 from flows.care.drift.comparing import paths_that_differ
 from flows.care.drift.findings import Drift, Finding
 from flows.care.drift.past import Past
@@ -67,6 +68,7 @@ class _Look:
 
     def __init__(self, store: Store, cluster: ClusterRecord, sessions: Sessions) -> None:
         self._cluster = cluster
+        self._installation = store.installation
         self._sessions = sessions
         self._layout: ClusterLayout = store.layout(cluster.id)
         self._nodes = store.nodes(cluster.id)
@@ -97,7 +99,8 @@ class _Look:
 
     def everywhere(self) -> Drift:
         """Look at the provider, then at all nodes."""
-        found = {machine.token: machine for machine in self._provider.find(self._cluster.id)}
+        machines = find_machines(self._provider, self._cluster.id, self._installation)
+        found = {machine.token: machine for machine in machines}
         with ThreadPoolExecutor(max_workers=min(_THREADS, max(1, len(self._nodes)))) as threads:
             looks = [threads.submit(self._at, node, found.get(node.token)) for node in self._nodes]
             try:
