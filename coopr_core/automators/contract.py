@@ -33,18 +33,23 @@ class NodeInputs:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an action did. ``exit_status`` 0 is success; ``tail`` are the last lines of output, redacted."""
+    """What an action did. ``exit_status`` 0 is success; ``tail`` are the last lines of output, redacted.
+
+    ``unprepared`` says that nothing was run because the node does not hold (any more) what ``bootstrap`` brings: it is
+    brought again then, and the action run once more.
+    """
 
     exit_status: int = 0
     tail: Sequence[str] = ()
     properties: Mapping[str, Any] = field(default_factory=dict)
+    unprepared: bool = False
 
 
 class Automator(Protocol):
     """Makes services on machines."""
 
     def bootstrap(self, node: NodeInputs, session: Session) -> Result:
-        """Prepare the node for this automator: send the services' files. Idempotent."""
+        """Prepare the node for this automator: send the services' files. Idempotent, also when some of it is gone."""
 
     def run(self, action: str, service: Service, node: NodeInputs, session: Session) -> Result:
         """Run one action of a service and wait for its end."""

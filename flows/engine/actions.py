@@ -231,15 +231,34 @@ class Actions:
         action = task.action.lower()
         automator = self._automators[service.actions[action].type]
         machine = self._usable(task.node, log)
-        result = automator.run(
-            action, service, self._inputs(task, service), self._sessions.session(machine).with_output(log)
-        )
+        session = self._sessions.session(machine).with_output(log)
+        result = automator.run(action, service, self._inputs(task, service), session)
+        if result.unprepared:
+            self._prepare_again(task, result, log)
+            result = automator.run(action, service, self._inputs(task, service), session)
+            if result.unprepared:
+                raise self._unpreparable(task, result)
         if result.properties and not result.exit_status:
             self._store.record_properties(self._cluster.id, task.node, result.properties)
             with self._lock:
                 node = self._nodes[task.node]
                 self._nodes[task.node] = replace(node, properties={**node.properties, **result.properties})
         return result
+
+    def _prepare_again(self, task: TaskRecord, lost: Result, log: TaskLog) -> None:
+        """Bring what BOOTSTRAP brought and the node has lost. Raises ``CooprError`` when that cannot be done."""
+        log.write("the node does not hold what BOOTSTRAP brought any more; bringing it again", logging.WARNING)
+        brought = self._bootstrap(task, log)
+        if brought.exit_status:
+            raise self._unpreparable(task, brought if brought.tail else lost)
+
+    def _unpreparable(self, task: TaskRecord, result: Result) -> CooprError:
+        said = f": {result.tail[-1]}" if result.tail else ""
+        return CooprError(
+            f"what BOOTSTRAP brings cannot be brought to {self._nodes[task.node].host_name} again{said}",
+            hint=f"`coopr replace {self._cluster.name} {task.node}` makes the node anew; a cluster that never was "
+            "complete can only be deleted and created again.",
+        )
 
     def _usable(self, number: int, log: TaskLog) -> Machine:
         """The node's machine; confirmed again first when its connection was lost."""

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from coopr_core.automators.contract import NodeInputs, Result
 from coopr_core.automators.shell.action import FIELDS, REQUIRED_SETS, check_action, read_action
 from coopr_core.automators.shell.bundle import Places, digest, read_manifest, units, write_manifest
+from coopr_core.automators.shell.presence import LOST, lost_mark, preparing_script
 from coopr_core.automators.shell.records import read_record, remove_record
 from coopr_core.automators.shell.task_files import PRIVATE, task_files
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.providers.settings import SettingField
-from coopr_core.remote.command import CommandTimedOut
+from coopr_core.remote.command import CommandTimedOut, RemoteFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,14 +46,9 @@ class ShellAutomator:
         session = _acting(session, node)
         wanted = units(node.services)
         digests = {name: digest(unit) for name, unit in wanted.items()}
-        folders = [f"{places.own}/services", *(places.data(service.name) for service in node.services)]
-        own, tasks = shlex.quote(places.own), shlex.quote(places.tasks)
-        prepared = session.run(
-            f"umask 022; mkdir -p {shlex.join(folders)} {tasks} && chmod 700 {tasks} "
-            f"&& {{ cat {own}/manifest 2>/dev/null || :; }}",
-            timeout=_BOOTSTRAP_SECONDS,
-            on_line=_silent,
-        )
+        own = shlex.quote(places.own)
+        script = preparing_script(node.services, wanted, places).encode("utf-8", "surrogatepass")
+        prepared = session.stream("exec sh -s", content=[script], timeout=_BOOTSTRAP_SECONDS)
         if prepared.exit_status:
             return Result(prepared.exit_status, prepared.tail)
         record = json.dumps(node.task_json, indent=1).encode()
@@ -68,7 +64,7 @@ class ShellAutomator:
             return Result(emptied.exit_status, emptied.tail)
         session.put_files(incoming, f"{places.own}/incoming")
         moves = " && ".join(
-            f"mkdir -p {source} && rm -rf {target} && mv {source} {target}"
+            f"mkdir -p {source} && {{ chmod -R u+rwX {target} 2>/dev/null; rm -rf {target}; }} && mv {source} {target}"
             for source, target in ((shlex.quote(f"incoming/{name}"), shlex.quote(name)) for name in changed)
         )
         moved = session.run(
@@ -82,7 +78,8 @@ class ShellAutomator:
     def run(self, action: str, service: Service, node: NodeInputs, session: Session) -> Result:
         """Run an action's script, and wait for its end, at most for the action's ``timeout``.
 
-        Raises ``InvalidInput``, before anything is connected to, for an action that cannot be run.
+        A node that lacks what BOOTSTRAP brings, or a place for the task's files, is told as ``unprepared``. Raises
+        ``InvalidInput``, before anything is connected to, for an action that cannot be run.
         """
         action = action.lower()
         if action not in service.actions:
@@ -92,7 +89,10 @@ class ShellAutomator:
         files = task_files(task, action, service, node)
         places = Places(node.root)
         session = _acting(session, node)
-        session.put_files(files, places.tasks)
+        try:
+            session.put_files(files, places.tasks)
+        except RemoteFailure as error:
+            return Result(LOST, (error.message,), unprepared=True)
         command = f"exec sh {shlex.quote(f'{places.tasks}/{node.task_id}.sh')}"
         try:
             done = session.run(command, timeout=task.timeout)
@@ -104,7 +104,12 @@ class ShellAutomator:
             )
             late.tail = error.tail
             raise late from error
-        return Result(done.exit_status, done.tail)
+        lost = done.exit_status == LOST and self._is_marked(lost_mark(places, node.task_id), session)
+        return Result(done.exit_status, done.tail, unprepared=lost)
+
+    def _is_marked(self, mark: str, session: Session) -> bool:
+        """Whether the mark is there; it is not any more then."""
+        return not session.run(f"rm {shlex.quote(mark)}", timeout=_BOOTSTRAP_SECONDS, on_line=_silent).exit_status
 
     def record(self, task_id: str, root: str, session: Session) -> Mapping[str, Any]:
         """The JSON of a task as it is on the node. Raises ``NotFound``."""

@@ -80,7 +80,7 @@ def digest(unit: Unit) -> str:
 
 
 def read_manifest(text: str) -> dict[str, str]:
-    """The digests a node reports, by unit."""
+    """The digests a node reports, by unit; ``-`` for one that is not whole."""
     lines = (line.split(" ", 1) for line in text.splitlines())
     return {parts[1]: parts[0] for parts in lines if len(parts) == 2}
 

@@ -16,7 +16,7 @@ from coopr_core.errors import NotFound
 if TYPE_CHECKING:
     from coopr_core.remote.session import Session
 
-SUFFIXES = ("json", "keys", "env", "sh", "command", "pipe")
+SUFFIXES = ("json", "keys", "env", "sh", "command", "pipe", "lost")
 """The ends of the names of a task's files."""
 
 _SECONDS = 60

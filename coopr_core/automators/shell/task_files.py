@@ -17,6 +17,7 @@ from typing import Any
 from coopr_core.automators.contract import NodeInputs
 from coopr_core.automators.shell.action import ShellAction, interpreter, normalized
 from coopr_core.automators.shell.bundle import Places
+from coopr_core.automators.shell.presence import lost_mark, presence_check
 from coopr_core.catalog.entities import Service
 from coopr_core.cluster.variables import clashes, config_variables
 from coopr_core.errors import InvalidInput
@@ -53,16 +54,14 @@ def _relay() -> str:
 
 def _start(task: ShellAction, action: str, service: Service, node: NodeInputs) -> str:
     places = Places(node.root)
-    folder = places.scripts(service.name)
     if task.command:
         words = [*interpreter("", task.command), f"{places.tasks}/{node.task_id}.command"]
     else:
         text = next(text for path, text in service.files.items() if normalized(path) == task.script)
         words = [*interpreter(task.script, text), f"./{task.script}", *task.args]
-    lost = f"coopr: {folder} is not on this node; BOOTSTRAP brings it"
     return (
         f". {shlex.quote(f'{places.tasks}/{node.task_id}.env')}\n"
-        f"cd {shlex.quote(folder)} 2>/dev/null || {{ echo {shlex.quote(lost)} >&2; exit 66; }}\n"
+        f"{presence_check(service, places, lost_mark(places, node.task_id))}"
         f"{'' if node.root == '/' else OWNER_ALONE}"
         f"coopr_pipe={shlex.quote(f'{places.tasks}/{node.task_id}.pipe')}\n"
         f"coopr_kept={shlex.quote(places.kept(service.name, action, node.task_id))}\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -253,6 +254,51 @@ def test_a_node_that_lost_its_files_is_told_apart_from_a_failing_script(
     result = shell.run("start", demo, node(root, demo), session)
     assert result.exit_status == 66
     assert "BOOTSTRAP" in result.tail[-1]
+    assert result.unprepared
+    demo = service(start={"command": "echo BOOTSTRAP; exit 66"})
+    shell.bootstrap(node(root, demo), session)
+    failing = shell.run("start", demo, node(root, demo), session)
+    assert (failing.exit_status, failing.unprepared) == (66, False)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "rm -rf {root}/*",
+        "rm -rf {own}",
+        "rm -rf {own}/bin",
+        "rm -rf {own}/services/demo",
+        "rm {own}/services/demo/lib/words.sh",
+        "rm -r {own}/services/demo/lib; echo not a folder > {own}/services/demo/lib",
+        "rm -rf {root}/var/lib/coopr/demo",
+        "rm -rf {root}/var/cache",
+        "chmod 000 {root}/var/cache/coopr",
+        "chmod 000 {own}/services/demo/lib {own}/services/demo {own}",
+    ],
+)
+def test_what_bootstrap_brought_and_is_gone_is_noticed_and_brought_again(
+    shell: ShellAutomator, session: Session, root: Path, harm: str
+) -> None:
+    demo = service(
+        files={
+            "go.sh": '. ./lib/words.sh; coopr_lookup_key clusterName; [ -d "$COOPR_DATA" ]\n',
+            "lib/words.sh": "true\n",
+        },
+        start={"script": "go.sh"},
+    )
+    inputs = node(root, demo)
+    assert shell.bootstrap(inputs, session).exit_status == 0
+    assert shell.run("start", demo, inputs, session).exit_status == 0
+    own = shlex.quote(f"{root}/var/lib/coopr/.coopr")
+    subprocess.run(harm.format(root=shlex.quote(str(root)), own=own), shell=True, check=True)
+    result = shell.run("start", demo, inputs, session)
+    if "var/cache" not in harm and (os.geteuid() or "chmod" not in harm):
+        assert result.unprepared, result
+    assert shell.bootstrap(inputs, session).exit_status == 0
+    again = shell.run("start", demo, inputs, session)
+    assert (again.exit_status, again.unprepared) == (0, False), again
+    assert not list((root / "var/cache/coopr").glob("*.lost"))
+    assert (root / "var/cache/coopr").stat().st_mode & 0o777 == 0o700
 
 
 def test_on_a_real_machine_an_ordinary_user_works_through_sudo(
