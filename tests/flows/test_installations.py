@@ -189,6 +189,7 @@ def test_events_and_callbacks_say_whose_a_cluster_is(two: tuple[Installation, In
         assert describe(STARTED, store, store.cluster("told"))["installation"] == ours.id
 
 
+@pytest.mark.real
 def test_two_installations_publish_beside_each_other(
     prefect_server: ServerInfo, two: tuple[Installation, Installation]
 ) -> None:
