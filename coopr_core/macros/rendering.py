@@ -18,6 +18,8 @@ from coopr_core.macros.context import MacroContext, MacroNode
 from coopr_core.macros.expander import UnresolvedMacro, expand
 
 _MISSING = object()
+_RUN_AGAIN = frozenset({"configure", "start", "stop"})
+"""What INSTALL alone is given takes effect on new nodes."""
 
 
 class Rendering:
@@ -47,7 +49,7 @@ class Rendering:
         return {path: _at(config, path) for path in service.config} if service.config else config
 
     def fields(self, service: Service, number: int) -> dict[str, Any]:
-        """The fields of the service's actions that have macros, by action, as they are for node ``number``."""
+        """The fields with macros of what a change of config runs, by action, as they are for node ``number``."""
         actions, own = self._with_macros(service)
         key = (service.name, number if own else -1)
         if key not in self._fields:
@@ -61,7 +63,8 @@ class Rendering:
     def _with_macros(self, service: Service) -> tuple[list[str], bool]:
         """The actions with macros in their fields, and whether any of those depends on the node."""
         if service.name not in self._actions:
-            found = {name: list(uses(action.fields, loose=True)) for name, action in service.actions.items()}
+            actions = {name: action for name, action in service.actions.items() if name in _RUN_AGAIN}
+            found = {name: list(uses(action.fields, loose=True)) for name, action in actions.items()}
             own = any(use.name is not None and use.name.is_own for each in found.values() for use in each)
             self._actions[service.name] = [name for name, each in found.items() if each], own
         return self._actions[service.name]

@@ -2,8 +2,8 @@
 
 Known are the keys of the template's defaults, what its services say they read, what ``%config.KEY%`` asks for in
 config, links and actions, and what the template names besides. A service that does not say what it reads may read
-everything, and then every key is known. Cost: linear in the config, and one comparison per known key for each that is
-not.
+everything, and then every key is known. Cost: linear in the config, and one comparison per known key for each of the
+first keys that are not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from coopr_core.suggestions import near
 
 _MOST_NAMED = 3
 _SHORTEST_WORD = 3
+_MOST_COMPARED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,12 @@ def unread_keys(
         return []
     known |= dict.fromkeys(key for key, _ in _leaves(present or {}))
     beginnings = {key[:place] for key in known for place in _dots(key)}
-    found = []
+    found: list[UnreadKey] = []
     for key, value in _leaves(config):
         if any(key[:place] in known for place in (*_dots(key), len(key))):
             continue
         if key not in beginnings:
-            found.append(UnreadKey(key, template.name, _meant(key, known)))
+            found.append(UnreadKey(key, template.name, _meant(key, known) if len(found) < _MOST_COMPARED else ()))
         elif not isinstance(value, Mapping):
             below = tuple(one for one in known if one.startswith(f"{key}."))
             found.append(UnreadKey(key, template.name, parts=below))

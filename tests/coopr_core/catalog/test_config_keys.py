@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from growth import growth
 from shared_reference import reference
 
 from coopr_core import Catalog
@@ -62,6 +64,18 @@ def test_what_nobody_reads_is_named_with_what_may_be_meant(config: dict[str, Any
 
 def test_every_key_that_nobody_reads_is_named() -> None:
     assert len(unread({"a": 1, "b": {"c": 2, "d": 3}, "web": {"port": 1}})) == 3
+
+
+def test_a_file_full_of_unknown_keys_costs_in_proportion_to_it() -> None:
+    template, services = made()
+
+    def looking(times: int) -> Callable[[], object]:
+        return lambda: unread_keys({f"web.prot{number}": 1 for number in range(times)}, template, services)
+
+    assert growth(looking, 2000, 20000) < 30
+    found = looking(2000)()
+    assert isinstance(found, list)
+    assert [bool(key.meant) for key in (found[0], found[-1])] == [True, False]
 
 
 def test_a_template_names_more_keys_or_takes_any() -> None:

@@ -106,6 +106,12 @@ def test_what_macros_in_an_action_give_reaches_the_service() -> None:
     assert changed(before, third) == {1000: ("asks",), 1001: ("asks",)}
 
 
+def test_what_only_install_is_given_reaches_nobody() -> None:
+    actions = {"install": {"fields": {"command": "get %config.version%"}}, "start": {"fields": {"command": "true"}}}
+    gets = Service.model_validate({"name": "gets", "config": ["nothing"], "provisioner": {"actions": actions}})
+    assert changed(layout({"version": 1}, gets), layout({"version": 2}, gets)) == {}
+
+
 def test_a_value_of_the_config_in_another_is_rendered() -> None:
     before = layout({"web": {"url": "x:%config.port%"}, "port": 1}, WEB)
     assert changed(before, layout({"web": {"url": "x:%config.port%"}, "port": 1, "db": 1}, WEB)) == {}
