@@ -18,7 +18,7 @@ from coopr_core.errors import InvalidInput, NotFound, OverQuota, Overtaken, Refu
 from coopr_core.settings import load_settings
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import ClusterRecord
+    from coopr_core.cluster.records import ClusterRecord, NewestJob
     from coopr_core.planner import Plan
 
 MARK = "coopr-confirmed-1:"
@@ -61,6 +61,16 @@ Parts = Mapping[str, Part]
 """The parts of something prepared, by the names people know them by."""
 
 
+def cluster_parts(cluster: ClusterRecord, newest: NewestJob) -> dict[str, Part]:
+    """A cluster, and how its newest job stands."""
+    return {"the cluster": Part.of_cluster(cluster), "the newest job": Part.of(newest, str(newest))}
+
+
+def called(cluster: ClusterRecord) -> str:
+    """A cluster as people are told of it: ``cluster t7 (00000007)``."""
+    return f"cluster {cluster.name} ({cluster.id})"
+
+
 class Prepared(ABC):
     """Something that may start; its digest is what a person confirms of it."""
 
@@ -82,10 +92,7 @@ class Prepared(ABC):
         return MARK + json.dumps(to_json(self.parts), ensure_ascii=True, separators=(",", ":"), sort_keys=True)
 
     def check(self, confirmed: str) -> None:
-        """Raise ``Refused`` naming what is not as it was ``confirmed``; nothing was, when that is empty.
-
-        Raises ``InvalidInput`` for a text that is no digest.
-        """
+        """Raise ``Refused`` naming what is not as it was ``confirmed``; nothing was, when that is empty."""
         if confirmed:
             refuse_other(
                 f"what would be done to {self.subject} is not what was confirmed; nothing was done",
@@ -110,8 +117,7 @@ def refuse_other(message: str, before: Parts, now: Parts, *, hint: str) -> None:
 def as_confirmed(confirmed: str) -> Iterator[None]:
     """While something that was ``confirmed`` is prepared again and recorded: that it cannot be any more is a refusal.
 
-    It could be when it was confirmed, so the world is another one since. Raises ``InvalidInput`` for a text that is no
-    digest.
+    It could be when it was confirmed, so the world is another one since.
     """
     from coopr_core.solver import Unsatisfiable
 
@@ -157,8 +163,8 @@ def _read(confirmed: str) -> Parts:
             raise ValueError("no digest")
         return from_json(json.loads(confirmed.removeprefix(MARK)))
     except (ValueError, RecursionError):
-        raise InvalidInput(
-            "what is given as confirmed is not the digest of anything that was prepared",
+        raise Refused(
+            "what is given as confirmed is not the digest of anything that was shown; nothing was done",
             hint="give the digest of what was shown, or leave it out",
         ) from None
 

@@ -12,6 +12,7 @@ from coopr_core.catalog.entities import ClusterTemplate, Link, Service
 from coopr_core.cluster.layout import ClusterLayout, Node
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.request import ClusterRequest
+from coopr_core.cluster.states import JobState
 from coopr_core.store import Store
 from coopr_core.store.clusters import insert_cluster
 from coopr_core.store.rows import cluster_record
@@ -84,6 +85,28 @@ def new_cluster(store: Store, name: str = "demo", size: int = 2, **options: Any)
     """A recorded cluster that no job has worked on."""
     request = ClusterRequest(name=name, template="site", size=size)
     return record_cluster(store, request, TEMPLATE, layout(size), **options)
+
+
+def recorded_active(store: Store, catalog: str, name: str) -> ClusterRecord:
+    """An active cluster of two nodes with the service ``app`` of the catalog's ``tiny``, never made for real."""
+    from flows.preparation import prepare_create
+
+    values = {"name": name, "template": "tiny", "size": 2, "services": ["app"]}
+    made = prepare_create(values, catalog=[catalog], store=store)
+    parameters = {"provider": made.provider.model_dump(mode="json", exclude_defaults=True), "catalog": [catalog]}
+    cluster, job = store.begin_cluster(
+        made.request, made.template, made.layout, made.plan, owner="me", parameters=parameters
+    )
+    store.finish_job(job.id, JobState.SUCCEEDED)
+    return store.cluster_with_id(cluster.id)
+
+
+def another_job(store: Store, cluster_id: str, state: JobState = JobState.SUCCEEDED) -> None:
+    """Another shell restarts the cluster, with that end."""
+    from coopr_core.planner import plan
+
+    job = store.start_job(cluster_id, "RESTART_SERVICES", plan("RESTART_SERVICES", store.layout(cluster_id)))
+    store.finish_job(job.id, state)
 
 
 def begin(store: Store, name: str = "demo", size: int = 2) -> ClusterRecord:

@@ -6,6 +6,7 @@ from typing import Any
 
 from coopr_core.store import Store
 from flows.care.terms import prepare_terms
+from flows.confirmation import as_confirmed
 from flows.operation import cluster_flow
 from flows.report import summarize
 
@@ -26,8 +27,9 @@ def extend_lease(
         The cluster's id, name, state and the new end of its lease.
     """
     with Store.open() as store:
-        found = store.cluster(cluster, tenant=tenant or store.tenant)
-        prepare_terms(store, found).check(confirmed)
+        with as_confirmed(confirmed):
+            found = store.cluster(cluster, tenant=tenant or store.tenant)
+            prepare_terms(store, found).check(confirmed)
         return summarize(store, store.extend_lease(found.id, duration), "", "")
 
 
@@ -47,6 +49,7 @@ def protect_cluster(
         The cluster's id, name, state and the end of its lease.
     """
     with Store.open() as store:
-        found = store.cluster(cluster, tenant=tenant or store.tenant)
-        prepare_terms(store, found).check(confirmed)
+        with as_confirmed(confirmed):
+            found = store.cluster(cluster, tenant=tenant or store.tenant)
+            prepare_terms(store, found).check(confirmed)
         return summarize(store, store.set_protected(found.id, protected), "", "")

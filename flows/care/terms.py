@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coopr_core.cluster.records import ClusterRecord, NewestJob
-from flows.confirmation import Part, Parts, Prepared
+from flows.confirmation import Part, Parts, Prepared, called, cluster_parts
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
@@ -22,14 +22,13 @@ class Terms(Prepared):
     @property
     def subject(self) -> str:
         """The cluster."""
-        return f"cluster {self.cluster.name} ({self.cluster.id})"
+        return called(self.cluster)
 
     @property
     def parts(self) -> Parts:
         """The cluster, its lease, its protection and how its newest job stands."""
         return {
-            "the cluster": Part.of_cluster(self.cluster),
-            "the newest job": Part.of(self.newest, str(self.newest)),
+            **cluster_parts(self.cluster, self.newest),
             "the lease": part_of_lease(self.cluster),
             "the protection": Part.of(self.cluster.protected, "on" if self.cluster.protected else "off"),
         }

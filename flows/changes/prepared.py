@@ -17,7 +17,7 @@ from coopr_core.cluster.states import Operation
 from coopr_core.errors import InvalidInput
 from coopr_core.macros.differences import difference
 from coopr_core.macros.rendering import Rendering, changed_services
-from flows.confirmation import Part, Parts, Prepared, mattering_settings, setting_parts
+from flows.confirmation import Part, Parts, Prepared, called, cluster_parts, mattering_settings, setting_parts
 
 if TYPE_CHECKING:
     from coopr_core.planner import Plan
@@ -59,15 +59,14 @@ class PreparedChange(Prepared):
     @property
     def subject(self) -> str:
         """The cluster."""
-        return f"cluster {self.cluster.name} ({self.cluster.id})"
+        return called(self.cluster)
 
     @property
     def parts(self) -> Parts:
         """What the change starts from, and everything it leads to."""
         layout = self.layout
         return {
-            "the cluster": Part.of_cluster(self.cluster),
-            "the newest job": Part.of(self.newest, str(self.newest)),
+            **cluster_parts(self.cluster, self.newest),
             "the operation": Part.of(self.operation, str(self.operation)),
             "the plan": Part.of_plan(self.plan),
             "the layout": Part.of(layout.nodes, f"{len(layout.nodes)} nodes"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.cluster.records import ClusterRecord, NewestJob, NodeRecord
-from flows.confirmation import Part, Parts, Prepared, mattering_settings, setting_parts
+from flows.confirmation import Part, Parts, Prepared, called, cluster_parts, mattering_settings, setting_parts
 
 if TYPE_CHECKING:
     from coopr_core.planner import Plan
@@ -27,14 +27,13 @@ class Removal(Prepared):
     @property
     def subject(self) -> str:
         """The cluster."""
-        return f"cluster {self.cluster.name} ({self.cluster.id})"
+        return called(self.cluster)
 
     @property
     def parts(self) -> Parts:
         """The cluster, its nodes with their machines, and how its newest job stands."""
         return {
-            "the cluster": Part.of_cluster(self.cluster),
-            "the newest job": Part.of(self.newest, str(self.newest)),
+            **cluster_parts(self.cluster, self.newest),
             "the nodes": part_of_nodes(self.nodes),
             "the plan": Part.of_plan(self.plan),
             **setting_parts(self.settings),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from coopr_core.cluster.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.cluster.states import HOLDING, ClusterState, Control, JobState, check_control
 from coopr_core.errors import Refused, TimedOut
-from flows.confirmation import Part, Parts, Prepared
+from flows.confirmation import Part, Parts, Prepared, cluster_parts
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
@@ -48,9 +48,8 @@ class Controlled(Prepared):
     def parts(self) -> Parts:
         """The cluster, what is to become of which job, and how that stands."""
         return {
-            "the cluster": Part.of_cluster(self.cluster),
+            **cluster_parts(self.cluster, self.newest),
             "what is asked for": Part.of(self.control, str(self.control)),
-            "the newest job": Part.of(self.newest, str(self.newest)),
         }
 
 

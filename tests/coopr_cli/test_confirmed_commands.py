@@ -18,14 +18,12 @@ from pathlib import Path
 import pytest
 from command_line import Coopr
 from flow_catalog import service, write_catalog
-from store_samples import new_cluster
+from store_samples import another_job, new_cluster, recorded_active
 
-from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import JobState, Operation
 from coopr_core.planner import plan
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
-from flows.preparation import prepare_create
 from flows.server import ServerInfo
 
 pytestmark = pytest.mark.real
@@ -66,24 +64,6 @@ def catalog(tmp_path: Path) -> str:
     return write_catalog(tmp_path / "catalog", services, config={"word": "one"}, compatibility=compatibility)
 
 
-def recorded(store: Store, catalog: str, name: str) -> ClusterRecord:
-    """An active cluster of two nodes that was never made for real."""
-    values = {"name": name, "template": "tiny", "size": 2, "services": ["app"]}
-    made = prepare_create(values, catalog=[catalog], store=store)
-    parameters = {"provider": made.provider.model_dump(mode="json", exclude_defaults=True), "catalog": [catalog]}
-    cluster, job = store.begin_cluster(
-        made.request, made.template, made.layout, made.plan, owner="me", parameters=parameters
-    )
-    store.finish_job(job.id, JobState.SUCCEEDED)
-    return store.cluster_with_id(cluster.id)
-
-
-def another_job(store: Store, cluster: ClusterRecord, state: JobState = JobState.SUCCEEDED) -> None:
-    restart = Operation.RESTART_SERVICES
-    job = store.start_job(cluster.id, restart, plan(restart, store.layout(cluster.id)))
-    store.finish_job(job.id, state)
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -103,8 +83,8 @@ def another_job(store: Store, cluster: ClusterRecord, state: JobState = JobState
 def test_a_command_refuses_when_another_job_was_there_after_the_answer(
     coopr: Coopr, store: Store, catalog: str, between: Between, words: tuple[str, ...]
 ) -> None:
-    cluster = recorded(store, catalog, "demo")
-    between(lambda: another_job(store, cluster))
+    cluster = recorded_active(store, catalog, "demo")
+    between(lambda: another_job(store, cluster.id))
     outcome = coopr(*words)
     assert outcome.code == 10, outcome.err
     assert "newest job: 00000001-001 CLUSTER_CREATE SUCCEEDED" in outcome.err
@@ -116,7 +96,7 @@ def test_a_command_refuses_when_another_job_was_there_after_the_answer(
 def test_sync_refuses_what_the_catalog_has_become_after_the_answer(
     coopr: Coopr, store: Store, catalog: str, between: Between
 ) -> None:
-    cluster = recorded(store, catalog, "demo")
+    cluster = recorded_active(store, catalog, "demo")
     file = Path(catalog) / "services" / "app.json"
 
     def becomes(command: str) -> None:
@@ -153,8 +133,8 @@ def test_of_several_clusters_none_is_deleted_when_one_is_not_what_was_confirmed(
 ) -> None:
     import coopr_cli.delete
 
-    one, two = recorded(store, catalog, "one"), recorded(store, catalog, "two")
-    monkeypatch.setattr(coopr_cli.delete, "confirm", lambda _question, *, yes: another_job(store, two))
+    one, two = recorded_active(store, catalog, "one"), recorded_active(store, catalog, "two")
+    monkeypatch.setattr(coopr_cli.delete, "confirm", lambda _question, *, yes: another_job(store, two.id))
     outcome = coopr("delete", "one", "two")
     assert (outcome.code, "cluster two (00000002)" in outcome.err) == (10, True), outcome.err
     assert (len(store.jobs(one.id)), len(store.jobs(two.id))) == (1, 2)
@@ -163,8 +143,8 @@ def test_of_several_clusters_none_is_deleted_when_one_is_not_what_was_confirmed(
 def test_retry_and_resume_go_on_with_the_job_that_was_meant_or_with_none(
     coopr: Coopr, store: Store, catalog: str, between: Between
 ) -> None:
-    cluster = recorded(store, catalog, "demo")
-    another_job(store, cluster, JobState.FAILED)
+    cluster = recorded_active(store, catalog, "demo")
+    another_job(store, cluster.id, JobState.FAILED)
     between(lambda: store.finish_job(store.resume_job("00000001-002").id, JobState.FAILED))
     outcome = coopr("retry", "demo")
     told = "the newest job: 00000001-002 RESTART_SERVICES FAILED at "

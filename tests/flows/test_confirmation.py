@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from flow_catalog import service, write_catalog
+from store_samples import another_job, new_cluster, recorded_active
 
 from coopr_core.cluster.records import ClusterRecord
 from coopr_core.cluster.states import Control, JobState, Operation
-from coopr_core.errors import InvalidInput, NameTaken, Overtaken, Refused
+from coopr_core.errors import NameTaken, Overtaken, Refused
 from coopr_core.planner import plan
 from coopr_core.store import Store
 from flows.care.terms import prepare_terms
@@ -40,9 +41,7 @@ class World:
 
     def another_job(self, state: JobState = JobState.SUCCEEDED) -> None:
         """Another shell restarts the cluster."""
-        operation = Operation.RESTART_SERVICES
-        job = self.store.start_job(self.cluster.id, operation, plan(operation, self.store.layout(self.cluster.id)))
-        self.store.finish_job(job.id, state)
+        another_job(self.store, self.cluster.id, state)
 
     def jobs(self) -> list[str]:
         """The cluster's jobs and how they stand."""
@@ -64,14 +63,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         compatibility=compatibility,
     )
     with Store.open() as store:
-        values = {"name": "demo", "template": "tiny", "size": 2, "services": ["app"]}
-        made = prepare_create(values, catalog=[catalog], store=store)
-        parameters = {"provider": made.provider.model_dump(mode="json", exclude_defaults=True), "catalog": [catalog]}
-        cluster, job = store.begin_cluster(
-            made.request, made.template, made.layout, made.plan, owner="me", parameters=parameters
-        )
-        store.finish_job(job.id, JobState.SUCCEEDED)
-        yield World(store, store.cluster_with_id(cluster.id), catalog)
+        yield World(store, recorded_active(store, catalog, "demo"), catalog)
 
 
 Shown = Callable[[World], str]
@@ -200,8 +192,6 @@ def test_settings_that_matter_are_part_of_what_was_confirmed(
 def test_a_create_is_not_done_for_another_tenant_from_another_catalog_or_under_a_name_taken_since(
     world: World, tmp_path: Path
 ) -> None:
-    from store_samples import new_cluster
-
     values = {"name": "fresh", "template": "tiny", "services": ["app"]}
     digest = prepare_create(values, catalog=[world.catalog], store=world.store).digest
     flow: Call = ("create_cluster", (), {**values, "catalog": [world.catalog]})
@@ -305,7 +295,7 @@ def test_a_rebuild_does_not_delete_what_was_changed_while_the_new_one_was_made(w
 @pytest.mark.parametrize("text", ["yes", f"{MARK}[]", f'{MARK}{{"a": 1}}', MARK, f"{MARK}{'[' * 100_000}", "{}"])
 def test_what_is_no_digest_is_said_so(world: World, text: str) -> None:
     for name in ("scale", "delete", "extend", "rebuild"):
-        with pytest.raises(InvalidInput, match="is not the digest"):
+        with pytest.raises(Refused, match="is not the digest"):
             call(CHANGES[name][1], text)
 
 
