@@ -7,10 +7,11 @@ stands. Cost: linear in the catalog, and one solve a template.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from coopr_core.automators import automator_types, load_automator
 from coopr_core.catalog.checks import addresses, lengths, scripts, variables
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
     from coopr_core.catalog.entities import Entity, Provider
     from coopr_core.cluster.layout import ClusterLayout, Node
+
+Plug = TypeVar("Plug")
 
 
 def unsound(catalog: Catalog) -> list[Problem]:
@@ -63,28 +66,43 @@ def refusals(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout,
 
 
 def missing_plug_ins(catalog: Catalog, services: Iterable[Service], providers: Iterable[Provider]) -> Iterator[Problem]:
-    """The plug-ins that are not installed: a warning each, but an error wherever one that is was probably meant."""
+    """The plug-ins that cannot be used.
+
+    A warning for each that is not installed; an error wherever one that is was probably meant, or is broken.
+    """
     types = [(provider.providertype, provider, "providertype") for provider in providers]
-    yield from _missing(catalog, "provider plug-in", provider_types(), types)
+    yield from _missing(catalog, "provider plug-in", provider_types(), settings_type, types)
     actions = [
         (action.type, service, f"provisioner.actions.{name}.type")
         for service in services
         for name, action in service.actions.items()
     ]
-    yield from _missing(catalog, "automator", automator_types(), actions)
+    yield from _missing(catalog, "automator", automator_types(), load_automator, actions)
 
 
 def _missing(
-    catalog: Catalog, noun: str, installed: Collection[str], uses: Iterable[tuple[str, Entity, str]]
+    catalog: Catalog,
+    noun: str,
+    installed: Collection[str],
+    load: Callable[[str], object],
+    uses: Iterable[tuple[str, Entity, str]],
 ) -> Iterator[Problem]:
-    wanting: dict[str, list[tuple[Entity, str]]] = {}
+    using: dict[str, list[tuple[Entity, str]]] = {}
     for kind, entity, path in uses:
-        if kind not in installed:
-            wanting.setdefault(kind, []).append((entity, path))
-    for kind, places in sorted(wanting.items()):
-        if meant := did_you_mean(kind, installed):
+        using.setdefault(kind, []).append((entity, path))
+    for kind, places in sorted(using.items()):
+        if kind in installed:
+            try:
+                load(kind)
+                continue
+            except CooprError as error:
+                flaw = error.message
+        else:
+            meant = did_you_mean(kind, installed)
+            flaw = meant and f"there is no {noun} {kind!r}: {meant}"
+        if flaw:
             for entity, path in places:
-                yield catalog.located(entity, Problem(f"there is no {noun} {kind!r}: {meant}", path=path))
+                yield catalog.located(entity, Problem(flaw, path=path))
             continue
         message = f"needs the {noun} {kind!r}; installed are: {', '.join(installed) or 'none'}"
         names = list(dict.fromkeys(entity.name for entity, _ in places))
@@ -93,14 +111,26 @@ def _missing(
         yield catalog.located(places[0][0], problem) if len(names) == 1 else problem
 
 
+def _usable(installed: Collection[str], load: Callable[[str], Plug]) -> Callable[[str], Plug | None]:
+    """What gives a plug-in, or a part of it, by its name, once each; None for one that cannot be used."""
+
+    @cache
+    def usable(kind: str) -> Plug | None:
+        with suppress(CooprError):
+            return load(kind) if kind in installed else None
+        return None
+
+    return usable
+
+
 def service_problems(
     catalog: Catalog, services: Iterable[Service], config: Mapping[str, Any] | None = None
 ) -> Iterator[Problem]:
     """What keeps services from being run: their actions, scripts, links and names; ``config`` is the cluster's."""
-    installed, automator = automator_types(), cache(load_automator)
+    automator = _usable(automator_types(), load_automator)
     for service in services:
         for name, action in service.actions.items():
-            check = getattr(automator(action.type), "check", None) if action.type in installed else None
+            check = getattr(automator(action.type), "check", None)
             for problem in check(name, service) if check else ():
                 yield problem if problem.file else catalog.located(service, problem)
         for path, line, message, runs in scripts.in_files(service):
@@ -114,11 +144,10 @@ def service_problems(
 
 def provider_problems(catalog: Catalog, providers: Iterable[Provider]) -> Iterator[Problem]:
     """What is wrong in the settings that a provider's file has; what it lacks may be in a block."""
-    installed = provider_types()
+    declared = _usable(provider_types(), settings_type)
     for provider in providers:
-        if provider.providertype not in installed:
-            continue
-        for path, flaw in settings_type(provider.providertype).flaws_of_given(provider.provisioner):
+        model = declared(provider.providertype)
+        for path, flaw in model.flaws_of_given(provider.provisioner) if model else ():
             yield catalog.located(provider, Problem(flaw, path=f"provisioner.{path}"))
 
 
@@ -126,14 +155,13 @@ def option_problems(
     catalog: Catalog, types: Iterable[HardwareType | ImageType], providers: Iterable[Provider]
 ) -> Iterator[Problem]:
     """What hardware and image types say to providers that these do not know, or not so."""
-    installed, declared = provider_types(), cache(node_options_type)
-    known = [provider for provider in providers if provider.providertype in installed]
+    declared, providers = _usable(provider_types(), node_options_type), list(providers)
     for entity in types:
-        for provider in known:
+        for provider in providers:
             offer = entity.providermap.get(provider.name)
-            if offer is None or not offer.options:
+            model = declared(provider.providertype) if offer and offer.options else None
+            if offer is None or model is None:
                 continue
-            model = declared(provider.providertype)
             for path, flaw in model.flaws_of_given(offer.options):
                 meant = "" if path in model.model_fields else did_you_mean(path, type(offer).model_fields)
                 message = f"unknown field: {meant}" if meant else f"provider plug-in {provider.providertype}: {flaw}"

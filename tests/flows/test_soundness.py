@@ -292,3 +292,17 @@ def test_plug_ins_that_are_not_installed_are_a_warning_each(tmp_path: Path, coop
     assert problem["message"] == "needs the automator 'chef-solo'; installed are: shell"
     with pytest.raises(InvalidInput, match="chef-solo"):
         prepare_create({"name": "c", "template": "tiny"}, catalog=[catalog])
+
+
+def test_a_plug_in_that_cannot_be_loaded_is_a_problem_of_who_needs_it(
+    tmp_path: Path, coopr: Coopr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "broken-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[coopr.automators]\nbroken = no_such_module:Broken\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entity = {"provisioner": {"actions": {"start": {"type": "broken", "fields": {}}}}}
+    (problem,) = errors_of(tmp_path, coopr, **entity)
+    assert (problem.path, problem.line) == ("provisioner.actions.start.type", 1)
+    assert problem.message.startswith("automator 'broken' cannot be loaded from no_such_module:Broken")
