@@ -11,6 +11,8 @@ from exposed import umask
 
 from coopr_core.folders import PASSABLE, PRIVATE, SHARED, make_folder, narrow, private
 
+pytestmark = pytest.mark.both
+
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)

@@ -14,6 +14,8 @@ from local_lab import Key, Lab, passable_folder
 
 from coopr_core.providers.contract import Machine
 
+pytestmark = pytest.mark.both
+
 
 @pytest.fixture(scope="module")
 def careless(key: Key) -> Iterator[tuple[Lab, Machine, Path]]:
