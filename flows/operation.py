@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,11 +20,9 @@ from uuid import UUID, uuid4
 
 import httpx
 from prefect import Flow, runtime, tags
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import get_client
 from prefect.context import TagsContext
-from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import suspend_flow_run
-from prefect.states import Cancelled
 
 from coopr_core.automators import load_automator
 from coopr_core.cluster.policies import FailurePolicy
@@ -46,6 +45,7 @@ from flows.engine.conclusion import Paused
 from flows.engine.job_run import JobRun
 from flows.engine.membership import Membership
 from flows.engine.run_log import FLOWS, own_logger
+from flows.left_runs import close_runs, left_by
 from flows.report import publish_cluster, summarize
 from flows.runtime import (
     authorized_key,
@@ -243,7 +243,7 @@ def run_operation(
 def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: int | None) -> str:
     """Put together what a job runs with, run it, close it again; the address of its flow run."""
     settings = load_settings()
-    _remember(store, cluster, job)
+    left = _remember(store, cluster, job)
     steps = steps_of(job.operation)
     with tags(f"cluster:{cluster.name}"), Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
         actions = _actions(store, cluster, job, sessions, on_services=steps.on_services)
@@ -263,7 +263,10 @@ def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: 
             at_last=(lambda: at_last(Ending(store, cluster, job, actions))) if at_last else None,
             after_failure=after_failure,
         )
-        work.run()
+        try:
+            work.run()
+        finally:
+            _close_latecomers(left - {str(runtime.flow_run.id)})
     return str(runtime.flow_run.ui_url or "")
 
 
@@ -304,25 +307,35 @@ def _suspend() -> None:
             suspend_flow_run(key=str(uuid4()))
 
 
-def _supersede(client: SyncPrefectClient, run_id: str, by: str) -> None:
-    """Close the flow run that a job had before, where it waits to be resumed: the job goes on in another one."""
-    with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
-        state = client.read_flow_run(UUID(run_id)).state
-        if state is not None and state.is_paused():
-            message = f"The job goes on in flow run {by}"
-            client.set_flow_run_state(UUID(run_id), Cancelled(message=message), force=True)
+def _remember(store: Store, cluster: ClusterRecord, job: JobRecord) -> set[str]:
+    """Let either side lead to the other: the job knows its flow run, the flow run is tagged with cluster and job.
 
-
-def _remember(store: Store, cluster: ClusterRecord, job: JobRecord) -> None:
-    """Let either side lead to the other: the job knows its flow run, the flow run is tagged with cluster and job."""
+    Closes what a killed process left open; those flow runs.
+    """
+    left: set[str] = set()
     run_id = runtime.flow_run.id
     if run_id:
         store.set_flow_run(job.id, str(run_id))
         own = {f"cluster:{cluster.name}", f"job:{job.id}", tag_of(store)}
         with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
             client.update_flow_run(UUID(str(run_id)), tags={*runtime.flow_run.tags, *own})
-            if job.flow_run_id not in ("", str(run_id)):
-                _supersede(client, job.flow_run_id, str(run_id))
+            left = _left(store, job, str(run_id))
+            close_runs(client, left, str(run_id))
+    return left
+
+
+def _close_latecomers(left: set[str]) -> None:
+    """Close what the server heard of a killed process only after we had looked."""
+    if left:
+        with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+            close_runs(client, left, str(runtime.flow_run.id))
+
+
+def _left(store: Store, job: JobRecord, own: str) -> set[str]:
+    """The flow runs that a process which is gone may have left open; in its first run a job's own is none of them."""
+    earlier = list(itertools.takewhile(lambda each: each.id != job.id, store.jobs(job.cluster_id)))
+    left = left_by(job, earlier[-1] if earlier else None)
+    return left if runtime.flow_run.run_count > 1 else left - {own}
 
 
 def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Sessions, *, on_services: bool) -> Actions:

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from flow_catalog import service, write_catalog
+from prefect_server import api
 from watching import sleeping, wait_for
 
 from coopr_core.cluster.records import JobRecord
@@ -247,3 +248,38 @@ def test_after_a_reboot_a_retry_finds_the_machines_again(
 def node_servers() -> list[psutil.Process]:
     wanted = ["coopr_core.providers.local.server", str(load_settings().state_dir)]
     return [p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[-2:] == wanted]
+
+
+def open_runs(server: ServerInfo, kind: str, cluster: str) -> list[tuple[str, str]]:
+    """The flow runs or task runs of a cluster that are not over in Prefect, each with its state."""
+    states = {"type": {"any_": ["RUNNING", "PENDING", "SCHEDULED", "PAUSED", "CANCELLING"]}}
+    body = {f"{kind}_runs": {"tags": {"all_": [f"cluster:{cluster}"]}, "state": states}, "limit": 200}
+    return [(run["name"], run["state_type"]) for run in api(server, f"/{kind}_runs/filter", body)]
+
+
+@pytest.mark.parametrize("then", ["retry", "delete"])
+def test_after_sigkill_nothing_stays_open_in_prefect(
+    prefect_server: ServerInfo, store: Store, tmp_path: Path, then: str
+) -> None:
+    from flows import delete_cluster, retry_cluster
+
+    first = 'test -e "$COOPR_DATA/second" || { touch "$COOPR_DATA/second"; sleep 7013; }'
+    catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=first)})
+    name = f"killed-{then}"
+    process = creating_process(name, catalog, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(sleeping("7013")) == 2, "both nodes install", 60)
+    wait_for(lambda: len(open_runs(prefect_server, "task", name)) == 2, "Prefect knows of them", 60)
+    old = store.jobs(store.cluster(name).id)[0].flow_run_id
+    process.kill()
+    process.wait()
+    assert [state for _, state in open_runs(prefect_server, "flow", name)] == ["RUNNING"]
+    if then == "retry":
+        new = store.job(retry_cluster(name)["job"]).flow_run_id
+    else:
+        new = store.job(delete_cluster(name)["job"]).flow_run_id
+    wait_for(lambda: not open_runs(prefect_server, "task", name), "no task run is open", 30)
+    assert open_runs(prefect_server, "flow", name) == []
+    state = api(prefect_server, f"/flow_runs/{old}")["state"]
+    assert (state["type"], new in state["message"]) == ("CRASHED", True)
+    if then == "retry":
+        delete_cluster(name)
