@@ -31,7 +31,7 @@ def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
             if cluster.protected:
                 raise Refused(
                     f"Cluster {cluster.name} ({cluster.id}) is protected against deletion",
-                    hint=f"`coopr unprotect {cluster.name}` first.",
+                    hint=f"`coopr unprotect {cluster.handle}` first.",
                 )
         removals = {cluster.id: prepare_removal(store, cluster) for cluster in found}
         digests = {cluster_id: removal.digest for cluster_id, removal in removals.items()}

@@ -9,6 +9,7 @@ from coopr_cli.prefect_use import interrupts_told, put_talk_aside, use_server
 from coopr_cli.progress import shown
 from coopr_core.cluster.ids import is_cluster_id
 from coopr_core.errors import CooprError
+from coopr_core.text_form import composed
 
 if TYPE_CHECKING:
     from coopr_core.cluster.records import JobRecord
@@ -51,7 +52,7 @@ def run_flow(
 def _check_answer(summary: Any, wanted: str) -> None:
     """Raise ``CooprError`` unless the summary is about the cluster with that id, or of that name."""
     given = summary["cluster_id"] if is_cluster_id(wanted) else summary["name"]
-    if given != wanted:
+    if given != composed(wanted):
         raise CooprError(
             f"the run was to work on cluster {wanted}, and says it worked on {summary['name']} "
             f"({summary['cluster_id']}, {summary['state']})",

@@ -46,7 +46,7 @@ def ssh_command(cluster: str, node: str, command: tuple[str, ...]) -> int:
             raise NotFound(
                 "logging in needs OpenSSH's client 'ssh', which is not installed",
                 hint=f"install it (Debian: openssh-client), or run one command: "
-                f"coopr ssh {record.name} {chosen.number} -- COMMAND",
+                f"coopr ssh {record.handle} {chosen.number} -- COMMAND",
             )
     import subprocess
 

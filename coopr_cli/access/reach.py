@@ -81,6 +81,6 @@ def machine_of(cluster: ClusterRecord, node: NodeRecord) -> Machine:
     if not node.machine:
         raise NotFound(
             f"node {node.number} of cluster {cluster.name} has no machine (state {node.state.value})",
-            hint=f"`coopr show {cluster.name}` tells how its nodes are",
+            hint=f"`coopr show {cluster.handle}` tells how its nodes are",
         )
     return Machine.from_json(node.machine)

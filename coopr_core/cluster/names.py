@@ -41,6 +41,11 @@ def id_like_problem(name: str) -> str:
     return f'"{name}" is no name for a new cluster: digits alone mean the cluster with that id'
 
 
+def handle(name: str, cluster_id: str) -> str:
+    """What to type for a cluster: its name; its id where an earlier version gave it a name that looks like an id."""
+    return cluster_id if id_like_problem(name) else name
+
+
 def new_name_problem(name: str) -> str:
     """What is wrong with the name of a cluster that is to be made, or "": it also has to give valid host names."""
     if problem := cluster_name_problem(name) or id_like_problem(name):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
+from coopr_core.cluster.names import handle
 from coopr_core.cluster.states import AttemptState, ClusterState, JobState, NodeState, Operation, TaskState
 
 
@@ -36,6 +37,11 @@ class ClusterRecord:
     expires_at: datetime | None = None
     protected: bool = False
     last_job: str | None = None
+
+    @property
+    def handle(self) -> str:
+        """What to type for it: its name, unless that looks like an id."""
+        return handle(self.name, self.id)
 
 
 @dataclass(frozen=True, slots=True)

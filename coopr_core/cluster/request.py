@@ -88,8 +88,12 @@ class ClusterRequest(BaseModel):
 
     @field_validator("dns_suffix")
     @classmethod
-    def _suffix_is_valid(cls, value: str | None) -> str | None:
-        return _without(dns_suffix_problem(value) if value else "", value)
+    def _suffix_is_valid(cls, value: str | None, info: ValidationInfo) -> str | None:
+        problem = dns_suffix_problem(value) if value else ""
+        if value and not problem and not (info.context or {}).get(_RECORDED):
+            odd = [label for label in value.split(".") if label.startswith("-") or label.endswith("-")]
+            problem = f'"{value}" is no DNS suffix: "{odd[0]}" in it begins or ends with "-"' if odd else ""
+        return _without(problem, value)
 
     @field_validator("lease")
     @classmethod

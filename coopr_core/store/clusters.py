@@ -24,7 +24,7 @@ from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.database import Database
 from coopr_core.store.hosts import Hosts, next_id
 from coopr_core.store.references import LISTED, LIVING, called, referred
-from coopr_core.store.rows import Row, cluster_key, cluster_record
+from coopr_core.store.rows import Row, cluster_key, cluster_record, handle
 from coopr_core.store.schema import clusters, nodes
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Clusters:
             if row["state"] != ClusterState.TERMINATED:
                 raise Refused(
                     f"Cluster {row['name']} ({cluster_id}) is {row['state']}: only a deleted cluster can be forgotten",
-                    hint=f"`coopr delete {row['name']}` first.",
+                    hint=f"`coopr delete {handle(row)}` first.",
                 )
             connection.execute(delete(clusters).where(clusters.c.id == row["id"]))
 

@@ -31,7 +31,7 @@ from coopr_core.store.account.events import JOB_ENDED, note
 from coopr_core.store.account.machines import machines_gone
 from coopr_core.store.changing import forget_left, forget_made
 from coopr_core.store.clusters import now
-from coopr_core.store.rows import Row, job_id
+from coopr_core.store.rows import Row, handle, job_id
 from coopr_core.store.schema import attempts, clusters, jobs, nodes, tasks
 
 _ONGOING = (TaskState.RUNNING, TaskState.RETRYING)
@@ -44,7 +44,7 @@ def check_startable(cluster: Row, operation: Operation, *, only_expired: bool = 
         raise Refused(f"Cluster {label} is {cluster['state']} already", hint="There is nothing left to do.")
     if operation is Operation.CLUSTER_DELETE and cluster["protected"]:
         raise Refused(
-            f"Cluster {label} is protected against deletion", hint=f"`coopr unprotect {cluster['name']}` first."
+            f"Cluster {label} is protected against deletion", hint=f"`coopr unprotect {handle(cluster)}` first."
         )
     if only_expired and not expired(cluster["expires_at"], now()):
         raise Refused(f"The lease of cluster {label} has not run out", hint="It was extended; `coopr show` tells.")
@@ -56,11 +56,14 @@ def check_free(connection: Connection, cluster: Row) -> None:
     if job is None:
         return
     number = job_id(cluster["id"], job["number"])
-    name = cluster["name"]
+    name, typed = cluster["name"], handle(cluster)
     does = f"is {job['state'].lower()} in {claims.shown(job['claimed_by'])}"
-    hint = f"Watch it with `coopr status {name}` and try again when it has ended."
+    hint = f"Watch it with `coopr status {typed}` and try again when it has ended."
     if job["state"] == JobState.PAUSED:
-        does, hint = "is paused", f"`coopr resume {name}` continues it, `coopr abort {name}` gives it up."
+        does, hint = (
+            "is paused",
+            f"`coopr resume {typed}` continues it, `coopr abort {typed}` gives it up.",
+        )
     raise Busy(
         f"Cluster {name} is busy: job {number} {job['operation']} {does}, since {job['started']:%F %T} UTC", hint=hint
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from coopr_core.cluster import ids
+from coopr_core.cluster import ids, names
 from coopr_core.cluster.records import AttemptRecord, ClusterRecord, JobRecord, NodeRecord, TaskRecord
 from coopr_core.cluster.states import AttemptState, ClusterState, JobState, NodeState, Operation, TaskState
 from coopr_core.errors import NotFound
@@ -58,6 +58,11 @@ def task_id(cluster: int, job: int, task: int) -> str:
 def storable(text: str) -> str:
     """Text every database takes: what is not text in it (NUL, half a character) becomes ``?`` or U+FFFD."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def handle(cluster: Row) -> str:
+    """What to type for the cluster of a row."""
+    return names.handle(cluster["name"], ids.cluster_id(cluster["id"]))
 
 
 def cluster_record(row: Row) -> ClusterRecord:

@@ -231,6 +231,7 @@ def _openssh(settings: Settings) -> Iterator[Verdict]:
 
 def _local_nodes(settings: Settings) -> Iterator[Verdict]:
     """Whether the nodes on this machine are served; after a reboot they are not, until somebody needs them."""
+    from coopr_core.cluster.names import handle
     from coopr_core.providers.local.addresses import Probe, probe
     from coopr_core.providers.local.records import NodeFolders
 
@@ -242,6 +243,7 @@ def _local_nodes(settings: Settings) -> Iterator[Verdict]:
     names = sorted({record.cluster_name for record in silent})
     text = f"{len(silent)} of {len(records)} are not served (after a reboot, say): clusters {', '.join(names)}"
     hint = "; ".join(
-        f"`coopr exec {name} true` brings them back, `coopr start {name}` their services" for name in names
+        f"`coopr exec {name} true` brings them back, `coopr start {name}` their services"
+        for name in sorted({handle(record.cluster_name, record.cluster_id) for record in silent})
     )
     yield Verdict("local nodes", "note", text, hint)

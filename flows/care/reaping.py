@@ -93,7 +93,9 @@ def _warn(store: Store, tenant: str | None, before: datetime, say: Emit) -> list
     with Announcer() as tell:
         for cluster in store.expiring_unwarned(before):
             if tenant in (None, cluster.tenant) and store.claim_warning(cluster):
-                reason = f"its lease ends at {cluster.expires_at:%F %T} UTC; `coopr extend {cluster.name}` prolongs it"
+                reason = (
+                    f"its lease ends at {cluster.expires_at:%F %T} UTC; `coopr extend {cluster.handle}` prolongs it"
+                )
                 say(logging.WARNING, f"cluster {cluster.name} ({cluster.id}) will be deleted: {reason}")
                 tell(LEASE_EXPIRING, store, cluster)
                 warned.append(_entry(cluster, reason))

@@ -180,6 +180,6 @@ def _unsure(store: Store, now: Present) -> bool:
         raise Refused(
             f"cluster {now.cluster.name} is INCONSISTENT: its last job {last.id} {last.operation} did not end, so not"
             " all of its services may be installed",
-            hint=f"`coopr retry {now.cluster.name}` goes on with it",
+            hint=f"`coopr retry {now.cluster.handle}` goes on with it",
         )
     return True

@@ -134,7 +134,7 @@ def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[st
     check_allowed(old.state, Operation.CLUSTER_DELETE, cluster=old.name)
     if old.protected:
         raise Refused(
-            f"cluster {old.name} is protected, and rebuilding deletes it", hint=f"`coopr unprotect {old.name}` first"
+            f"cluster {old.name} is protected, and rebuilding deletes it", hint=f"`coopr unprotect {old.handle}` first"
         )
     made = _made(store, old.name)
     if made is not None:
@@ -142,7 +142,7 @@ def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[st
     if not in_place and (taken := store.called(next_name(old.name))):
         raise NameTaken(
             f"the new cluster for {old.name} would be called {taken.name} until {old.name} is gone, and {taken.id} is",
-            hint=f"`coopr delete {taken.name}` first, or rebuild --in-place",
+            hint=f"`coopr delete {taken.handle}` first, or rebuild --in-place",
         )
     freed = taken_by(store.nodes(old.id), clusters=1) if in_place else Holding()
     return _anew(store, old, catalog, freed=freed)
@@ -197,10 +197,10 @@ def _made(store: Store, name: str) -> ClusterRecord | None:
     if not jobs or jobs[0].parameters.get("named") != name or made.name != next_name(name):
         return None
     if made.state is ClusterState.PENDING:
-        raise Busy(f"cluster {name} is being rebuilt: {made.name} is PENDING", hint=f"see `coopr status {made.name}`")
+        raise Busy(f"cluster {name} is being rebuilt: {made.name} is PENDING", hint=f"see `coopr status {made.handle}`")
     if made.state is not ClusterState.ACTIVE and len(jobs) > 1:
         raise Refused(
             f"an earlier rebuild of {name} has left {made.name}, which is {made.state}",
-            hint=f"`coopr delete {made.name}` removes it; then rebuild again",
+            hint=f"`coopr delete {made.handle}` removes it; then rebuild again",
         )
     return made

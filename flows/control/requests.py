@@ -63,7 +63,7 @@ def controlled(store: Store, cluster: str, control: Control) -> Controlled:
     found = store.cluster_with_id(found.id)
     if found.last_job is None:
         raise Refused(
-            f"cluster {found.name} has never had a job to {control}", hint=f"`coopr delete {found.name}` removes it"
+            f"cluster {found.name} has never had a job to {control}", hint=f"`coopr delete {found.handle}` removes it"
         )
     job = store.job(found.last_job)
     needed = check_control(job.state, control, job=f"Job {job.id} {job.operation} of cluster {found.name}")

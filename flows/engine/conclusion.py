@@ -20,13 +20,13 @@ def paused(cluster: ClusterRecord, job: JobRecord) -> Paused:
     """The job waits for somebody to resume it."""
     return Paused(
         f"{job.operation} of cluster {cluster.name} is paused; its state is saved",
-        hint=f"`coopr resume {cluster.name}` continues it, `coopr abort {cluster.name}` gives it up",
+        hint=f"`coopr resume {cluster.handle}` continues it, `coopr abort {cluster.handle}` gives it up",
     )
 
 
 def taken_over(cluster: ClusterRecord, job: JobRecord) -> Interrupted:
     """The job is not ours any more."""
-    hint = f"`coopr status {cluster.name}` shows which"
+    hint = f"`coopr status {cluster.handle}` shows which"
     return Interrupted(f"job {job.id} was taken over by another process", hint=hint)
 
 
@@ -56,7 +56,7 @@ def failed(
 
 
 def _next_steps(cluster: ClusterRecord, job: JobRecord) -> list[str]:
-    steps = [f"`coopr retry {cluster.name}` goes on with what has not succeeded"]
+    steps = [f"`coopr retry {cluster.handle}` goes on with what has not succeeded"]
     if job.operation == Operation.CLUSTER_CREATE:
-        steps.append(f"`coopr delete {cluster.name}` removes what was made")
+        steps.append(f"`coopr delete {cluster.handle}` removes what was made")
     return steps

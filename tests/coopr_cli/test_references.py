@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,6 +97,20 @@ def test_a_cluster_named_twice_is_deleted_once(coopr: Coopr, store: Store, prefe
     assert (outcome.code, outcome.json["cluster_id"]) == (0, cluster.id)
 
 
+def test_a_hint_never_tells_to_type_a_name_that_means_another_cluster(coopr: Coopr, store: Store, catalog: str) -> None:
+    meant, other = active(store, catalog), active(store, catalog)
+    store.set_protected(named_like(store, other, meant.id).id, True)
+    for command in ("delete", "rebuild"):
+        outcome = coopr(command, other.id, "-y")
+        assert outcome.code in (3, 10)
+        assert f"coopr unprotect {meant.id}" not in outcome.err
+    assert f"coopr unprotect {other.id}" in coopr("delete", other.id, "-y").err
+    store.start_job(other.id, "STOP_SERVICES", stages())
+    busy = coopr("restart", other.id)
+    assert (busy.code, meant.id in busy.err.partition("hint:")[2]) == (9, False), busy.err
+    store.set_protected(other.id, False)
+
+
 @pytest.mark.parametrize("name", ["00000001", "1", "٣٤"])
 @pytest.mark.parametrize("command", ["create", "plan"])
 def test_a_name_that_looks_like_an_id_is_refused(coopr: Coopr, store: Store, command: str, name: str) -> None:
@@ -126,11 +140,10 @@ FLOWS: dict[str, tuple[str, ...]] = {
 
 @pytest.fixture
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    import deployments.server
+    import coopr_cli.job
 
-    server = SimpleNamespace(started=False, ui_url="nowhere")
-    monkeypatch.setattr(deployments.server, "ensure_server", lambda: server)
-    monkeypatch.setattr(deployments.server, "configure_prefect", lambda server: None)
+    monkeypatch.setattr(coopr_cli.job, "use_server", lambda **_: None)
+    monkeypatch.setattr(coopr_cli.job, "put_talk_aside", lambda: None)
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -161,3 +174,16 @@ def test_a_command_hands_its_flow_an_id_and_fails_when_the_answer_is_about_anoth
     assert outcome.code == 1
     assert "00009999" in outcome.err
     assert "is deleted" not in outcome.out
+
+
+def test_a_name_may_be_typed_in_any_unicode_form(
+    coopr: Coopr, catalog: str, no_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import flows
+
+    summary = {"cluster_id": "00009999", "name": "한국", "state": "ACTIVE", "job": "", "nodes": [], "links": []}
+    monkeypatch.setattr(flows, "create_cluster", lambda **_: {**summary, "flow_run_url": ""})
+    monkeypatch.setattr("coopr_cli.create.tell_given_up", lambda *_: None)
+    typed = unicodedata.normalize("NFD", "한국")
+    outcome = coopr("create", typed, "--template", "tiny", "--catalog", catalog, "-y")
+    assert (outcome.code, "is ACTIVE" in outcome.out) == (0, True), outcome.err

@@ -20,7 +20,7 @@ from coopr_core.errors import Busy, InvalidInput, Refused
 from coopr_core.store.account.events import LEASE_CHANGED, LEASE_WARNED, PROTECTION_CHANGED, note
 from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.database import Database
-from coopr_core.store.rows import Row, cluster_record
+from coopr_core.store.rows import Row, cluster_record, handle
 from coopr_core.store.schema import clusters, jobs
 
 
@@ -45,7 +45,7 @@ class Leases:
                 if lease.step == FOREVER:
                     raise InvalidInput(
                         f"The template of cluster {row['name']} does not say by how much a lease is extended at a time",
-                        hint=f"Say it: `coopr extend {row['name']} 2h`; 0 is for ever, if the template allows it.",
+                        hint=f"Say it: `coopr extend {handle(row)} 2h`; 0 is for ever, if the template allows it.",
                     )
                 by = lease.step
             wanted = parse_duration(by or 0)
@@ -109,7 +109,7 @@ def _refuse_leaving(connection: Connection, row: Row) -> None:
         raise Refused(f"Cluster {row['name']} is deleted", hint="Create a new one.")
     deleting = (jobs.c.operation == Operation.CLUSTER_DELETE, jobs.c.state.in_(HOLDING))
     if connection.execute(select(jobs.c.number).where(jobs.c.cluster == row["id"], *deleting)).first():
-        raise Busy(f"Cluster {row['name']} is being deleted", hint=f"Watch it with `coopr status {row['name']}`.")
+        raise Busy(f"Cluster {row['name']} is being deleted", hint=f"Watch it with `coopr status {handle(row)}`.")
 
 
 def _text(moment: datetime | None) -> str | None:

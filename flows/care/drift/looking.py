@@ -122,7 +122,7 @@ class _Look:
             message = (
                 "the key its passwords are made from is gone from Prefect, so config with passwords is not compared"
             )
-            hint = f"restore Prefect's database, or `coopr configure {self._cluster.name} --all` for new passwords"
+            hint = f"restore Prefect's database, or `coopr configure {self._cluster.handle} --all` for new passwords"
             findings.append(Finding("no-secrets", message, hint=hint))
         tokens = {node.token for node in self._nodes}
         for token, machine in sorted(found.items()):
@@ -133,7 +133,7 @@ class _Look:
 
     def _at(self, node: NodeRecord, found: Machine | None) -> list[Finding]:
         """What differs on one node; nothing is known beyond the first sign that it does not answer."""
-        replace = f"`coopr replace {self._cluster.name} {node.number}` makes it anew"
+        replace = f"`coopr replace {self._cluster.handle} {node.number}` makes it anew"
         if node.machine is None:
             return [_on(node, "machine-gone", f"it has no machine (state {node.state})", hint=replace)]
         if found is None:
@@ -148,7 +148,7 @@ class _Look:
         except (Unreachable, TimedOut) as error:
             kind = error.code if error.code in ("wrong-host-key", "machine-gone") else "unreachable"
             bring_back = (
-                f"`coopr exec {self._cluster.name} --node {node.number} true` tries to bring it back; {replace}"
+                f"`coopr exec {self._cluster.handle} --node {node.number} true` tries to bring it back; {replace}"
             )
             findings.append(_on(node, kind, error.message, hint=error.hint or bring_back))
         return findings
@@ -160,7 +160,7 @@ class _Look:
             return []
         automator = self._automators[action.type]
         tasks = self._past.configured.get((node.number, service.name))
-        configure = f"`coopr configure {self._cluster.name} --all` applies it again"
+        configure = f"`coopr configure {self._cluster.handle} --all` applies it again"
         if not tasks:
             message = "its config was never applied"
             return [_on(node, "no-record", message, service=service.name, hint=configure)]
@@ -213,7 +213,7 @@ class _Look:
             return []
         self._checked.add((node.number, service.name))
         task = _health_task(self._cluster.id, node.number, service.name)
-        restart = f"`coopr restart {self._cluster.name} {service.name}`"
+        restart = f"`coopr restart {self._cluster.handle} {service.name}`"
         try:
             result = self._actions.perform(task, 1, _Unwritten())
         except TimedOut as error:
