@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from prefect import runtime
 from prefect.blocks.core import Block
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from blocks import LocalProviderSettings, SshKey
 from coopr_core.cluster.policies import FailurePolicy
@@ -21,6 +21,9 @@ from flows.confirmation import as_confirmed
 from flows.operation import cluster_flow, parameters_of, run_operation
 from flows.preparation import prepare_create
 from flows.runtime import make_provider
+
+SCHEDULES: list[JsonValue] = ["stages", "dataflow"]
+"""For the custom run form, whose drop-down does not look for the choices of what may be left out."""
 
 
 @cluster_flow("create-cluster", "create-cluster {name}")
@@ -41,7 +44,7 @@ def create_cluster(
     provider_settings: LocalProviderSettings | None = None,
     ssh_key: SshKey | None = None,
     max_concurrency: Concurrency | None = None,
-    schedule: Literal["stages", "dataflow"] | None = None,
+    schedule: Annotated[Literal["stages", "dataflow"] | None, Field(json_schema_extra={"enum": SCHEDULES})] = None,
     owner: str | None = None,
     tenant: str | None = None,
     on_failure: Literal["hold", "rollback", "continue"] = "hold",
