@@ -12,6 +12,7 @@ from coopr_cli.tables import print_table
 from coopr_cli.typed import NamingGroup
 from coopr_core.errors import InvalidInput, NotFound, told
 from coopr_core.suggestions import did_you_mean
+from coopr_core.text_form import composed
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog
@@ -61,7 +62,7 @@ def list_entities(kind: str | None, catalog: tuple[str, ...], output: str) -> No
 @output_option
 def show_entity(name: str, kind: str | None, catalog: tuple[str, ...], output: str) -> None:
     """Show one entity, merged with its parents, as YAML (or -o json)."""
-    loaded = _load(catalog)
+    loaded, name = _load(catalog), composed(name)
     found = {
         each: _entities(loaded, each)[name] for each in ([kind] if kind else KINDS) if name in _entities(loaded, each)
     }

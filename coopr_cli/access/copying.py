@@ -13,6 +13,7 @@ from coopr_cli.access.reach import reach
 from coopr_cli.access.selectors import matching, short_name
 from coopr_cli.output import output_option, print_data
 from coopr_core.errors import CooprError, Interrupted, InvalidInput
+from coopr_core.text_form import composed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,7 @@ def _nodes(store: Store, cluster: ClusterRecord, name: str) -> list[NodeRecord]:
     nodes = store.nodes(cluster.id)
     if not name:
         return nodes
-    return [node for node in nodes if name in node.services] or matching(cluster, nodes, name)
+    return [node for node in nodes if composed(name) in node.services] or matching(cluster, nodes, name)
 
 
 def _copied(node: NodeRecord, copy: Callable[[], Copied]) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from coopr_core.cluster.names import dns_form
 from coopr_core.cluster.states import TaskState
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.suggestions import among, did_you_mean
+from coopr_core.text_form import composed
 
 if TYPE_CHECKING:
     from coopr_core.cluster.records import ClusterRecord, NodeRecord
@@ -45,6 +47,7 @@ def select(
     Raises ``NotFound`` for a node or service the cluster does not have, ``InvalidInput`` when no node fits.
     """
     known = store.nodes(cluster.id)
+    services = [composed(service) for service in services]
     named = {node.number for name in nodes for node in matching(cluster, known, name)}
     for service in services:
         if not any(service in node.services for node in known):
@@ -69,7 +72,8 @@ def select(
 
 def matching(cluster: ClusterRecord, nodes: Sequence[NodeRecord], name: str) -> list[NodeRecord]:
     """The nodes called ``name``: a number or a host name, short or whole. Raises ``NotFound`` with those there are."""
-    found = [node for node in nodes if name in (str(node.number), node.host_name, short_name(node))]
+    asked = {name, dns_form(name)}
+    found = [node for node in nodes if asked & {str(node.number), node.host_name, short_name(node)}]
     if not found:
         known = ", ".join(str(node.number) for node in nodes)
         meant = did_you_mean(name, map(short_name, nodes))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from coopr_core.cluster.ids import parse_cluster_id
+from coopr_core.text_form import composed
 
 if TYPE_CHECKING:
     from coopr_core.cluster.layout import ClusterLayout
@@ -100,6 +101,15 @@ def dns_name(cluster_name: str, cluster_id: str, node_number: int, suffix: str |
             return f"{_in_dns(stem + tail)}.{rest}"
         except ValueError:
             stem = stem[:-1]
+
+
+def dns_form(host: str) -> str:
+    """A host name as it may be typed, in the form nodes are called by: letters beyond ASCII in their IDNA form."""
+    label, dot, rest = composed(host).partition(".")
+    try:
+        return f"{_in_dns(label)}{dot}{rest}"
+    except ValueError:
+        return host
 
 
 def _stem(cluster_name: str) -> str:

@@ -18,32 +18,38 @@ PREFIX = "COOPR_CONFIG_"
 
 def config_variables(config: Mapping[str, Any]) -> dict[str, str]:
     """The variables of a config: one for each scalar and each list of scalars."""
-    return {name: value for name, value, _ in _variables(config)}
+    return {name: value for _, name, value in _leaves(config, ()) if value is not None}
 
 
 def clashes(config: Mapping[str, Any], place: str = "config") -> list[Problem]:
-    """The values that would become the same variable as another, each with both paths; ``place`` is the config's."""
+    """The values that would become the same as another for a script, each with both paths; ``place`` is the config's.
+
+    Scripts know a value by its variable, and by its path with ``/`` (``coopr_lookup_key``).
+    """
     seen: dict[str, str] = {}
     found = []
-    for name, _, path in _variables(config):
-        if name in seen:
-            message = f"becomes {name} in scripts, as {place}.{seen[name]} does: call one of them otherwise"
-            found.append(Problem(message, path=f"{place}.{path}"))
-        seen.setdefault(name, path)
+    for keys, name, value in _leaves(config, ()):
+        path = ".".join([place, *keys])
+        known = name if value is not None else "/".join(keys)
+        if known in seen:
+            message = f"becomes {known} in scripts, as {seen[known]} does: call one of them otherwise"
+            found.append(Problem(message, path=path))
+        seen.setdefault(known, path)
     return found
 
 
-def _variables(tree: Mapping[str, Any], before: str = PREFIX, above: str = "") -> Iterator[tuple[str, str, str]]:
-    """Name, value and path of each variable, in the order of the keys."""
+def _leaves(tree: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, str | None]]:
+    """Keys, variable and value of each scalar and list, in the order of the keys; None: no variable can hold it."""
     for key, value in sorted(tree.items(), key=lambda item: str(item[0])):
-        name, path = before + re.sub(r"[^A-Za-z0-9]", "_", str(key)).upper(), f"{above}{key}"
+        keys = (*above, str(key))
+        name = PREFIX + "_".join(re.sub(r"[^A-Za-z0-9]", "_", each).upper() for each in keys)
         if isinstance(value, Mapping):
-            yield from _variables(value, f"{name}_", f"{path}.")
+            yield from _leaves(value, keys)
         elif isinstance(value, list | tuple):
-            if not any(isinstance(item, Mapping | list | tuple) for item in value):
-                yield name, " ".join(map(_text, value)), path
+            deep = any(isinstance(item, Mapping | list | tuple) for item in value)
+            yield keys, name, None if deep else " ".join(map(_text, value))
         else:
-            yield name, _text(value), path
+            yield keys, name, _text(value)
 
 
 def _text(scalar: object) -> str:

@@ -14,6 +14,7 @@ from coopr_core.cluster.config import merge_config, requested_config
 from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.errors import Refused
 from coopr_core.settings import absolute_folders
+from coopr_core.text_form import composed
 from flows.changes.prepared import PreparedChange, check_keys, check_renderable, differences, reached
 from flows.changes.present import OwnEntities, Present, present
 from flows.changes.sizing import reloading
@@ -45,7 +46,7 @@ def prepare_services(
 
     operation = OPERATION_OF[verb]
     now = present(store, cluster, operation)
-    names = list(dict.fromkeys(services)) or None
+    names = list(dict.fromkeys(map(composed, services))) or None
     return PreparedChange(
         cluster=now.cluster,
         newest=now.newest,
@@ -112,7 +113,8 @@ def prepare_add_services(
 
     now = present(store, cluster, Operation.ADD_SERVICES)
     entities = OwnEntities(now.catalog(catalog), now.template, now.layout.services)
-    asked = now.request.model_copy(update={"services": tuple(dict.fromkeys(services)), "size": len(now.layout.nodes)})
+    names = tuple(dict.fromkeys(map(composed, services)))
+    asked = now.request.model_copy(update={"services": names, "size": len(now.layout.nodes)})
     after = solve(entities, asked, now.layout)
     check_renderable(after)
     refuse_unsound_services(

@@ -11,12 +11,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from coopr_core.cluster.names import dns_name
+from coopr_core.cluster.names import dns_form, dns_name
 from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.cluster.states import Operation
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.macros.rendering import Rendering, fields_differ
 from coopr_core.suggestions import did_you_mean
+from coopr_core.text_form import composed
 from flows.changes.prepared import PreparedChange, check_renderable, reached
 from flows.changes.present import OwnEntities, Present, present
 from flows.soundness import refuse_unknown_options
@@ -43,6 +44,7 @@ def prepare_scale(
     from coopr_core.solver import solve
 
     policy = policy or FailurePolicy()
+    counts = {composed(name): count for name, count in (counts or {}).items()}
     if (size is None) == (not counts):
         raise InvalidInput(
             "a cluster is scaled to a number of nodes or to so many nodes with a service, one of the two",
@@ -154,8 +156,9 @@ def _with_nodes(now: Present, solved: ClusterLayout) -> ClusterLayout:
 def _number(now: Present, reference: str | int) -> int:
     """The node called so: by number, host name or its first label."""
     text = str(reference)
+    asked = {text, dns_form(text)}
     for node in now.layout.nodes:
-        if text in (str(node.number), node.host_name, node.host_name.partition(".")[0]):
+        if asked & {str(node.number), node.host_name, node.host_name.partition(".")[0]}:
             return node.number
     names = ", ".join(f"{node.number} ({node.host_name})" for node in now.layout.nodes[:8])
     meant = did_you_mean(text, (node.host_name.partition(".")[0] for node in now.layout.nodes))

@@ -14,6 +14,7 @@ from shared_reference import SHARED, vectors
 from coopr_core.cluster.layout import ClusterLayout, Node
 from coopr_core.cluster.names import (
     cluster_name_problem,
+    dns_form,
     dns_name,
     dns_suffix_problem,
     host_name,
@@ -142,3 +143,10 @@ def test_names_of_ascii_letters_give_the_host_names_of_the_original(name: str) -
 )
 def test_a_name_that_gives_no_valid_host_names_is_refused_with_the_reason(name: str, why: str) -> None:
     assert why in new_name_problem(name)
+
+
+def test_a_host_name_may_be_typed_in_letters() -> None:
+    assert dns_form("日本15-1000.local") == dns_name("日本", "00000015", 1000)
+    assert dns_form("cafe\u030115-1000") == dns_name("café", "00000015", 1000).removesuffix(".local")
+    assert dns_form("demo1-1000.local") == "demo1-1000.local"
+    assert dns_form("½½") == "½½"

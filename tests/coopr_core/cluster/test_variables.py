@@ -17,6 +17,7 @@ from coopr_core.cluster.variables import clashes, config_variables
         ({"a": {"b": 1}, "a_b": 2}, ["config.a.b", "config.a_b"]),
         ({"a": {"b": 1}, "a.b": 2}, ["config.a.b", "config.a.b"]),
         ({"a": {"b-c": [1, 2]}, "a-b": {"c": None}}, ["config.a-b.c", "config.a.b-c"]),
+        ({"a/b": [{"x": 1}], "a": {"b": [{"x": 2}]}}, ["config.a.b", "config.a/b"]),
         ({"ä": 1, "ö": 2}, ["config.ä", "config.ö"]),
     ],
 )
