@@ -24,7 +24,7 @@ from coopr_core.cluster.variables import clashes, config_variables
 def test_two_values_that_become_one_variable_are_both_named(config: dict[str, Any], paths: list[str]) -> None:
     (problem,) = clashes(config)
     assert all(path in str(problem) for path in paths)
-    assert "becomes COOPR_CONFIG_" in problem.message
+    assert "in scripts, as config." in problem.message
 
 
 def test_values_that_stay_apart_are_all_there() -> None:
