@@ -38,8 +38,9 @@ def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
         count = sum(len(removal.nodes) for removal in removals.values())
         names = ", ".join(cluster.name for cluster in found)
         confirm(f"Delete {names} with {count} nodes?", yes=yes)
-        for cluster in found:  # all of them before the first is touched; each flow looks once more
-            prepare_removal(store, store.cluster_with_id(cluster.id)).check(digests[cluster.id])
+        for cluster in map(store.cluster_with_id, digests):  # all before the first is touched; each flow looks again
+            if cluster.state is not ClusterState.TERMINATED:
+                prepare_removal(store, cluster).check(digests[cluster.id])
         summaries = []
         for cluster in found:
 

@@ -140,6 +140,23 @@ def test_of_several_clusters_none_is_deleted_when_one_is_not_what_was_confirmed(
     assert (len(store.jobs(one.id)), len(store.jobs(two.id))) == (1, 2)
 
 
+def test_a_cluster_that_another_shell_deleted_after_the_answer_is_deleted(
+    coopr: Coopr, store: Store, catalog: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import coopr_cli.delete
+
+    cluster = recorded_active(store, catalog, "demo")
+
+    def delete(_question: str, *, yes: bool) -> None:
+        job = store.start_job(cluster.id, "CLUSTER_DELETE", plan("CLUSTER_DELETE", store.layout(cluster.id)))
+        store.finish_job(job.id, JobState.SUCCEEDED)
+
+    monkeypatch.setattr(coopr_cli.delete, "confirm", delete)
+    outcome = coopr("delete", "demo")
+    assert (outcome.code, "Cluster demo (00000001) is deleted." in outcome.out) == (0, True), outcome.err
+    assert len(store.jobs(cluster.id)) == 2
+
+
 def test_retry_and_resume_go_on_with_the_job_that_was_meant_or_with_none(
     coopr: Coopr, store: Store, catalog: str, between: Between
 ) -> None:
