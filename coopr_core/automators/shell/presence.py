@@ -34,7 +34,7 @@ def presence_check(service: Service, places: Places, mark: str) -> str:
     lost = "is not on this node; BOOTSTRAP brings it"
     return (
         f'coopr_lost() {{ true >{shlex.quote(mark)}; echo "coopr: $1 {lost}" >&2; exit {LOST}; }}\n'
-        f"chmod 700 {shlex.quote(places.tasks)}\n"
+        f"chmod 700 {shlex.quote(places.tasks)} 2>/dev/null\n"
         f"cd {shlex.quote(folder)} 2>/dev/null || coopr_lost {shlex.quote(folder)}\n"
         f"[ -d {shlex.quote(data)} ] || coopr_lost {shlex.quote(data)}\n"
         f'for coopr_file in {shlex.join(files)}; do [ -r "$coopr_file" ] || coopr_lost "$coopr_file"; done\n'
