@@ -93,6 +93,8 @@ def dns_name(cluster_name: str, cluster_id: str, node_number: int, suffix: str |
     That is ``host_name``; where letters beyond ASCII are in it, their IDNA form (``xn--...``), cut until it fits.
     """
     name = host_name(cluster_name, cluster_id, node_number, suffix)
+    if cluster_name.isascii():
+        return name
     label, _, rest = name.partition(".")
     tail = f"{parse_cluster_id(cluster_id)}-{node_number}"
     stem = label.removesuffix(tail)
