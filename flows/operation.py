@@ -22,6 +22,7 @@ import httpx
 from prefect import Flow, runtime, tags
 from prefect.client.orchestration import get_client
 from prefect.context import TagsContext
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flow_runs import suspend_flow_run
 
 from coopr_core.automators import load_automator
@@ -57,7 +58,7 @@ from flows.runtime import (
     usable_within,
 )
 from flows.secrets import asks_for_secrets, forget_secrets, open_secrets
-from flows.server import ensure_server
+from flows.server import ensure_server, server_replaced
 
 if TYPE_CHECKING:
     from coopr_core.catalog.entities import Provider as ProviderEntity
@@ -121,7 +122,12 @@ class ClusterFlow(Flow[P, R]):
         ensure_server()
         own_logger()
         with tags(own_tag()):
-            return super().__call__(*args, **kwargs)
+            try:
+                return super().__call__(*args, **kwargs)
+            except (ObjectNotFound, PrefectHTTPStatusError) as error:
+                if isinstance(error, PrefectHTTPStatusError) and error.response.status_code not in (401, 403):
+                    raise
+                raise server_replaced() from error
 
 
 def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[[Callable[P, R]], Flow[P, R]]:

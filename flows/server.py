@@ -46,6 +46,22 @@ class ServerUnreachable(Unreachable):
     code = "server-unreachable"
 
 
+class ServerReplaced(Unreachable):
+    """What answers at the address of the server that a run began with does not know the run."""
+
+    code = "server-replaced"
+
+
+def server_replaced() -> ServerReplaced:
+    """The failure of a run whose server has become another one, or has been emptied."""
+    url = _without_password(os.environ.get("PREFECT_API_URL", ""))
+    return ServerReplaced(
+        f"the Prefect server at {url} does not know this flow run, or who runs it: "
+        "another server has taken its place, or the run was deleted there",
+        hint="what ran on the nodes is recorded: `coopr list` shows it; `coopr retry CLUSTER` does what is left",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
     """A Prefect server.
