@@ -19,6 +19,7 @@ import pytest
 from watching import alive
 
 from coopr_core.errors import CooprError
+from flows.connection import guard
 from flows.server import ServerInfo, ServerUnreachable, ensure_server, server_status, stop_server
 
 pytestmark = pytest.mark.both
@@ -35,8 +36,13 @@ print(json.dumps([info.pid, info.started, info.api_url, prefect.settings.get_cur
 
 @pytest.fixture
 def no_server_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_HOME", "PREFECT_PROFILES_PATH"):
-        monkeypatch.delenv(name, raising=False)
+    for name in (
+        *("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE", "PREFECT_HOME", "PREFECT_PROFILES_PATH"),
+        *("PREFECT_LOGGING_LEVEL", "PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK"),
+    ):
+        monkeypatch.setenv(name, "")  # so that what a test sets is taken back, also where nothing was set before
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(guard, "_watched", None)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
