@@ -15,10 +15,13 @@ from importlib.metadata import version as distribution_version
 
 import click
 
-from coopr_cli.streams import check_arguments, replace_what_cannot_be_shown, speak_utf8
+from coopr_cli.streams import check_arguments, end_at_once, replace_what_cannot_be_shown, speak_utf8
 from coopr_cli.typed import NamingGroup, checked, unknown_option
 from coopr_core.cluster.origin import COMMAND, set_via
 from coopr_core.errors import CooprError, Interrupted, InvalidInput, unwritable
+
+SERVER_GONE = "server-gone"
+"""The failure after which Prefect's threads would go on asking for minutes, at the end of the process."""
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("coopr_cli.plan", "Show the layout and the stages a cluster would get; change nothing."),
@@ -169,6 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _report(InvalidInput(error.format_message()), words)
     except CooprError as error:
         code = _report(error, words)
+        if arguments is None and error.code == SERVER_GONE:
+            end_at_once(code)
     except BrokenPipeError:
         sys.stderr.close()
         code = 0

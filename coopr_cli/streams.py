@@ -8,10 +8,11 @@ measured where everything speaks UTF-8.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from coopr_core.errors import InvalidInput
 
@@ -39,6 +40,15 @@ def replace_what_cannot_be_shown() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(encoding=_ASCII if _encoding(stream) == "ascii" else None, errors=errors)
+
+
+def end_at_once(code: int) -> NoReturn:
+    """End the process without waiting for anything that other threads still have in mind."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+    os._exit(code)
 
 
 def shows(text: str) -> bool:

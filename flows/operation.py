@@ -47,6 +47,7 @@ from flows.engine.job_run import JobRun
 from flows.engine.membership import Membership
 from flows.engine.run_log import FLOWS, own_logger
 from flows.left_runs import close_runs, left_by
+from flows.outage import ServerGone, told
 from flows.report import publish_cluster, summarize
 from flows.runtime import (
     authorized_key,
@@ -124,10 +125,14 @@ class ClusterFlow(Flow[P, R]):
         with tags(own_tag()):
             try:
                 return super().__call__(*args, **kwargs)
-            except (ObjectNotFound, PrefectHTTPStatusError) as error:
-                if isinstance(error, PrefectHTTPStatusError) and error.response.status_code not in (401, 403):
+            except ObjectNotFound as error:
+                raise server_replaced() from error
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code not in (401, 403):
                     raise
                 raise server_replaced() from error
+            except httpx.TransportError as error:
+                raise told(error) from error
 
 
 def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[[Callable[P, R]], Flow[P, R]]:
@@ -235,7 +240,9 @@ def run_operation(
             url = _run(store, cluster, job, max_concurrency)
         except BaseException as error:
             if store.job_state(job.id) in (JobState.RUNNING, JobState.ABORTING):
-                stopped = isinstance(error, Interrupted) or not isinstance(error, Exception)
+                stopped = isinstance(error, Interrupted | httpx.HTTPError | ServerGone) or not isinstance(
+                    error, Exception
+                )
                 state = JobState.INTERRUPTED if stopped else JobState.FAILED
                 store.finish_job(job.id, state, f"it could not run: {error}")
             if job.operation is Operation.CLUSTER_CREATE and store.job_state(job.id) is JobState.ROLLED_BACK:

@@ -54,7 +54,7 @@ class ServerReplaced(Unreachable):
 
 def server_replaced() -> ServerReplaced:
     """The failure of a run whose server has become another one, or has been emptied."""
-    url = _without_password(os.environ.get("PREFECT_API_URL", ""))
+    url = without_password(os.environ.get("PREFECT_API_URL", ""))
     return ServerReplaced(
         f"the Prefect server at {url} does not know this flow run, or who runs it: "
         "another server has taken its place, or the run was deleted there",
@@ -142,6 +142,14 @@ def ensure_server(state_dir: Path | None = None, *, timeout: float = 180) -> Ser
     return info
 
 
+def revive_server(*, timeout: float) -> ServerInfo:
+    """Start our server again where it was, for a run that talks to it; nothing else of this process changes.
+
+    When another has its port meanwhile, ours is at another address, and the run stays cut off from either.
+    """
+    return _managed(_home(None), timeout)
+
+
 def _managed(home: Path, timeout: float) -> ServerInfo:
     with locked(home):
         secret = make_password(home)
@@ -151,8 +159,8 @@ def _managed(home: Path, timeout: float) -> ServerInfo:
             record = None
         started = record is None
         if record is None:
-            guard.unwatch()
-            record = start(home, timeout, secret)
+            with guard.passed_by_this_thread():
+                record = start(home, timeout, secret)
         else:
             _check_password(record, secret, home)
             wait_until_healthy(record, timeout, home)
@@ -223,7 +231,7 @@ def server_status(state_dir: Path | None = None) -> ServerInfo:
         try:
             return _external(*configured)
         except ServerUnreachable:
-            url = _without_password(configured[0])
+            url = without_password(configured[0])
             return ServerInfo(url, _ui_url(url), running=False)
     record = running(home)
     if record is None:
@@ -311,7 +319,7 @@ def way_to_server() -> tuple[str, bool]:
 def _check_proxies(url: str) -> None:
     for name, reason in unusable(os.environ).items():
         raise ServerUnreachable(
-            f"the Prefect server at {_without_password(url)} cannot be asked through the proxy of {name}: {reason}",
+            f"the Prefect server at {without_password(url)} cannot be asked through the proxy of {name}: {reason}",
             hint=f"correct or unset {name}, or put {host_of(url)} into NO_PROXY",
         )
 
@@ -339,11 +347,11 @@ def _external(api_url: str, where: str) -> ServerInfo:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise ServerUnreachable(
-            f"no Prefect server answers at {_without_password(api_url)} (from {where}): {reason}", hint=hint
+            f"no Prefect server answers at {without_password(api_url)} (from {where}): {reason}", hint=hint
         ) from error
     if answer not in (200, 401, 403):
         raise ServerUnreachable(
-            f"{_without_password(api_url)} (from {where}) is not the API of a Prefect server: "
+            f"{without_password(api_url)} (from {where}) is not the API of a Prefect server: "
             f"/health answers {answer}; the URL usually ends in /api",
             hint=hint,
         )
@@ -351,10 +359,11 @@ def _external(api_url: str, where: str) -> ServerInfo:
 
 
 def _ui_url(api_url: str) -> str:
-    return os.environ.get("PREFECT_UI_URL") or _without_password(api_url).removesuffix("/api")
+    return os.environ.get("PREFECT_UI_URL") or without_password(api_url).removesuffix("/api")
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """A server's address as it may be shown."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 

@@ -8,10 +8,13 @@ record reaches it. Costs a tenth of a millisecond a connection, and a look at th
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,9 @@ class Watch:
         return False
 
 
+_passing: set[int] = set()
+"""The threads that are not looked at."""
+
 _watched: Watch | None = None
 """What this process is pointed at, when that is ours."""
 
@@ -50,6 +56,16 @@ def watch(home: Path, record: ServerRecord) -> None:
     global _watched
     _watched = Watch(home, record)
     _begin()
+
+
+@contextlib.contextmanager
+def passed_by_this_thread() -> Iterator[None]:
+    """Let this thread alone connect to the port meanwhile, as who starts a server there must."""
+    _passing.add(threading.get_ident())
+    try:
+        yield
+    finally:
+        _passing.discard(threading.get_ident())
 
 
 def unwatch() -> None:
@@ -64,7 +80,7 @@ def _begin() -> None:
 
 
 def _look(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "socket.connect" or (watched := _watched) is None:
+    if event != "socket.connect" or (watched := _watched) is None or threading.get_ident() in _passing:
         return
     address = arguments[1]
     if isinstance(address, tuple) and address[:2] == (HOST, watched.record.port) and not watched.in_place():

@@ -79,6 +79,8 @@ class Attempts:
     titles: dict[str, str]
     stop: threading.Event
     paused: threading.Event = field(default_factory=threading.Event)
+    outage: threading.Event = field(default_factory=threading.Event)
+    """Set when the Prefect server is gone."""
     tolerates: Callable[[TaskRecord], bool] = lambda task: False
     """Whether the job goes on without the node of a task that has failed for good."""
     failures: list[Failure] = field(default_factory=list)
@@ -137,13 +139,19 @@ class Attempts:
 
     @property
     def halted(self) -> bool:
-        """Whether nothing new may start: a task has failed for good, or the job is paused or being stopped."""
-        return self.failed_or_stopped or self.paused.is_set()
+        """Whether nothing new may start: a task has failed for good, the job is paused or being stopped, or cut off."""
+        return self.failed_or_stopped or self.paused.is_set() or self.outage.is_set()
 
     @property
     def failed_or_stopped(self) -> bool:
         """Whether a task has failed for good, or the job is being stopped."""
         return bool(self.failures) or self.stop.is_set()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether any attempt runs just now."""
+        with self._lock:
+            return bool(self._open)
 
     def flush(self) -> None:
         """Send what chatty tasks have gathered; to be called about once a second."""

@@ -11,10 +11,12 @@ from concurrent.futures import Future
 from functools import lru_cache
 from typing import Any, Protocol
 
+import httpx
 from prefect import Task as PrefectTask
 from prefect import task as prefect_task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.context import TaskRunContext
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
@@ -68,6 +70,15 @@ def submit(
     """Start a task run; its future ends with the state that the last try left."""
     future = runner.submit(_variant(tries - 1, tags), {"task_id": task_id, "title": title})
     return future.wrapped_future
+
+
+def is_server_trouble(future: Future[Any]) -> bool:
+    """Whether a task run failed because of the Prefect server, not of what it was to do."""
+    try:
+        error = getattr(future.result(timeout=0), "data", None)
+    except Exception as raised:  # noqa: BLE001 - the edge to Prefect's engine, whose own failure is looked at
+        error = raised
+    return isinstance(error, httpx.HTTPError | ConcurrencySlotAcquisitionError)
 
 
 @lru_cache(maxsize=512)

@@ -14,12 +14,13 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from prefect import runtime
 from prefect.client.schemas.objects import TaskRun
 from prefect.exceptions import TerminationSignal
@@ -35,10 +36,14 @@ from flows.engine.attempts import Attempts, Failure, NotStarted
 from flows.engine.progress import Progress
 from flows.engine.run_log import flow_run_emitter, task_run_emitter
 from flows.engine.signals import Stoppable
+from flows.outage import ServerGone, told, watched
 
 if TYPE_CHECKING:
     from coopr_core.remote.pool import Sessions
     from coopr_core.store import Store
+
+MOST_UNSERVED = 10
+"""How often a task is submitted that the Prefect server's trouble keeps from being tried."""
 
 GRACE_SECONDS = 60
 """How long a stopped job waits for its running tasks to end."""
@@ -66,11 +71,13 @@ class JobRun:
     _settled: str = ""
     _records: dict[Task, TaskRecord] = field(default_factory=dict)
     _unstarted: set[str] = field(default_factory=set)
+    _unserved: Counter[str] = field(default_factory=Counter)
     _lost: bool = False
     _left: bool = False
     _aborted: bool = False
     _over: bool = False
     _stopped_at: float | None = None
+    _outage: ServerGone | None = None
 
     def attempt(self, task_id: str, run: TaskRun) -> None:
         """Try a task, in its own thread and task run."""
@@ -96,13 +103,21 @@ class JobRun:
             with (
                 cluster_task.running(self.job.id, self),
                 self._pulse(),
+                watched(self._cut_off),
                 ThreadPoolTaskRunner[Any](max_workers=self.max_concurrency) as runner,
             ):
                 stoppable.run(lambda: self._work(runner, done, stoppable))
         except CooprError as error:
             self._finish(JobState.FAILED, str(error))
             raise
+        except httpx.HTTPError as error:
+            outage = self._outage or told(error)
+            self._finish(JobState.INTERRUPTED, outage.message)
+            raise outage from error
         except BaseException as error:
+            if self._outage is not None and isinstance(error, Exception):
+                self._finish(JobState.INTERRUPTED, self._outage.message)
+                raise self._outage from error
             self._finish(JobState.FAILED, f"the engine failed: {type(error).__name__}: {error}")
             raise
         finally:
@@ -112,12 +127,13 @@ class JobRun:
     def _work(self, runner: ThreadPoolTaskRunner[Any], done: set[Task], stoppable: Stoppable) -> None:
         self._walk(runner, done, stoppable)
         self._settle()
-        if self.at_last is not None and not self._left and not self.attempts.failed_or_stopped:
+        cut_off = self.attempts.failed_or_stopped or self._outage is not None
+        if self.at_last is not None and not self._left and not cut_off:
             self.at_last()
 
     def _settle(self) -> None:
         """Do what the failure policy asks for, once nothing runs any more."""
-        if self.after_failure is None or self._left or self.attempts.stop.is_set():
+        if self.after_failure is None or self._left or self.attempts.stop.is_set() or self._outage is not None:
             return
         if self.attempts.failures:
             self._settled = self.after_failure.roll_back()
@@ -153,6 +169,9 @@ class JobRun:
                     self._unstarted.discard(self._records[task].id)
                     ready.appendleft(task)
                     self._look()
+                elif self._is_unserved(task, future):
+                    ready.appendleft(task)
+                    self.attempts.stop.wait(1)
                 elif self._is_given_up(task):
                     walker.abandon(task.node)
                 elif self._succeeded(task, future):
@@ -160,6 +179,13 @@ class JobRun:
             if stoppable.impatient(GRACE_SECONDS) or self._is_overdue():
                 self._abandon(running)
                 return
+            if self._outage is not None and not self.attempts.under_way:
+                return  # what is left waits for a server that is gone, not for a node
+
+    def _cut_off(self, outage: ServerGone) -> None:
+        """Start nothing new, for the server is gone; what runs on the nodes comes to its end."""
+        self._outage = outage
+        self.attempts.outage.set()
 
     def _stop(self) -> None:
         """End what runs on the nodes and start nothing new; only sets flags."""
@@ -209,7 +235,8 @@ class JobRun:
             state, reason = None, f"{type(error).__name__}: {error}"
         else:
             reason = str(getattr(state, "message", "") or state)
-        if state is not None and state.is_completed():
+        done = state is not None and state.is_completed()
+        if done or self.store.task(record.id).state is TaskState.SUCCEEDED:  # Prefect may have lost its end
             self._progress.ended(record)
             return True
         if not self.attempts.halted:
@@ -219,6 +246,14 @@ class JobRun:
             self.attempts.failures.append(Failure(record, title, reason, "", 1, (), log))
         self._progress.failed(record, self.attempts.titles[record.id])
         return False
+
+    def _is_unserved(self, task: Task, future: Future[Any]) -> bool:
+        """Whether the server's trouble kept the task from being tried at all, so that it may be submitted again."""
+        if not cluster_task.is_server_trouble(future):
+            return False
+        record = self._records[task]
+        self._unserved[record.id] += 1
+        return self._unserved[record.id] <= MOST_UNSERVED and self.store.task(record.id).state is TaskState.WAITING
 
     def _is_given_up(self, task: Task) -> bool:
         """Whether the job goes on without the node of the task that has failed."""
@@ -280,8 +315,15 @@ class JobRun:
             error = conclusion.failed(self.cluster, self.job, state, failures, summary, rolled_back=rolled_back)
             self._progress.say(str(error), logging.ERROR)
             raise error
+        if self._outage is not None and not self._all_done():
+            self._finish(JobState.INTERRUPTED, self._outage.message)
+            raise self._outage
         reasons = [f"{failure.title}: {failure.reason}" for failure in self.attempts.given_up]
         self._finish(JobState.SUCCEEDED, "\n".join([self._settled, *reasons]) if reasons else "")
+
+    def _all_done(self) -> bool:
+        counts = self.store.task_counts(self.job.id)
+        return counts[TaskState.SUCCEEDED] == sum(counts.values()) and self.at_last is None
 
     def _finish(self, state: JobState, message: str) -> None:
         self._over = True
