@@ -6,14 +6,19 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flow_catalog import service, write_catalog
+
+from coopr_core.cluster.states import JobState, TaskState
+from coopr_core.store import Store
 
 pytestmark = [pytest.mark.real]
 
@@ -74,3 +79,40 @@ def test_our_server_is_started_again_and_the_run_goes_on(installation: dict[str,
     assert after["port"] == before["port"]
     assert after["pid"] != before["pid"]
     assert run(installation, "delete", "-y", "revived").returncode == 0
+
+
+def test_a_server_gone_for_good_is_one_message_and_a_job_that_can_be_resumed(
+    installation: dict[str, str], catalog: str
+) -> None:
+    command = creating(installation, "cut-off", catalog)
+    server = server_of(installation)
+    with socket.socket() as another:
+        another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        os.kill(server["pid"], signal.SIGKILL)
+        _take(another, server["port"])
+        first, *others = said(command)
+    assert command.returncode == 4
+    assert first.startswith(f"Error: the Prefect server at http://127.0.0.1:{server['port']}/api is gone: ")
+    assert all(line.startswith("  hint: ") for line in others)
+    with Store.open(f"sqlite:///{installation['COOPR_STATE_DIR']}/coopr.db") as store:
+        job = store.jobs(store.cluster("cut-off").id)[0]
+        assert job.state is JobState.INTERRUPTED, job.message
+        assert {t.state for t in store.tasks(job.id)} == {TaskState.SUCCEEDED, TaskState.WAITING}
+        assert [t.state for t in store.tasks(job.id) if t.action == "INSTALL"] == [TaskState.SUCCEEDED]
+        assert run(installation, "retry", "cut-off").returncode == 0
+        assert store.job_state(job.id) is JobState.SUCCEEDED
+    assert run(installation, "delete", "-y", "cut-off").returncode == 0
+
+
+def _take(another: socket.socket, port: int) -> None:
+    """Listen on the port as soon as it is free."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            another.bind(("127.0.0.1", port))
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        else:
+            another.listen()
+            return
