@@ -52,8 +52,8 @@ class Reach:
     def each(self, nodes: Sequence[NodeRecord], work: Callable[[NodeRecord], R]) -> list[R]:
         """Do ``work`` for all nodes at once, and give the results in their order; an interrupt ends all of it."""
         with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(nodes))) as threads:
-            runs = [threads.submit(work, node) for node in nodes]
-            try:
+            try:  # around the submitting too: an interrupt then would wait for what runs already
+                runs = [threads.submit(work, node) for node in nodes]
                 return [run.result() for run in runs]
             except BaseException:
                 self._sessions.stop()

@@ -102,8 +102,8 @@ class _Look:
         machines = find_machines(self._provider, self._cluster.id, self._installation)
         found = {machine.token: machine for machine in machines}
         with ThreadPoolExecutor(max_workers=min(_THREADS, max(1, len(self._nodes)))) as threads:
-            looks = [threads.submit(self._at, node, found.get(node.token)) for node in self._nodes]
-            try:
+            try:  # around the submitting too: an interrupt then would wait for what runs already
+                looks = [threads.submit(self._at, node, found.get(node.token)) for node in self._nodes]
                 findings = [finding for look in looks for finding in look.result()]
             except BaseException:
                 self._sessions.stop()
