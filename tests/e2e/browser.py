@@ -92,7 +92,8 @@ def browsing() -> Iterator[Page]:
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [program, *_OPTIONS, *sandbox, f"--user-data-dir={profile}", "about:blank"]
-        browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL
+        browser = subprocess.Popen(command, stdout=quiet, stderr=quiet, env={**os.environ, "TMPDIR": profile})
         try:
             with connect(_address(Path(profile)), proxy=None, max_size=None) as socket:
                 yield Page(socket)
