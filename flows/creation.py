@@ -17,8 +17,9 @@ from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.errors import InvalidInput
 from coopr_core.settings import Concurrency, absolute_folders, load_settings
 from coopr_core.store import Store
+from flows.cluster_flow import cluster_flow
 from flows.confirmation import as_confirmed
-from flows.operation import cluster_flow, parameters_of, run_operation
+from flows.operation import parameters_of, run_operation
 from flows.preparation import prepare_create
 from flows.runtime import make_provider
 

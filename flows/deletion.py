@@ -16,8 +16,9 @@ from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.removal import Removal, prepare_removal
+from flows.cluster_flow import cluster_flow
 from flows.confirmation import as_confirmed
-from flows.operation import Ending, Steps, cluster_flow, run_operation, start_operation
+from flows.operation import Ending, Steps, run_operation, start_operation
 from flows.report import summarize
 from flows.runtime import known_hosts_of, logs_of
 from flows.secrets import forget_secrets

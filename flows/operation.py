@@ -7,23 +7,14 @@ by the job's operation (``STEPS``), so nothing is left out when another process 
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import inspect
-import itertools
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-from uuid import UUID, uuid4
+from typing import TYPE_CHECKING, Any
 
 import httpx
-from prefect import Flow, runtime, tags
-from prefect.client.orchestration import get_client
-from prefect.context import TagsContext
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.flow_runs import suspend_flow_run
+from prefect import runtime, tags
 
 from coopr_core.automators import load_automator
 from coopr_core.cluster.policies import FailurePolicy
@@ -38,17 +29,14 @@ from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from coopr_core.store.claims import HEARTBEAT_SECONDS
 from flows.announcing import announced
-from flows.belonging import TAG, own_tag, refuse_runs_of_others, tag_of
 from flows.engine.actions import Actions
 from flows.engine.after_failure import AfterFailure
 from flows.engine.attempts import Attempts
-from flows.engine.conclusion import Paused
 from flows.engine.job_run import JobRun
 from flows.engine.membership import Membership
-from flows.engine.run_log import FLOWS, own_logger
-from flows.left_runs import close_runs, left_by
-from flows.outage import ServerGone, told
+from flows.outage import ServerGone
 from flows.report import publish_cluster, summarize
+from flows.run_links import close_latecomers, remember_run
 from flows.runtime import (
     authorized_key,
     client_key,
@@ -59,15 +47,10 @@ from flows.runtime import (
     usable_within,
 )
 from flows.secrets import asks_for_secrets, forget_secrets, open_secrets
-from flows.server import ensure_server, server_replaced
 
 if TYPE_CHECKING:
     from coopr_core.catalog.entities import Provider as ProviderEntity
     from coopr_core.store.changing import ClusterChange
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,62 +93,6 @@ def steps_of(operation: Operation) -> Steps:
     module, _, name = STEPS[operation].partition(":")
     steps: Steps = getattr(import_module(module), name)
     return steps
-
-
-class ClusterFlow(Flow[P, R]):
-    """A flow that finds or starts coopr's own Prefect server when it is called where none is named.
-
-    Its runs carry the tag of this process' installation.
-    """
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the flow, see ``prefect.Flow.__call__``."""
-        ensure_server()
-        own_logger()
-        with tags(own_tag()):
-            try:
-                return super().__call__(*args, **kwargs)
-            except ObjectNotFound as error:
-                raise server_replaced() from error
-            except PrefectHTTPStatusError as error:
-                if error.response.status_code not in (401, 403):
-                    raise
-                raise server_replaced() from error
-            except httpx.TransportError as error:
-                raise told(error) from error
-
-
-def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[[Callable[P, R]], Flow[P, R]]:
-    """Makes a function the flow ``name``; its docstring describes the flow and its parameters.
-
-    When Prefect runs a flow run again (the user pressed "Retry", its worker was lost), the job that it had started
-    goes on instead of the function being called. Not so with ``one_job`` False: the function has several jobs and finds
-    out itself how far it came.
-    """
-
-    def wrap(function: Callable[P, R]) -> Flow[P, R]:
-        @functools.wraps(function)
-        def run(*args: P.args, **kwargs: P.kwargs) -> R:
-            own_logger()
-            refuse_runs_of_others()
-            with TagsContext(current_tags={tag for tag in TagsContext.get().current_tags if not tag.startswith(TAG)}):
-                try:
-                    begun: Any = _continue_begun() if one_job else None
-                    return function(*args, **kwargs) if begun is None else begun
-                except Paused:
-                    _suspend()
-                    raise
-
-        signature = inspect.signature(function, eval_str=True)  # its names are known in its own module, not in this one
-        run.__signature__ = signature  # type: ignore[attr-defined]  # typeshed does not know it
-        run.__annotations__ = inspect.get_annotations(function, eval_str=True)
-        summary = (function.__doc__ or "").partition("\n")[0]
-        FLOWS.add(name)
-        return ClusterFlow(
-            run, name=name, flow_run_name=run_name, description=summary, persist_result=False, log_prints=False
-        )
-
-    return wrap
 
 
 def start_operation(
@@ -256,7 +183,7 @@ def run_operation(
 def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: int | None) -> str:
     """Put together what a job runs with, run it, close it again; the address of its flow run."""
     settings = load_settings()
-    left = _remember(store, cluster, job)
+    left = remember_run(store, cluster, job)
     steps = steps_of(job.operation)
     with tags(f"cluster:{cluster.name}"), Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
         actions = _actions(store, cluster, job, sessions, on_services=steps.on_services)
@@ -279,11 +206,11 @@ def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: 
         try:
             work.run()
         finally:
-            _close_latecomers(left - {str(runtime.flow_run.id)})
+            close_latecomers(left - {str(runtime.flow_run.id)})
     return str(runtime.flow_run.ui_url or "")
 
 
-def _continue_begun() -> dict[str, Any] | None:
+def continue_begun() -> dict[str, Any] | None:
     """Go on with the job that this flow run had started before, if it is one that runs again; the cluster's summary."""
     run_id = runtime.flow_run.id
     if not run_id or runtime.flow_run.run_count < 2:
@@ -311,44 +238,6 @@ def continue_job(
         resumed = store.resume_job(job.id, seen=seen)
         return run_operation(store, cluster, resumed, max_concurrency=max_concurrency)
     return summarize(store, cluster, job.id, "")
-
-
-def _suspend() -> None:
-    """Show the flow run of a paused job as suspended, if Prefect can start it again: its "Resume" continues the job."""
-    if runtime.deployment.id and not runtime.flow_run.parent_flow_run_id:
-        with contextlib.suppress(RuntimeError, httpx.HTTPError):
-            suspend_flow_run(key=str(uuid4()))
-
-
-def _remember(store: Store, cluster: ClusterRecord, job: JobRecord) -> set[str]:
-    """Let either side lead to the other: the job knows its flow run, the flow run is tagged with cluster and job.
-
-    Closes what a killed process left open; those flow runs.
-    """
-    left: set[str] = set()
-    run_id = runtime.flow_run.id
-    if run_id:
-        store.set_flow_run(job.id, str(run_id))
-        own = {f"cluster:{cluster.name}", f"job:{job.id}", tag_of(store)}
-        with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
-            client.update_flow_run(UUID(str(run_id)), tags={*runtime.flow_run.tags, *own})
-            left = _left(store, job, str(run_id))
-            close_runs(client, left, str(run_id))
-    return left
-
-
-def _close_latecomers(left: set[str]) -> None:
-    """Close what the server heard of a killed process only after we had looked."""
-    if left:
-        with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
-            close_runs(client, left, str(runtime.flow_run.id))
-
-
-def _left(store: Store, job: JobRecord, own: str) -> set[str]:
-    """The flow runs that a process which is gone may have left open; in its first run a job's own is none of them."""
-    earlier = list(itertools.takewhile(lambda each: each.id != job.id, store.jobs(job.cluster_id)))
-    left = left_by(job, earlier[-1] if earlier else None)
-    return left if runtime.flow_run.run_count > 1 else left - {own}
 
 
 def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Sessions, *, on_services: bool) -> Actions:

@@ -19,8 +19,8 @@ from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.announcing import Announcer
 from flows.care.drift import find_drift
+from flows.cluster_flow import cluster_flow
 from flows.engine.run_log import flow_run_emitter
-from flows.operation import cluster_flow
 
 DRIFT = "coopr.cluster.drift"
 """The event of a cluster that is not what is recorded of it."""

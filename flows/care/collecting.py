@@ -8,8 +8,8 @@ from typing import Any
 from coopr_core.errors import CooprError
 from coopr_core.store import Store
 from flows.care.leftovers import PrefectSeen, delete_leftovers, find_leftovers
+from flows.cluster_flow import cluster_flow
 from flows.engine.run_log import flow_run_emitter
-from flows.operation import cluster_flow
 
 
 @cluster_flow("collect-garbage", "collect-garbage")

@@ -6,8 +6,8 @@ from typing import Any
 
 from coopr_core.store import Store
 from flows.care.terms import prepare_terms
+from flows.cluster_flow import cluster_flow
 from flows.confirmation import as_confirmed
-from flows.operation import cluster_flow
 from flows.report import summarize
 
 

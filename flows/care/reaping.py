@@ -21,9 +21,9 @@ from coopr_core.settings import Concurrency, load_settings
 from coopr_core.store import Store
 from flows.announcing import LEASE_EXPIRING, Announcer
 from flows.care.expiry import find_expired
+from flows.cluster_flow import cluster_flow
 from flows.deletion import delete_cluster
 from flows.engine.run_log import Emit, flow_run_emitter
-from flows.operation import cluster_flow
 
 
 @cluster_flow("reap-expired", "reap-expired")

@@ -11,7 +11,7 @@ from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.preparing import prepare_add_services, prepare_configure, prepare_sync
 from flows.changes.running import run_change
-from flows.operation import cluster_flow
+from flows.cluster_flow import cluster_flow
 
 
 @cluster_flow("configure-cluster", "configure-cluster {cluster}")

@@ -16,9 +16,10 @@ from coopr_core.errors import CooprError, Interrupted, Overtaken, Refused, Tasks
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.renewing import REBUILT_WITH, Rebuild, prepare_rebuild
+from flows.cluster_flow import cluster_flow
 from flows.confirmation import as_confirmed
 from flows.deletion import run_deletion
-from flows.operation import cluster_flow, continue_job, parameters_of, run_operation
+from flows.operation import continue_job, parameters_of, run_operation
 from flows.report import publish_cluster, summarize
 
 

@@ -11,7 +11,7 @@ from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.running import run_change
 from flows.changes.sizing import prepare_replace, prepare_scale
-from flows.operation import cluster_flow
+from flows.cluster_flow import cluster_flow
 
 
 @cluster_flow("scale-cluster", "scale-cluster {cluster}")

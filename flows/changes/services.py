@@ -10,7 +10,7 @@ from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.preparing import Verb, prepare_services
 from flows.changes.running import run_change
-from flows.operation import cluster_flow
+from flows.cluster_flow import cluster_flow
 
 Batch = Annotated[int, Field(ge=1)]
 

@@ -13,9 +13,10 @@ from pydantic import Field
 from coopr_core.cluster.states import Control
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
+from flows.cluster_flow import cluster_flow
 from flows.confirmation import as_confirmed
 from flows.control.requests import ABORT_SECONDS, abort, controlled, pause
-from flows.operation import cluster_flow, continue_job
+from flows.operation import continue_job
 from flows.report import summarize
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
