@@ -84,9 +84,9 @@ def interrupts_told(does: str = "ending what runs, then saving how it stands") -
         nonlocal count
         count += 1
         if count == 1:
-            click.echo(f"Interrupted: {does}. Once more: do not wait.", err=True)
+            _say(f"Interrupted: {does}. Once more: do not wait.\n")
         elif count == 2:
-            click.echo("Interrupted again: not waiting any longer.", err=True)
+            _say("Interrupted again: not waiting any longer.\n")
         signal.default_int_handler(number, frame)
 
     before = signal.signal(signal.SIGINT, tell)
@@ -94,6 +94,14 @@ def interrupts_told(does: str = "ending what runs, then saving how it stands") -
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _say(text: str) -> None:
+    """Write to stderr past its buffer: the signal may have come while this very thread was writing to it."""
+    try:
+        os.write(sys.stderr.fileno(), text.encode())
+    except (OSError, ValueError):  # closed, or replaced by something that is no file
+        click.echo(text, nl=False, err=True)
 
 
 class _Aside(logging.handlers.RotatingFileHandler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from store_samples import begin
 from coopr_core.cluster.states import JobState
 from coopr_core.store import Store
 from coopr_core.store.failures import NotWritable, StoreFull
+
+pytestmark = pytest.mark.both
 
 READING = [
     ("list",),
@@ -90,7 +93,7 @@ def test_what_a_killed_process_left_in_the_log_of_a_database_is_read_too(disk: P
         "import os, signal, sys; from coopr_core.store import Store; store = Store.open();"
         "store.set_protected('00000001', True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    subprocess.run(["python3", "-c", left], capture_output=True)
+    subprocess.run([sys.executable, "-c", left], capture_output=True)
     assert (disk / "coopr.db-wal").stat().st_size
     (disk / "coopr.db-shm").unlink(missing_ok=True)
     fill(disk)

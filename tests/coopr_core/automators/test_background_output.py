@@ -19,6 +19,8 @@ from coopr_core.automators.shell import ShellAutomator
 from coopr_core.remote.command import CommandTimedOut
 from coopr_core.remote.session import Session
 
+pytestmark = pytest.mark.both
+
 one_kind = pytest.mark.parametrize("server", ["asyncssh"], indirect=True)
 """For what happens on the node, whoever the server is."""
 
