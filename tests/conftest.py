@@ -11,6 +11,8 @@ from pathlib import Path
 
 import examples  # noqa: F401  # loads hypothesis' profile before any property is declared
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 PARTS_REQUIRED = os.environ.get("COOPR_REQUIRE_PARTS") == "1"
 ONLY_HERE = ("needs root", "needs an ordinary user", "only on macOS")
@@ -20,20 +22,33 @@ ONLY_HERE = ("needs root", "needs an ordinary user", "only on macOS")
 LONGEST = ("test_changing_clusters.py", "test_crash_safety.py", "test_builtin_services.py", "test_create_delete.py")
 """Files whose tests take longest: they begin first, so that none of them is what everybody waits for at the end."""
 
+SPREAD = ("tests/e2e/", "tests/coopr_core/catalog/test_builtin_services.py", "tests/flows/test_crash_safety.py")
+"""Where tests share nothing dear with their neighbours in the file, so that they may run in other processes."""
 
+
+class ByFile(LoadScopeScheduling):
+    """Hands the tests of a file, which share servers and nodes, to one process, unless they are to be spread."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(SPREAD) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """The scheduler of pytest-xdist that shares out the tests."""
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes ``-n auto`` is: two a core, since tests mostly wait; none for tests that are named."""
     named = any("::" in argument or argument.endswith(".py") for argument in config.args)
     return 0 if named else min(8, 2 * (os.cpu_count() or 1))
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file, which share servers and nodes, in one process, unless they are to be spread."""
+    """Put the longest first."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
-    for item in items:
-        if item.get_closest_marker("spread") is None and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(autouse=True, scope="session")

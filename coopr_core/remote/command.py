@@ -117,8 +117,10 @@ class Execution:
             try:
                 return self.transport.open_session(timeout=self.limits.channel)
             except (paramiko.SSHException, EOFError, OSError) as error:
-                # A server that allows a number of channels counts those it has not finished closing, too.
-                if isinstance(error, paramiko.ChannelException) and time.monotonic() < end:
+                # A server that allows a number of channels counts those it has not finished closing, too. The library
+                # keeps one reason for all threads: of two that are refused at once, one gets an error without it.
+                refused = isinstance(error, paramiko.SSHException) and self.transport.is_active()
+                if refused and time.monotonic() < end:
                     time.sleep(pause)
                     pause = min(pause * 2, 0.5)
                     continue

@@ -17,7 +17,7 @@ from nats_client import patiently
 from coopr_core.settings import load_settings
 from flows.connection.password import password
 
-pytestmark = [pytest.mark.real, pytest.mark.spread]
+pytestmark = pytest.mark.real
 
 
 def create(coopr: Coopr, name: str, *words: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from command_line import Coopr
 from visitors import Visitors
 
-pytestmark = [pytest.mark.real, pytest.mark.spread]
+pytestmark = pytest.mark.real
 
 
 def create(coopr: Coopr, name: str, *words: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from nats.js.api import StreamConfig
 from nats_client import patiently
 from visitors import Visitors
 
-pytestmark = [pytest.mark.real, pytest.mark.spread]
+pytestmark = pytest.mark.real
 
 
 def run(coopr: Coopr, *words: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from flows.runtime import logs_of
 from flows.secrets import block_name
 from flows.server import ServerInfo
 
-pytestmark = [pytest.mark.real, pytest.mark.spread]
+pytestmark = pytest.mark.real
 
 ROUNDS = 5
 DAEMONS = {2: "86397", 3: "86398"}

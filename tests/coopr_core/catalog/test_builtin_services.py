@@ -38,7 +38,6 @@ SPARK_WORKER = ["node-tools", "spark-software", "spark-standalone-worker"]
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.spread,
     pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's loopback addresses"),
 ]
 

@@ -19,7 +19,6 @@ NATS = ["node-tools", "nats-server"]
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.spread,
     pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's loopback addresses"),
 ]
 

@@ -7,12 +7,14 @@ import threading
 import time
 from pathlib import Path
 
+import paramiko
 import pytest
 from ssh_servers import AsyncServer, machine_at
 from watching import alive, wait_for
 
 from coopr_core.errors import NotFound
-from coopr_core.remote.command import CommandStopped, CommandTimedOut, RemoteFailure
+from coopr_core.remote.command import CommandStopped, CommandTimedOut, Execution, NoChannel, RemoteFailure
+from coopr_core.remote.connection import Limits
 from coopr_core.remote.environment import export_lines
 from coopr_core.remote.pool import Sessions
 from coopr_core.remote.session import TAIL_CHARACTERS, Session
@@ -229,6 +231,30 @@ def test_secrets_are_redacted_in_lines_tails_and_errors(session: Session) -> Non
     with pytest.raises(CommandTimedOut) as caught:
         session.run("echo hunter2-secret; sleep 9", timeout=0.3)
     assert caught.value.tail == ("***",)
+
+
+def test_a_channel_refused_without_a_reason_is_asked_for_again_on_a_living_connection() -> None:
+    class Refusing:
+        """What paramiko does to one of two threads that a server refuses a channel at the same moment."""
+
+        def __init__(self, *, lives: bool) -> None:
+            self.lives, self.asked = lives, 0
+
+        def is_active(self) -> bool:
+            return self.lives
+
+        def open_session(self, timeout: float) -> str:
+            self.asked += 1
+            if self.asked == 1:
+                raise paramiko.SSHException("Unable to open channel.")
+            return "channel"
+
+    living, gone = Refusing(lives=True), Refusing(lives=False)
+    open_on = lambda transport: Execution(transport, Limits(), "n", lambda: False)._open()  # noqa: E731
+    assert (open_on(living), living.asked) == ("channel", 2)
+    with pytest.raises(NoChannel, match="Unable to open channel"):
+        open_on(gone)
+    assert gone.asked == 1
 
 
 def test_twenty_threads_share_one_connection(session: Session) -> None:
