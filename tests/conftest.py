@@ -69,7 +69,7 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("COOPR_") and name not in _KEPT]:
             patch.delenv(name)
-        for name in ("PREFECT_API_URL", "PREFECT_PROFILE"):
+        for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "COLUMNS"):  # xdist's processes are told 80 columns
             patch.delenv(name, raising=False)
         patch.setenv("COOPR_STATE_DIR", str(state))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from coopr_core.errors import CooprError, Retry
 from coopr_core.store.database import Database
+from coopr_core.store.failures import repeated
 from coopr_core.store.schema import SCHEMA_VERSION
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -30,8 +31,9 @@ class SchemaTooNew(CooprError):
     retry = Retry.NEVER
 
 
+@repeated
 def migrate(database: Database) -> None:
-    """Bring the database to ``SCHEMA_VERSION``. Raises ``SchemaTooNew``."""
+    """Bring the database to ``SCHEMA_VERSION``, also while its server restarts. Raises ``SchemaTooNew``."""
     with database.read() as connection:
         if _is_current(connection, database):
             return

@@ -16,7 +16,7 @@ from coopr_core.store.beginning import Beginnings
 from coopr_core.store.clusters import Clusters
 from coopr_core.store.controls import Controls
 from coopr_core.store.database import Database
-from coopr_core.store.failures import NotWritable, repeat_methods
+from coopr_core.store.failures import NotWritable, repeat_methods, repeated
 from coopr_core.store.migrating import migrate
 from coopr_core.store.nodes import Nodes
 from coopr_core.store.schema import installation
@@ -55,6 +55,7 @@ class Store(Clusters, Beginnings, Nodes, Controls, Tasks, Leases, Quotas, Histor
         return cls(database, settings.tenant)
 
     @cached_property
+    @repeated
     def installation(self) -> str:
         """What tells this store's clusters from another's with the same ids: 8 hexadecimal digits."""
         with self._database.read() as connection:

@@ -79,7 +79,7 @@ def test_a_server_left_in_the_background_runs_on_and_the_log_says_where_its_outp
     assert any(map(SAID.search, result.tail))
     size = log.stat().st_size
     wait_for(lambda: log.stat().st_size > size + 30, "its output goes on")
-    assert alive(pids[0])
+    assert any(map(alive, pids))  # the one that was sleeping between two words has ended
     assert {"starting", "started", "tick", "tock"} == set(log.read_text().split())
     assert log == here.root / f"var/log/coopr/demo/start-{TASK_ID}.log"
     assert [path.stat().st_mode & 0o077 for path in (log, log.parent)] == [0, 0]
