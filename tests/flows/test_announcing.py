@@ -36,13 +36,16 @@ def receiver(prefect_server: ServerInfo) -> Iterator[Receiver]:
 
 
 def events(server: ServerInfo, cluster_id: str, count: int) -> list[dict[str, Any]]:
-    """The events of a cluster, oldest first, once that many have come."""
+    """The events of a cluster of this store, oldest first, once that many have come."""
+    with Store.open() as store:
+        own = store.installation
     resource = {"id": [f"coopr.cluster.{cluster_id}"]}
     deadline = time.monotonic() + 20
     while True:
-        found = api(server, "/events/filter", {"filter": {"resource": resource, "order": "ASC"}})["events"]
+        told = api(server, "/events/filter", {"filter": {"resource": resource, "order": "ASC"}})["events"]
+        found = [event for event in told if event["resource"]["coopr.installation"] == own]
         if len(found) >= count or time.monotonic() > deadline:
-            return list(found)
+            return found
         time.sleep(0.3)
 
 
