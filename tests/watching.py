@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+from coopr_core.settings import load_settings
+
 
 def wait_for(condition: Callable[[], Any], what: str, timeout: float = 60.0) -> Any:
     """What the condition gives, as soon as it gives something; fails after ``timeout`` seconds."""
@@ -28,6 +30,16 @@ def alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def of_machines(cluster_id: str, node: int | None = None) -> list[psutil.Process]:
+    """The processes that work in the folders of a cluster's local machines, or of one node's, of this test's store.
+
+    Only of this store: in the tests that run beside this one, cluster ids and node numbers are the same.
+    """
+    machine = f"{cluster_id}-" if node is None else f"{cluster_id}-{node}-"
+    below = str(load_settings().state_dir / "local" / "nodes" / machine)
+    return [p for p in psutil.process_iter(["cwd", "name"]) if str(p.info["cwd"] or "").startswith(below)]
 
 
 def sleeping(seconds: str) -> list[psutil.Process]:

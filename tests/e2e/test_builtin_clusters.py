@@ -8,11 +8,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from browser import browsing
 from command_line import Coopr
 from nats_client import patiently
+from watching import of_machines
 
 from coopr_core.settings import load_settings
 from flows.connection.password import password
@@ -38,9 +38,7 @@ def delete(coopr: Coopr, name: str) -> None:
     state = load_settings().state_dir
     assert list((state / "local" / "nodes").glob(f"{cluster_id}-*")) == []
     assert not (state / "logs" / cluster_id).exists()
-    daemons = ("nats-server", "caddy", "postgres", "java")
-    left = [process.info for process in psutil.process_iter(["name", "cwd"]) if process.info["name"] in daemons]
-    assert [info for info in left if str(info["cwd"] or "").startswith(str(state))] == []
+    assert of_machines(cluster_id) == []
 
 
 def test_webapp_serves_its_page_through_the_balancer_and_can_be_followed_in_prefects_ui(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import threading
 import urllib.request
 from typing import Any
@@ -16,6 +14,7 @@ from command_line import Coopr
 from nats.js.api import StreamConfig
 from nats_client import patiently
 from visitors import Visitors
+from watching import of_machines
 
 pytestmark = pytest.mark.real
 
@@ -112,9 +111,8 @@ def test_an_app_server_whose_processes_were_killed_is_replaced_while_the_page_is
     victim = next(node for node in made["nodes"] if "webapp-app" in node["services"])
     others = {node["number"]: node["address"] for node in made["nodes"] if node is not victim}
     before = {process.pid for process in daemons(made, without=victim)}
-    for process in psutil.process_iter(["cwd"]):
-        if f"-{victim['number']}-" in str(process.info["cwd"] or "") and "coopr-test-" in str(process.info["cwd"]):
-            os.kill(process.pid, signal.SIGKILL)
+    for process in of_machines(made["cluster_id"], victim["number"]):
+        process.kill()
     replaced = run(coopr, "replace", "shop", str(victim["number"]))
     now = next(node for node in replaced["nodes"] if node["number"] == victim["number"])
     assert (now["host_name"], now["services"]) == (victim["host_name"], victim["services"])
@@ -127,15 +125,11 @@ def test_an_app_server_whose_processes_were_killed_is_replaced_while_the_page_is
 
 def daemons(cluster: dict[str, Any], without: dict[str, Any]) -> list[psutil.Process]:
     """The services' processes on the cluster's nodes but one."""
-    numbers = [node["number"] for node in cluster["nodes"] if node["number"] != without["number"]]
-    marks = [f"{cluster['cluster_id']}-{number}-" for number in numbers]
-    found = []
-    for process in psutil.process_iter(["cwd", "name"]):
-        folder = str(process.info["cwd"] or "")
-        own = "/var/lib/coopr/webapp-" in folder and process.info["name"] != "postgres"
-        if own and any(mark in folder for mark in marks):
-            found.append(process)
-    return found
+    others = [node["number"] for node in cluster["nodes"] if node["number"] != without["number"]]
+    found = [process for number in others for process in of_machines(cluster["cluster_id"], number)]
+    daemons = [p for p in found if "/var/lib/coopr/webapp-" in p.info["cwd"] and p.info["name"] != "postgres"]
+    assert daemons
+    return daemons
 
 
 def test_webapp_scales_out_and_in_under_constant_load_without_a_failed_request(coopr: Coopr) -> None:

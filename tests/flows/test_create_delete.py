@@ -13,6 +13,7 @@ import pytest
 from flow_catalog import service, write_catalog
 from prefect_server import api
 from store_samples import record_cluster
+from watching import of_machines
 
 from coopr_core.cluster.states import AttemptState, ClusterState, JobState, TaskState
 from coopr_core.errors import Busy, InvalidInput, NotFound, TasksFailed
@@ -111,12 +112,13 @@ def test_a_cluster_is_created_used_and_deleted_without_a_trace(
     kept = [path for path in load_settings().state_dir.rglob("*") if path.is_file() and "local" not in path.parts]
     assert [str(path) for path in kept if password.encode() in path.read_bytes()] == []
 
+    assert of_machines(cluster_id), "the services run"
     deleted = delete_cluster("demo")
     assert deleted["state"] == "TERMINATED"
     assert store.cluster("demo", terminated=True).state is ClusterState.TERMINATED
     assert not logs_of(cluster_id).exists()
     assert [p for p in load_settings().state_dir.joinpath("local").rglob("*") if cluster_id in p.name] == []
-    assert not any(address in " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+    assert of_machines(cluster_id) == []
     with pytest.raises(ValueError, match="Unable to find block document"):
         Secret.load(block_name(store, cluster_id))
     assert delete_cluster(cluster_id)["state"] == "TERMINATED", "deleting twice is a success"
