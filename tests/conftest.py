@@ -53,9 +53,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def signals_as_in_a_terminal() -> None:
-    """A shell's background job ignores Ctrl-C, and so would every command that these tests start and interrupt."""
+    """A shell's background job ignores Ctrl-C, nohup's a hangup, and so would all that these tests start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True, scope="session")

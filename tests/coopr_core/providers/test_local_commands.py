@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -150,6 +151,18 @@ def test_sudo_runs_the_command_as_it_is(run: Any, command: str) -> None:
 def test_fabrics_sudo_works(shared_lab: Lab, machine: Machine) -> None:
     with shared_lab.connect(machine) as connection:
         assert connection.sudo("echo done", hide=True, in_stream=False).stdout.strip() == "done"
+
+
+def test_no_signal_is_ignored_whoever_started_the_first_node(lab: Lab) -> None:
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        node = lab.node()
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    ignored = int(lab.run(node, "grep SigIgn /proc/self/status").stdout.split()[1], 16)
+    assert [number for number in numbers if ignored & 1 << number - 1] == []
 
 
 def test_a_daemon_survives_its_session(run: Any) -> None:

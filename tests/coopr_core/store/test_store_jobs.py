@@ -396,5 +396,5 @@ def test_a_job_costs_in_proportion_to_its_tasks_and_polling_it_always_the_same(s
         assert store.tasks(job.id)[-1].id == f"{job.id}-{14 * nodes}"
         return lambda: [store.progress(job.id) for _ in range(10)]
 
-    assert growth(started, 125, 1000) < 16
+    assert growth(started, 125, 1000) < 24
     assert growth(polling, 126, 1001) < 4

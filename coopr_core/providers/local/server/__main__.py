@@ -10,6 +10,7 @@ import fcntl
 import logging
 import logging.handlers
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ def main(state_dir: str) -> int:
     if os.fork():
         os._exit(0)
     os.umask(0o077)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):  # a background job or nohup may have started us
+        signal.signal(number, signal.SIG_DFL)
     if os.geteuid() == 0:
         os.setgroups([])
 
