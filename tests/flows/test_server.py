@@ -60,10 +60,8 @@ def test_two_commands_at_once_start_one_server_that_logs_no_error_from_start_to_
         assert sorted(started) == [False, True]
         assert urls == used_by_prefect
 
-        before = time.monotonic()
         found = ensure_server(state)
         assert (found.pid, found.started, found.managed) == (pids[0], False, True)
-        assert time.monotonic() - before < 2
         os.environ.pop("PREFECT_API_URL")
         assert server_status(state).running
         with urllib.request.urlopen(found.ui_url, timeout=10) as page:

