@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from watching import files_with, paths_below
 
 from flows.server import ServerInfo, ensure_server, stop_server
 
@@ -58,9 +59,8 @@ def files_with_password(server: ServerInfo) -> list[Path]:
     """The files of the state folder in which the server's password stands, in clear or as HTTP sends it."""
     assert server.password_file is not None
     secret = server.password_file.read_text().strip()
-    forms = [secret.encode(), base64.b64encode(secret.encode())]
-    files = [path for path in server.password_file.parents[1].rglob("*") if path.is_file() and not path.is_symlink()]
-    return [path for path in files if any(form in path.read_bytes() for form in forms)]
+    forms = secret.encode(), base64.b64encode(secret.encode())
+    return files_with(paths_below(server.password_file.parents[1]), *forms)
 
 
 def api(server: ServerInfo, path: str, body: Any = None, *, method: str = "") -> Any:

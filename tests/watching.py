@@ -5,9 +5,11 @@ A process that has ended counts as gone although nobody has collected it: in a c
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -40,6 +42,22 @@ def of_machines(cluster_id: str, node: int | None = None) -> list[psutil.Process
     machine = f"{cluster_id}-" if node is None else f"{cluster_id}-{node}-"
     below = str(load_settings().state_dir / "local" / "nodes" / machine)
     return [p for p in psutil.process_iter(["cwd", "name"]) if str(p.info["cwd"] or "").startswith(below)]
+
+
+def paths_below(folder: Path) -> list[Path]:
+    """The files and folders below a folder in which others work: what goes while we look is not there."""
+    return [Path(place, name) for place, folders, files in os.walk(folder) for name in folders + files]
+
+
+def files_with(paths: Iterable[Path], *texts: bytes) -> list[Path]:
+    """The files among the paths in which one of the texts stands."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and not path.is_symlink():
+                content = path.read_bytes()
+                found += [path] if any(text in content for text in texts) else []
+    return found
 
 
 def sleeping(seconds: str) -> list[psutil.Process]:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from flow_catalog import service, write_catalog
 from prefect_server import api
-from watching import sleeping, wait_for
+from watching import paths_below, sleeping, wait_for
 
 from coopr_core.cluster.records import JobRecord
 from coopr_core.cluster.states import AttemptState, ClusterState, JobState, TaskState
@@ -37,7 +37,8 @@ def marked(word: str, then: str = "true") -> str:
 def runs(service_name: str) -> list[str]:
     """What the service's commands left on all nodes, in order on each."""
     places = [load_settings().state_dir / "local", Path("/var/lib/coopr-nodes")]
-    files = [file for place in places for file in place.rglob(f"var/lib/coopr/{service_name}/runs")]
+    kept = f"var/lib/coopr/{service_name}/runs"
+    files = [file for place in places for file in paths_below(place) if file.match(kept)]
     return sorted(line for file in files for line in file.read_text().split())
 
 
