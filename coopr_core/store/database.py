@@ -10,6 +10,7 @@ that cannot be written can be read. Every failure is one ``StoreUnavailable``.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
@@ -39,6 +41,20 @@ BUSY_SECONDS = 60
 
 FIRST_SECONDS = 5.0
 """How long a server that this process has never talked to is tried while its port refuses connections."""
+
+
+COMMITS_BETWEEN_SWEEPS = 1000
+"""How many transactions of this process leave their marks before old marks are removed."""
+
+_LEAVE_MARK = sa.text("INSERT INTO commits (mark, at) SELECT :mark, now() WHERE txid_current_if_assigned() IS NOT NULL")
+"""For a transaction that has changed anything."""
+
+_TRY_MARK = sa.text("INSERT INTO commits (mark, at) VALUES (:mark, now()) ON CONFLICT DO NOTHING")
+
+_SWEEP_MARKS = sa.text(
+    "DELETE FROM commits WHERE mark IN (SELECT mark FROM commits WHERE at < now() - interval '1 hour' "
+    "FOR UPDATE SKIP LOCKED)"
+)
 
 
 class NotRecordable(InvalidInput, DontWrapMixin):
@@ -74,6 +90,7 @@ class Database:
         )
         self._only_read: NotWritable | None = None
         self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._commits = itertools.count()
         if self.is_sqlite:
             self._make_file()
             arguments: dict[str, Any] = {"timeout": BUSY_SECONDS, "check_same_thread": False}
@@ -142,31 +159,39 @@ class Database:
         self._only_read = because
 
     def _commit(self, connection: Connection, transaction: sa.Transaction) -> None:
-        """Commit on a server; when its answer is lost, ask it afterwards what became of the transaction."""
-        number = connection.execute(sa.text("SELECT txid_current_if_assigned()")).scalar_one()
+        """Commit on a server; when its answer is lost, look for the mark that the transaction left if it was committed.
+
+        The transaction's number does not tell: a server that crashed gives numbers out again.
+        """
+        mark = {"mark": uuid4().hex}
+        marked = connection.execute(_LEAVE_MARK, mark).rowcount
+        if marked and next(self._commits) % COMMITS_BETWEEN_SWEEPS == 0:
+            connection.execute(_SWEEP_MARKS)
         try:
             transaction.commit()
         except DBAPIError as error:
-            if not error.connection_invalidated or number is None:
+            if not error.connection_invalidated or not marked or not self._is_committed(mark):
                 raise
-            if (fate := self._fate(number)) == "aborted":
-                raise
-            if fate != "committed":
-                raise StoreUnavailable(
-                    f"The database {self.shown} went away, and whether the last change is recorded is not known",
-                    hint="`coopr status` shows what is recorded.",
-                ) from None
 
-    def _fate(self, number: int) -> str:
-        """What became of a transaction whose connection is lost: ``committed``, ``aborted``, or what else is said."""
+    def _is_committed(self, mark: Mapping[str, str]) -> bool:
+        """Whether a transaction whose connection was lost was committed; it never will be if it was not.
+
+        Waits for the transaction's end: two may not leave the same mark. Raises ``StoreUnavailable`` when that cannot
+        be found out.
+        """
         deadline = time.monotonic() + LOST_SECONDS
         while True:
-            with self._connected() as connection:
-                query = sa.text("SELECT txid_status(:number)")
-                status = str(connection.execute(query, {"number": number}).scalar_one())
-            if status != "in progress" or time.monotonic() > deadline:
-                return status
-            time.sleep(0.05)
+            try:
+                with self._connected() as connection:
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOST_SECONDS:g}s'")
+                    return not connection.execute(_TRY_MARK, mark).rowcount  # and it is not left: nothing is committed
+            except DBAPIError:
+                if time.monotonic() > deadline:
+                    raise StoreUnavailable(
+                        f"The database {self.shown} went away, and whether the last change is recorded is not known",
+                        hint="`coopr status` shows what is recorded.",
+                    ) from None
+                time.sleep(0.05)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Connection]:

@@ -26,7 +26,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The revision this program works with."""
 
 
@@ -189,6 +189,14 @@ machines = Table(
 )
 installation = Table("installation", metadata, Column("id", String(16), primary_key=True))
 """One row: what tells this store's clusters from those of other stores, where both meet (a shared Prefect server)."""
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("mark", String(32), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+"""What transactions on a server leave if they were committed, for whom the answer did not reach; kept for an hour."""
 
 quotas = Table(
     "quotas",

@@ -57,7 +57,7 @@ def creating(environment: dict[str, str], name: str, catalog: str) -> subprocess
     command = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, env=environment)
     assert command.stderr is not None
     for line in command.stderr:
-        if " BOOTSTRAP " in line:
+        if " INSTALL " in line:
             return command
     raise AssertionError(f"it ended with {command.wait()}")
 

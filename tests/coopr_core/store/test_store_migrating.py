@@ -50,6 +50,7 @@ def test_a_store_of_the_first_release_is_opened_and_its_clusters_can_be_worked_o
     engine = create_engine(engine_url(new_url))
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE nodes DROP COLUMN options"))
+        connection.execute(text("DROP TABLE commits"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     with Store.open(new_url) as store:
         assert [node.options for node in store.nodes(cluster.id)] == [{} for _ in store.nodes(cluster.id)]

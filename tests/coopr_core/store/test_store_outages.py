@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -86,7 +86,12 @@ def test_a_transaction_that_was_cut_off_is_done_again_once(postgresql: Postgresq
 
 
 class LossyProxy:
-    """Stands before the server and, when told to, swallows the answer to one COMMIT and cuts the connection."""
+    """Stands before the server and, when told to, swallows the answer to one COMMIT and cuts the connection.
+
+    With ``instead``, that COMMIT does not reach the server: this is done in its place.
+    """
+
+    instead: Callable[[], None] | None = None
 
     def __init__(self, port: int) -> None:
         self._server = port
@@ -101,7 +106,11 @@ class LossyProxy:
                 client = self._listener.accept()[0]
             except OSError:
                 return
-            server = socket.create_connection(("127.0.0.1", self._server))
+            try:
+                server = socket.create_connection(("127.0.0.1", self._server))
+            except OSError:  # it restarts
+                client.close()
+                continue
             lost = threading.Event()
             threading.Thread(target=self._there, args=(client, server, lost), daemon=True).start()
             threading.Thread(target=self._back, args=(client, server, lost), daemon=True).start()
@@ -111,6 +120,9 @@ class LossyProxy:
             if b"COMMIT" in data and self.lose_next.is_set():
                 self.lose_next.clear()
                 lost.set()
+                if self.instead is not None:
+                    self.instead()
+                    break
             server.sendall(data)
         server.close()
 
@@ -146,6 +158,43 @@ def test_a_commit_whose_answer_was_lost_counts_and_is_not_done_again(postgresql:
         attempt = store.start_attempt(f"{job.id}-001")
         assert [each.number for each in store.attempts(f"{job.id}-001")] == [attempt.number] == [1]
     proxy.close()
+
+
+@pytest.mark.real
+def test_a_change_that_a_crash_undid_is_done_again_though_its_transactions_number_was_given_out_again(
+    postgresql: PostgresqlServer,
+) -> None:
+    proxy = LossyProxy(postgresql.port)
+
+    def crash() -> None:
+        postgresql.restart("immediate")
+        with psycopg.connect(postgresql.url("postgres"), autocommit=True) as other:
+            for _ in range(100):
+                other.execute("SELECT txid_current()")
+
+    proxy.instead = crash
+    url = postgresql.new_database().replace(f":{postgresql.port}/", f":{proxy.port}/")
+    with Store.open(url) as store:
+        cluster = new_cluster(store)
+        proxy.lose_next.set()
+        job = store.start_job(cluster.id, "CLUSTER_CREATE", stages())
+        assert not proxy.lose_next.is_set()
+        assert [each.id for each in store.jobs(cluster.id)] == [job.id]
+    proxy.close()
+
+
+def test_marks_of_commits_do_not_pile_up(
+    postgresql: PostgresqlServer, server_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "COMMITS_BETWEEN_SWEEPS", 1)
+    store = server_store
+    with psycopg.connect(postgresql.url(str(store._database.url.database)), autocommit=True) as other:
+        new_cluster(store)
+        other.execute("UPDATE commits SET at = at - interval '2 hours'")
+        new_cluster(store, "another")
+        (left,) = other.execute("SELECT count(*), max(now() - at) < interval '1 hour' FROM commits").fetchall()
+    assert left[0] > 0
+    assert left[1]
 
 
 def test_a_server_that_is_gone_for_good_is_one_error_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
