@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from flow_catalog import service, write_catalog
+from watching import wait_for
 
 from coopr_core.cluster.states import JobState, TaskState
 from coopr_core.store import Store
@@ -50,16 +51,23 @@ def server_of(environment: dict[str, str]) -> dict[str, int]:
     return found
 
 
+def store_of(environment: dict[str, str]) -> Store:
+    return Store.open(f"sqlite:///{environment['COOPR_STATE_DIR']}/coopr.db")
+
+
 def creating(environment: dict[str, str], name: str, catalog: str) -> subprocess.Popen[str]:
-    """A create that has come to its slow task."""
+    """A create whose slow task runs."""
     words = [sys.executable, "-m", "coopr_cli", "create", name, "--catalog", catalog, "-t", "tiny", "-n", "1", "-y"]
     pipe = subprocess.PIPE
     command = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, env=environment)
+
     assert command.stderr is not None
-    for line in command.stderr:
-        if " INSTALL " in line:
-            return command
-    raise AssertionError(f"it ended with {command.wait()}")
+    assert any(" BOOTSTRAP " in line for line in command.stderr), f"it ended with {command.wait()}"
+    with store_of(environment) as store:
+        (job,) = [job for cluster in store.clusters() if cluster.name == name for job in store.jobs(cluster.id)]
+        (install,) = [task.id for task in store.tasks(job.id) if task.action == "INSTALL"]
+        wait_for(lambda: store.task(install).state is TaskState.RUNNING, "its slow task runs")
+    return command
 
 
 def said(command: subprocess.Popen[str]) -> list[str]:
@@ -94,7 +102,7 @@ def test_a_server_gone_for_good_is_one_message_and_a_job_that_can_be_resumed(
     assert command.returncode == 4
     assert first.startswith(f"Error: the Prefect server at http://127.0.0.1:{server['port']}/api is gone: ")
     assert all(line.startswith("  hint: ") for line in others)
-    with Store.open(f"sqlite:///{installation['COOPR_STATE_DIR']}/coopr.db") as store:
+    with store_of(installation) as store:
         job = store.jobs(store.cluster("cut-off").id)[0]
         assert job.state is JobState.INTERRUPTED, job.message
         assert {t.state for t in store.tasks(job.id)} == {TaskState.SUCCEEDED, TaskState.WAITING}
