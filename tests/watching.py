@@ -56,7 +56,8 @@ def files_with(paths: Iterable[Path], *texts: bytes) -> list[Path]:
         with contextlib.suppress(FileNotFoundError):
             if path.is_file() and not path.is_symlink():
                 content = path.read_bytes()
-                found += [path] if any(text in content for text in texts) else []
+                if any(text in content for text in texts):
+                    found.append(path)
     return found
 
 

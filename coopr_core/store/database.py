@@ -42,7 +42,6 @@ BUSY_SECONDS = 60
 FIRST_SECONDS = 5.0
 """How long a server that this process has never talked to is tried while its port refuses connections."""
 
-
 COMMITS_BETWEEN_SWEEPS = 1000
 """How many transactions of this process leave their marks before old marks are removed."""
 

@@ -60,7 +60,6 @@ def creating(environment: dict[str, str], name: str, catalog: str) -> subprocess
     words = [sys.executable, "-m", "coopr_cli", "create", name, "--catalog", catalog, "-t", "tiny", "-n", "1", "-y"]
     pipe = subprocess.PIPE
     command = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, env=environment)
-
     assert command.stderr is not None
     assert any(" BOOTSTRAP " in line for line in command.stderr), f"it ended with {command.wait()}"
     with store_of(environment) as store:

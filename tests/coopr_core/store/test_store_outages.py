@@ -13,6 +13,7 @@ import pytest
 from postgresql_server import PostgresqlServer
 from store_samples import new_cluster, stages
 
+from coopr_core.cluster.records import JobRecord
 from coopr_core.cluster.states import AttemptState, JobState, TaskState
 from coopr_core.store import Store, database
 from coopr_core.store.failures import StoreUnavailable
@@ -145,27 +146,42 @@ def _received(stream: socket.socket) -> bytes:
         return b""
 
 
-def test_a_commit_whose_answer_was_lost_counts_and_is_not_done_again(postgresql: PostgresqlServer) -> None:
-    proxy = LossyProxy(postgresql.port)
+@pytest.fixture
+def proxy(postgresql: PostgresqlServer) -> Iterator[LossyProxy]:
+    made = LossyProxy(postgresql.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def distant_store(postgresql: PostgresqlServer, proxy: LossyProxy) -> Iterator[Store]:
+    """A store on the other side of the proxy."""
     url = postgresql.new_database().replace(f":{postgresql.port}/", f":{proxy.port}/")
     with Store.open(url) as store:
-        cluster = new_cluster(store)
-        proxy.lose_next.set()
-        job = store.start_job(cluster.id, "CLUSTER_CREATE", stages())
-        assert not proxy.lose_next.is_set()
-        assert [each.id for each in store.jobs(cluster.id)] == [job.id]
-        proxy.lose_next.set()
-        attempt = store.start_attempt(f"{job.id}-001")
-        assert [each.number for each in store.attempts(f"{job.id}-001")] == [attempt.number] == [1]
-    proxy.close()
+        yield store
+
+
+def started_once(store: Store, proxy: LossyProxy) -> JobRecord:
+    """A job of a new cluster, recorded once although the answer to its COMMIT was lost."""
+    cluster = new_cluster(store)
+    proxy.lose_next.set()
+    job = store.start_job(cluster.id, "CLUSTER_CREATE", stages())
+    assert not proxy.lose_next.is_set()
+    assert [each.id for each in store.jobs(cluster.id)] == [job.id]
+    return job
+
+
+def test_a_commit_whose_answer_was_lost_counts_and_is_not_done_again(proxy: LossyProxy, distant_store: Store) -> None:
+    job = started_once(distant_store, proxy)
+    proxy.lose_next.set()
+    attempt = distant_store.start_attempt(f"{job.id}-001")
+    assert [each.number for each in distant_store.attempts(f"{job.id}-001")] == [attempt.number] == [1]
 
 
 @pytest.mark.real
 def test_a_change_that_a_crash_undid_is_done_again_though_its_transactions_number_was_given_out_again(
-    postgresql: PostgresqlServer,
+    postgresql: PostgresqlServer, proxy: LossyProxy, distant_store: Store
 ) -> None:
-    proxy = LossyProxy(postgresql.port)
-
     def crash() -> None:
         postgresql.restart("immediate")
         with psycopg.connect(postgresql.url("postgres"), autocommit=True) as other:
@@ -173,14 +189,7 @@ def test_a_change_that_a_crash_undid_is_done_again_though_its_transactions_numbe
                 other.execute("SELECT txid_current()")
 
     proxy.instead = crash
-    url = postgresql.new_database().replace(f":{postgresql.port}/", f":{proxy.port}/")
-    with Store.open(url) as store:
-        cluster = new_cluster(store)
-        proxy.lose_next.set()
-        job = store.start_job(cluster.id, "CLUSTER_CREATE", stages())
-        assert not proxy.lose_next.is_set()
-        assert [each.id for each in store.jobs(cluster.id)] == [job.id]
-    proxy.close()
+    started_once(distant_store, proxy)
 
 
 def test_marks_of_commits_do_not_pile_up(
