@@ -44,7 +44,7 @@ SERVICES = {
 def measure(nodes: int) -> dict[str, float]:
     """Plan and walk a cluster of that many nodes in this process; CPU milliseconds, counts and megabytes."""
     from coopr_core.catalog.entities import Dependencies, Provisioner, Requirements, Service, ServiceAction
-    from coopr_core.cluster.layout import ClusterLayout, Node
+    from coopr_core.model.layout import ClusterLayout, Node
 
     services = {
         name: Service(

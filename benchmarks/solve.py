@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Provider, Service
-from coopr_core.cluster.request import ClusterRequest
+from coopr_core.model.request import ClusterRequest
 from coopr_core.solver import Unsatisfiable, solve
 from coopr_core.solver.choice import Entities
 

@@ -12,7 +12,7 @@ from coopr_cli.output import output_option, print_data
 from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.quotas import Holding, Quota
+    from coopr_core.model.quotas import Holding, Quota
     from coopr_core.store import Store
 
 UNLIMITED = "unlimited"

@@ -86,8 +86,8 @@ def show_entity(name: str, kind: str | None, catalog: tuple[str, ...], output: s
 def validate(folders: tuple[str, ...], output: str) -> int:
     """Check the builtin catalog with the folders given: every problem at once, with file and path. Exit 3 on errors."""
     from coopr_core.catalog.checks.solvable import unsolvable
+    from coopr_core.operations.soundness import unsound
     from coopr_core.solver import solve
-    from flows.soundness import unsound
 
     try:
         catalog = _load(folders)

@@ -10,10 +10,10 @@ import click
 from coopr_cli.leases import lifetime
 from coopr_cli.output import ago, output_option, print_data, seconds, span
 from coopr_cli.tables import print_table
-from coopr_core.cluster.states import ClusterState, TaskState
+from coopr_core.model.states import ClusterState, TaskState
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import ClusterRecord, JobRecord, NodeRecord
+    from coopr_core.model.records import ClusterRecord, JobRecord, NodeRecord
     from coopr_core.store import Store
 
 
@@ -76,8 +76,8 @@ def show_command(cluster: str, output: str) -> None:
 
     With -o yaml or json also what asks for a cluster like it: `coopr create --from FILE` accepts the output.
     """
+    from coopr_core.operations.export import request_of
     from coopr_core.store import Store
-    from flows.asking_again import request_of
 
     with Store.open() as store:
         record = _looked_after(store, [store.cluster(cluster, terminated=True)])[0]
@@ -211,6 +211,6 @@ def _node(node: NodeRecord) -> dict[str, Any]:
 
 
 def _links(store: Store, cluster: ClusterRecord) -> list[dict[str, str]]:
-    from flows.links import cluster_links
+    from coopr_core.operations.links import cluster_links
 
     return cluster_links(store, cluster)

@@ -16,8 +16,8 @@ from coopr_cli.tables import print_table
 from coopr_core.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from coopr_core.operations.change import NodeDifference, PreparedChange
     from coopr_core.store import Store
-    from flows.changes.prepared import NodeDifference, PreparedChange
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -48,8 +48,8 @@ def configure_command(
     output: str,
 ) -> None:
     """Change the config of CLUSTER: show what differs on each node, ask, and configure the services that read it."""
+    from coopr_core.operations.services import prepare_configure
     from coopr_core.store import Store
-    from flows.changes.preparing import prepare_configure
 
     config = read_config(config_files, settings)
     if config is None and not everything:
@@ -79,8 +79,8 @@ def add_services_command(
     cluster: str, services: tuple[str, ...], catalog: tuple[str, ...], yes: bool, output: str
 ) -> None:
     """Put more services on the nodes of CLUSTER, on as many as its template allows."""
+    from coopr_core.operations.services import prepare_add_services
     from coopr_core.store import Store
-    from flows.changes.preparing import prepare_add_services
 
     with Store.open() as store:
         prepared = prepare_add_services(store, cluster, services, catalog=list(catalog))
@@ -110,8 +110,8 @@ def add_services_command(
 @output_option
 def sync_command(cluster: str, catalog: tuple[str, ...], restart: bool, yes: bool, output: str) -> None:
     """Bring CLUSTER to today's version of its template, services and config; no node is added or moved."""
+    from coopr_core.operations.services import prepare_sync
     from coopr_core.store import Store
-    from flows.changes.preparing import prepare_sync
 
     with Store.open() as store:
         prepared = prepare_sync(store, cluster, catalog=list(catalog), restart=restart)

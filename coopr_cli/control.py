@@ -10,10 +10,10 @@ from coopr_cli.concurrency import concurrency_option
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_cli.typed import Seconds
-from coopr_core.cluster.states import HOLDING, Control, JobState
+from coopr_core.model.states import HOLDING, Control, JobState
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import JobRecord
+    from coopr_core.model.records import JobRecord
     from coopr_core.store import Store
 
 _concurrency = concurrency_option("as before")
@@ -47,9 +47,9 @@ def resume_command(cluster: str, max_concurrency: int | None, output: str) -> No
 @output_option
 def pause_command(cluster: str, wait: bool, timeout: float, output: str) -> None:
     """Pause CLUSTER's running job: tasks that run come to their end, none is started. 'coopr resume' continues it."""
-    from coopr_core.cluster.states import TaskState
+    from coopr_core.model.states import TaskState
+    from coopr_core.operations.control import pause, wait_until_paused
     from coopr_core.store import Store
-    from flows.control.requests import pause, wait_until_paused
 
     with Store.open() as store:
         job = pause(store, cluster)
@@ -71,8 +71,8 @@ def pause_command(cluster: str, wait: bool, timeout: float, output: str) -> None
 @output_option
 def abort_command(cluster: str, timeout: float | None, output: str) -> None:
     """End CLUSTER's job and the commands it runs on the nodes; its state is saved. 'coopr retry' goes on with it."""
+    from coopr_core.operations.control import ABORT_SECONDS, abort
     from coopr_core.store import Store
-    from flows.control.requests import ABORT_SECONDS, abort
 
     with Store.open() as store:
         job = abort(store, cluster, timeout=timeout or ABORT_SECONDS)
@@ -82,8 +82,8 @@ def abort_command(cluster: str, timeout: float | None, output: str) -> None:
 
 
 def _go_on(cluster: str, control: Control, max_concurrency: int | None, output: str) -> None:
+    from coopr_core.operations.control import controlled
     from coopr_core.store import Store
-    from flows.control.requests import controlled
 
     with Store.open() as store:
         asked = controlled(store, cluster, control)

@@ -14,7 +14,7 @@ from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_cli.plan import show_layout
 from coopr_cli.request import free_name, gather, request_options, warn_of_other_layout
-from coopr_core.cluster.policies import FailurePolicy
+from coopr_core.model.policies import FailurePolicy
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
@@ -49,8 +49,8 @@ def create_command(
     **options: Any,
 ) -> None:
     """Create a cluster. NAME defaults to the name in the file --from names, else to the template's and a number."""
+    from coopr_core.operations.create import prepare_create
     from coopr_core.store import Store
-    from flows.preparation import prepare_create
 
     policy = FailurePolicy.of(on_failure, min_nodes)
     wanted = gather(options, name)
@@ -74,8 +74,8 @@ def create_command(
 @output_option
 def apply_command(file: Path, output: str, max_concurrency: int | None, schedule: str | None) -> None:
     """Run exactly the plan saved in FILE by 'coopr plan -o'; asks nothing, refuses when the world has changed."""
+    from coopr_core.operations.plan_file import check_plan, load_plan
     from coopr_core.store import Store
-    from flows.plan_file import check_plan, load_plan
 
     saved = load_plan(file)
     with Store.open() as store:

@@ -9,8 +9,8 @@ import click
 from coopr_cli.confirm import confirm
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
-from coopr_core.cluster.states import ClusterState, Operation, check_allowed
 from coopr_core.errors import CooprError, Refused
+from coopr_core.model.states import ClusterState, Operation, check_allowed
 
 
 @click.command("delete")
@@ -19,8 +19,8 @@ from coopr_core.errors import CooprError, Refused
 @output_option
 def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
     """Delete clusters, by name or id: ends everything on their nodes and removes the machines."""
+    from coopr_core.operations.delete import prepare_removal
     from coopr_core.store import Store
-    from flows.changes.removal import prepare_removal
 
     with Store.open() as store:
         found = list({cluster.id: cluster for cluster in map(store.cluster, clusters)}.values())

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from coopr_cli.prefect_use import interrupts_told, put_talk_aside, use_server
 from coopr_cli.progress import shown
-from coopr_core.cluster.ids import is_cluster_id
 from coopr_core.errors import CooprError
+from coopr_core.model.ids import is_cluster_id
 from coopr_core.text_form import composed
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import JobRecord
+    from coopr_core.model.records import JobRecord
     from coopr_core.store import Store
 
 

@@ -12,7 +12,7 @@ from coopr_cli.output import output_option, print_data, span
 from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import ClusterRecord
+    from coopr_core.model.records import ClusterRecord
 
 
 @click.command("extend")
@@ -56,10 +56,10 @@ def unprotect_command(cluster: str, output: str) -> None:
 @output_option
 def reap_expired_command(everybody: bool, warn_before: str | None, dry_run: bool, yes: bool, output: str) -> None:
     """Delete every cluster whose lease has run out, each on its own; protected ones are left alone."""
-    from coopr_core.cluster.leases import parse_duration
+    from coopr_core.maintenance.expiry import find_expired
+    from coopr_core.model.leases import parse_duration
     from coopr_core.settings import load_settings
     from coopr_core.store import Store
-    from flows.care.expiry import find_expired
 
     parse_duration(warn_before or "0")
     tenant = None if everybody else load_settings().tenant

@@ -17,8 +17,8 @@ import click
 
 from coopr_cli.streams import check_arguments, end_at_once, replace_what_cannot_be_shown, speak_utf8
 from coopr_cli.typed import NamingGroup, checked, unknown_option
-from coopr_core.cluster.origin import COMMAND, set_via
 from coopr_core.errors import CooprError, Interrupted, InvalidInput, unwritable
+from coopr_core.model.origin import COMMAND, set_via
 
 SERVER_GONE = "server-gone"
 """The failure after which Prefect's threads would go on asking for minutes, at the end of the process."""

@@ -15,11 +15,11 @@ from coopr_core.errors import InvalidInput, told
 from coopr_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.layout import ClusterLayout, Node
     from coopr_core.errors import Problem
+    from coopr_core.model.layout import ClusterLayout, Node
+    from coopr_core.operations.create import Preparation
     from coopr_core.planner import Estimate, Plan
     from coopr_core.store import Store
-    from flows.preparation import Preparation
 
 PICTURES = (".svg", ".dot", ".mmd")
 
@@ -39,8 +39,8 @@ def plan_command(
     name: str, graph: str | None, output: str, as_json: bool, detailed_exitcode: bool, **options: Any
 ) -> int:
     """Show the layout and the stages that `coopr create` with the same options would run. Changes nothing."""
+    from coopr_core.operations.create import prepare_create
     from coopr_core.store import Store
-    from flows.preparation import prepare_create
 
     output = "json" if as_json else as_table(click.get_current_context(), output)
     file = _file(output)
@@ -62,7 +62,7 @@ def plan_command(
         draw(prepared.plan, Path(graph), hosts={node.number: node.host_name for node in prepared.layout.nodes})
         click.echo(f"Drawn in {graph}", err=True)
     if file:
-        from flows.plan_file import save_plan
+        from coopr_core.operations.plan_file import save_plan
 
         save_plan(file, prepared, wanted.catalog)
         click.echo(f"Saved in {file}; run exactly this with: coopr apply {file}", err=True)

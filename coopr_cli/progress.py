@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import click
 
 from coopr_cli.output import Timed, seconds, span
-from coopr_core.cluster.states import AttemptState, TaskState
+from coopr_core.model.states import AttemptState, TaskState
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from coopr_core.cluster.records import AttemptRecord, JobProgress, JobRecord, TaskRecord
+    from coopr_core.model.records import AttemptRecord, JobProgress, JobRecord, TaskRecord
     from coopr_core.store import Store
 
 INTERVAL = 0.5

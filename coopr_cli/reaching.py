@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import ClusterRecord
+    from coopr_core.model.records import ClusterRecord
     from coopr_core.store import Store
 
 

@@ -29,8 +29,8 @@ def rebuild_command(
     The new cluster is called NAME-next until the old one is gone, then NAME. If it cannot be made, the old one stays
     as it is.
     """
+    from coopr_core.operations.rebuild import prepare_rebuild
     from coopr_core.store import Store
-    from flows.changes.renewing import prepare_rebuild
 
     with Store.open() as store:
         rebuild = prepare_rebuild(store, cluster, in_place=in_place, catalog=list(catalog))

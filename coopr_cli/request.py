@@ -15,7 +15,7 @@ from coopr_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from coopr_cli.request_file import NodeKind
-    from coopr_core.cluster.layout import ClusterLayout
+    from coopr_core.model.layout import ClusterLayout
     from coopr_core.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,7 +62,7 @@ class RequestOptions:
         }
         given = {key: value for key, value in typed.items() if value is not None}
         if self.base.get("config") and self.config is not None and self.config_mode != "replace":
-            from coopr_core.cluster.config import merge_config
+            from coopr_core.model.config import merge_config
 
             given["config"] = merge_config(self.base["config"], self.config)
         return {**self.base, **given, "name": name}
@@ -199,7 +199,7 @@ def warn_of_other_layout(wanted: RequestOptions, layout: ClusterLayout) -> None:
 
 def read_config(files: Sequence[str], settings: Sequence[str]) -> dict[str, Any] | None:
     """Config files merged in order, then ``KEY=VALUE`` settings over them; None when nothing was given."""
-    from coopr_core.cluster.config import merge_config
+    from coopr_core.model.config import merge_config
 
     config: dict[str, Any] = {}
     for file in files:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.layout import ClusterLayout
+    from coopr_core.model.layout import ClusterLayout
 
 STANDARD_INPUT = "-"
 

@@ -14,13 +14,13 @@ from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_cli.request import catalog_option
 from coopr_cli.tables import print_table
-from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.errors import InvalidInput
+from coopr_core.model.policies import FailurePolicy
 
 if TYPE_CHECKING:
+    from coopr_core.operations.change import PreparedChange
     from coopr_core.planner import Plan
     from coopr_core.store import Store
-    from flows.changes.prepared import PreparedChange
 
 
 @click.command("scale")
@@ -48,8 +48,8 @@ def scale_command(
     Nodes that stay are not moved. Nodes that leave are drained: their services stop and are removed, then the machine
     is deleted.
     """
+    from coopr_core.operations.scale import prepare_scale
     from coopr_core.store import Store
-    from flows.changes.sizing import prepare_scale
 
     policy = FailurePolicy.of(on_failure, min_nodes)
     wanted = _counts(counts)
@@ -85,8 +85,8 @@ def replace_command(
     cluster: str, nodes: tuple[str, ...], catalog: tuple[str, ...], max_concurrency: int | None, yes: bool, output: str
 ) -> None:
     """Replace NODEs of CLUSTER (numbers or host names): new machines, same number, host name and services."""
+    from coopr_core.operations.scale import prepare_replace
     from coopr_core.store import Store
-    from flows.changes.sizing import prepare_replace
 
     with Store.open() as store:
         prepared = prepare_replace(store, cluster, nodes, catalog=list(catalog))

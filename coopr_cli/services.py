@@ -12,7 +12,7 @@ from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 
 if TYPE_CHECKING:
-    from flows.changes.preparing import Verb
+    from coopr_core.operations.services import Verb
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,8 +76,8 @@ def _change(
     max_concurrency: int | None,
     output: str,
 ) -> None:
+    from coopr_core.operations.services import prepare_services
     from coopr_core.store import Store
-    from flows.changes.preparing import prepare_services
 
     rolling = rolling or batch is not None
     parameters: dict[str, Any] = {"services": list(services) or None, "rolling": rolling, "batch": batch or 1}

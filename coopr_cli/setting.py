@@ -33,7 +33,7 @@ def set_option(command: F) -> F:
 
 def read_settings(settings: Sequence[str]) -> dict[str, Any]:
     """The settings as one tree. Raises ``InvalidInput`` for one that cannot be used, and for two that clash."""
-    from coopr_core.cluster.config import merge_config
+    from coopr_core.model.config import merge_config
 
     whole: dict[str, Any] = {}
     for setting in settings:

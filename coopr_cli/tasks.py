@@ -11,11 +11,11 @@ import click
 
 from coopr_cli.output import output_option, print_data, seconds, span
 from coopr_cli.tables import print_table
-from coopr_core.cluster.states import TaskState
 from coopr_core.errors import NotFound
+from coopr_core.model.states import TaskState
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import TaskRecord
+    from coopr_core.model.records import TaskRecord
     from coopr_core.store import Store
 
 
@@ -51,7 +51,7 @@ def tasks_command(cluster: str, job: str, failed: bool, output: str) -> None:
 @click.option("--job", default="", help="With CLUSTER: a job's id or number (default: the last one).")
 def logs_command(subject: str, follow: bool, job: str) -> None:
     """Print the log of a task (00000015-044-275), or of all tasks of a cluster's last job."""
-    from coopr_core.cluster.ids import is_task_id
+    from coopr_core.model.ids import is_task_id
     from coopr_core.store import Store
 
     with Store.open() as store:

@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coopr_core.catalog import Catalog as Catalog
-    from coopr_core.cluster.layout import ClusterLayout as ClusterLayout
-    from coopr_core.cluster.layout import Node as Node
-    from coopr_core.cluster.request import ClusterRequest as ClusterRequest
+    from coopr_core.model.layout import ClusterLayout as ClusterLayout
+    from coopr_core.model.layout import Node as Node
+    from coopr_core.model.request import ClusterRequest as ClusterRequest
     from coopr_core.planner import Plan as Plan
     from coopr_core.planner import Task as Task
     from coopr_core.planner import plan as plan
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Catalog": "coopr_core.catalog",
-    "ClusterLayout": "coopr_core.cluster.layout",
-    "ClusterRequest": "coopr_core.cluster.request",
-    "Node": "coopr_core.cluster.layout",
+    "ClusterLayout": "coopr_core.model.layout",
+    "ClusterRequest": "coopr_core.model.request",
+    "Node": "coopr_core.model.layout",
     "Plan": "coopr_core.planner",
     "Service": "coopr_core.catalog.entities",
     "Task": "coopr_core.planner",

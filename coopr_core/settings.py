@@ -19,8 +19,8 @@ import platformdirs
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from coopr_core.cluster.policies import MOST_CONCURRENT
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.model.policies import MOST_CONCURRENT
 from coopr_core.suggestions import did_you_mean
 
 Concurrency = Annotated[int, Field(ge=1, le=MOST_CONCURRENT)]
@@ -56,7 +56,7 @@ def login_name() -> str:
 
 
 def _duration(value: str) -> str:
-    from coopr_core.cluster.leases import parse_duration
+    from coopr_core.model.leases import parse_duration
 
     try:
         parse_duration(value)

@@ -22,9 +22,9 @@ from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 
 from blocks import HttpCallback
-from coopr_core.cluster.records import ClusterRecord, JobRecord, NodeRecord
-from coopr_core.cluster.states import JobState
 from coopr_core.errors import CooprError
+from coopr_core.model.records import ClusterRecord, JobRecord, NodeRecord
+from coopr_core.model.states import JobState
 from flows.engine.run_log import flow_run_emitter
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from prefect.blocks.core import Block
 from pydantic import Field, JsonValue
 
 from blocks import LocalProviderSettings, SshKey
-from coopr_core.cluster.policies import FailurePolicy
 from coopr_core.errors import InvalidInput
+from coopr_core.model.policies import FailurePolicy
+from coopr_core.operations.confirmation import as_confirmed
+from coopr_core.operations.create import prepare_create
 from coopr_core.settings import Concurrency, absolute_folders, load_settings
 from coopr_core.store import Store
 from flows.cluster_flow import cluster_flow
-from flows.confirmation import as_confirmed
 from flows.operation import parameters_of, run_operation
-from flows.preparation import prepare_create
 from flows.runtime import make_provider
 
 SCHEDULES: list[JsonValue] = ["stages", "dataflow"]

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from coopr_core.cluster.records import ClusterRecord, JobRecord, NewestJob
-from coopr_core.cluster.states import ClusterState, Operation
+from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
+from coopr_core.model.states import ClusterState, Operation
+from coopr_core.operations.confirmation import as_confirmed
+from coopr_core.operations.delete import Removal, prepare_removal
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
-from flows.changes.removal import Removal, prepare_removal
 from flows.cluster_flow import cluster_flow
-from flows.confirmation import as_confirmed
 from flows.operation import Ending, Steps, run_operation, start_operation
 from flows.report import summarize
 from flows.runtime import known_hosts_of, logs_of

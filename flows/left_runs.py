@@ -24,8 +24,8 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
-from coopr_core.cluster.records import JobRecord
-from coopr_core.cluster.states import JobState
+from coopr_core.model.records import JobRecord
+from coopr_core.model.states import JobState
 
 MOST = 2000
 """Task runs that are closed at once, at most."""

@@ -17,10 +17,10 @@ import httpx
 from prefect import runtime, tags
 
 from coopr_core.automators import load_automator
-from coopr_core.cluster.policies import FailurePolicy
-from coopr_core.cluster.records import ClusterRecord, JobRecord, NewestJob
-from coopr_core.cluster.states import JobState, Operation
 from coopr_core.errors import Interrupted
+from coopr_core.model.policies import FailurePolicy
+from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
+from coopr_core.model.states import JobState, Operation
 from coopr_core.planner import Plan, Schedule
 from coopr_core.planner.saved import graph_to_json
 from coopr_core.remote.pool import Sessions
@@ -28,12 +28,12 @@ from coopr_core.remote.redaction import Redactor
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from coopr_core.store.claims import HEARTBEAT_SECONDS
+from coopr_core.work.actions import Actions
+from coopr_core.work.after_failure import AfterFailure
+from coopr_core.work.attempts import Attempts
+from coopr_core.work.membership import Membership
 from flows.announcing import announced
-from flows.engine.actions import Actions
-from flows.engine.after_failure import AfterFailure
-from flows.engine.attempts import Attempts
 from flows.engine.job_run import JobRun
-from flows.engine.membership import Membership
 from flows.outage import ServerGone
 from flows.report import publish_cluster, summarize
 from flows.run_links import close_latecomers, remember_run

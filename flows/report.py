@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from prefect.artifacts import create_markdown_artifact
 
-from coopr_core.cluster.records import ClusterRecord
-from flows.links import cluster_links
+from coopr_core.model.records import ClusterRecord
+from coopr_core.operations.links import cluster_links
 
 if TYPE_CHECKING:
     from coopr_core.store import Store

@@ -10,7 +10,7 @@ import httpx
 from prefect import runtime
 from prefect.client.orchestration import get_client
 
-from coopr_core.cluster.records import ClusterRecord, JobRecord
+from coopr_core.model.records import ClusterRecord, JobRecord
 from coopr_core.store import Store
 from flows.belonging import tag_of
 from flows.left_runs import close_runs, left_by

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.catalog.entities import Provider as ProviderEntity
-from coopr_core.cluster.records import ClusterRecord
 from coopr_core.errors import NotFound
+from coopr_core.model.records import ClusterRecord
 from coopr_core.providers import load_provider
 from coopr_core.providers.contract import USABLE_WITHIN, KnowsItsPace
 from coopr_core.remote.keys import ensure_client_key, load_key, public_key

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.macros import uses
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.layout import ClusterLayout
+    from coopr_core.model.layout import ClusterLayout
     from coopr_core.store import Store
 
 

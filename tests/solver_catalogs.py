@@ -10,8 +10,8 @@ from typing import Any
 from shared_reference import reference
 
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Provider, Service
-from coopr_core.cluster.layout import ClusterLayout
-from coopr_core.cluster.request import ClusterRequest
+from coopr_core.model.layout import ClusterLayout
+from coopr_core.model.request import ClusterRequest
 
 
 @dataclass

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from coopr_core.catalog.entities import ClusterTemplate, Link, Service
-from coopr_core.cluster.layout import ClusterLayout, Node
-from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.request import ClusterRequest
-from coopr_core.cluster.states import JobState
+from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.records import ClusterRecord
+from coopr_core.model.request import ClusterRequest
+from coopr_core.model.states import JobState
 from coopr_core.store import Store
 from coopr_core.store.clusters import insert_cluster
 from coopr_core.store.rows import cluster_record
@@ -89,7 +89,7 @@ def new_cluster(store: Store, name: str = "demo", size: int = 2, **options: Any)
 
 def recorded_active(store: Store, catalog: str, name: str) -> ClusterRecord:
     """An active cluster of two nodes with the service ``app`` of the catalog's ``tiny``, never made for real."""
-    from flows.preparation import prepare_create
+    from coopr_core.operations.create import prepare_create
 
     values = {"name": name, "template": "tiny", "size": 2, "services": ["app"]}
     made = prepare_create(values, catalog=[catalog], store=store)

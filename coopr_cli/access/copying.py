@@ -18,7 +18,7 @@ from coopr_core.text_form import composed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coopr_core.cluster.records import ClusterRecord, NodeRecord
+    from coopr_core.model.records import ClusterRecord, NodeRecord
     from coopr_core.remote.session import Session
     from coopr_core.remote.trees import Copied
     from coopr_core.store import Store

@@ -15,7 +15,7 @@ from coopr_cli.typed import Seconds
 from coopr_core.errors import CooprError, Interrupted
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import NodeRecord
+    from coopr_core.model.records import NodeRecord
 
 
 @click.command("exec", context_settings={"ignore_unknown_options": True})

@@ -17,7 +17,7 @@ from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.providers.contract import Machine
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import ClusterRecord, NodeRecord
+    from coopr_core.model.records import ClusterRecord, NodeRecord
     from coopr_core.store import Store
 
 

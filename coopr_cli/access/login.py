@@ -16,7 +16,7 @@ from coopr_cli.access.selectors import matching
 from coopr_core.errors import NotFound
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import ClusterRecord, NodeRecord
+    from coopr_core.model.records import ClusterRecord, NodeRecord
     from coopr_core.store import Store
 
 

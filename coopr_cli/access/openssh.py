@@ -18,7 +18,7 @@ from coopr_core.providers.contract import Machine
 from coopr_core.remote.connection import address_of
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import ClusterRecord, NodeRecord
+    from coopr_core.model.records import ClusterRecord, NodeRecord
 
 
 def pin_hosts(cluster: ClusterRecord, nodes: Iterable[NodeRecord]) -> Path:

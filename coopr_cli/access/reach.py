@@ -16,7 +16,7 @@ from coopr_cli.reaching import ready_prefect
 from coopr_core.errors import NotFound, OutcomeUnknown, Unreachable
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import ClusterRecord, NodeRecord
+    from coopr_core.model.records import ClusterRecord, NodeRecord
     from coopr_core.providers.contract import Machine, Provider
     from coopr_core.remote.pool import Sessions
     from coopr_core.remote.session import Session

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from coopr_core.cluster.names import dns_form
-from coopr_core.cluster.states import TaskState
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.names import dns_form
+from coopr_core.model.states import TaskState
 from coopr_core.suggestions import among, did_you_mean
 from coopr_core.text_form import composed
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.records import ClusterRecord, NodeRecord
+    from coopr_core.model.records import ClusterRecord, NodeRecord
     from coopr_core.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coopr_core.catalog.entities import Service
-from coopr_core.cluster.layout import ClusterLayout
 from coopr_core.macros.checks import uses
 from coopr_core.macros.context import MacroContext, MacroNode
 from coopr_core.macros.expander import UnresolvedMacro, expand
+from coopr_core.model.layout import ClusterLayout
 
 _MISSING = object()
 _RUN_AGAIN = frozenset({"configure", "start", "stop"})

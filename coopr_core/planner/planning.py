@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from coopr_core.catalog.entities import Service
-from coopr_core.cluster.layout import ClusterLayout
 from coopr_core.errors import InvalidInput
+from coopr_core.model.layout import ClusterLayout
 from coopr_core.planner.dependencies import ServiceDependencies
 from coopr_core.planner.folding import fold
 from coopr_core.planner.operations import OPERATIONS, Program, Role, program

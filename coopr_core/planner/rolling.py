@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from coopr_core.catalog.entities import Service
-from coopr_core.cluster.layout import ClusterLayout
 from coopr_core.errors import InvalidInput
+from coopr_core.model.layout import ClusterLayout
 from coopr_core.planner.dependencies import ServiceDependencies
 from coopr_core.planner.folding import fold
 from coopr_core.planner.graph import Join, Step, TaskGraph

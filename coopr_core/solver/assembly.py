@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from coopr_core.cluster.config import requested_config
-from coopr_core.cluster.ids import cluster_id
-from coopr_core.cluster.layout import FIRST_NODE_NUMBER, ClusterLayout, Node
-from coopr_core.cluster.names import dns_name
-from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput
+from coopr_core.model.config import requested_config
+from coopr_core.model.ids import cluster_id
+from coopr_core.model.layout import FIRST_NODE_NUMBER, ClusterLayout, Node
+from coopr_core.model.names import dns_name
+from coopr_core.model.request import ClusterRequest
 from coopr_core.solver.choice import Choice
 from coopr_core.solver.search.cost import price_per_hour
 from coopr_core.solver.search.counting import Batch

@@ -20,8 +20,8 @@ from coopr_core.catalog.entities import (
     Provider,
     Service,
 )
-from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput, NotFound, Problem
+from coopr_core.model.request import ClusterRequest
 from coopr_core.suggestions import among
 from coopr_core.text_form import spelt
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace as having
 
-from coopr_core.cluster.layout import ClusterLayout
-from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput
+from coopr_core.model.layout import ClusterLayout
+from coopr_core.model.request import ClusterRequest
 from coopr_core.solver.assembly import Uneven, layout_of, nodes_of
 from coopr_core.solver.changing.change import change
 from coopr_core.solver.changing.counting import count_services

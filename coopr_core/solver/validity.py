@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from coopr_core.cluster.layout import ClusterLayout, Node
-from coopr_core.cluster.request import ClusterRequest
+from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.request import ClusterRequest
 from coopr_core.solver.assembly import layout_of
 from coopr_core.solver.choice import Choice, Entities, choose
 from coopr_core.solver.constraints import Constraint, Kind, constraints_of

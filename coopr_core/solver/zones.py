@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from coopr_core.catalog.entities import Provider
-from coopr_core.cluster.layout import Node
+from coopr_core.model.layout import Node
 
 
 def zones_of(provider: Provider) -> tuple[str, ...]:

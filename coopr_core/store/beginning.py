@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import IntegrityError
 
-from coopr_core.cluster.records import ClusterRecord, JobRecord
-from coopr_core.cluster.states import Operation
+from coopr_core.model.records import ClusterRecord, JobRecord
+from coopr_core.model.states import Operation
 from coopr_core.store.clusters import find_cluster, insert_cluster, name_taken, refuse_id_as_name
 from coopr_core.store.database import Database
 from coopr_core.store.jobs import Planned, insert_job
@@ -21,8 +21,8 @@ from coopr_core.store.rows import cluster_record
 
 if TYPE_CHECKING:
     from coopr_core.catalog.entities import ClusterTemplate
-    from coopr_core.cluster.layout import ClusterLayout
-    from coopr_core.cluster.request import ClusterRequest
+    from coopr_core.model.layout import ClusterLayout
+    from coopr_core.model.request import ClusterRequest
 
 
 class Beginnings:

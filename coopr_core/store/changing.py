@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from coopr_core.cluster.states import WITHOUT_MACHINE, NodeState
 from coopr_core.errors import InvalidInput, Overtaken
+from coopr_core.model.states import WITHOUT_MACHINE, NodeState
 from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.clusters import node_values
 from coopr_core.store.hosts import owners
@@ -23,8 +23,8 @@ from coopr_core.store.schema import clusters, nodes, tasks
 
 if TYPE_CHECKING:
     from coopr_core.catalog.entities import ClusterTemplate
-    from coopr_core.cluster.layout import ClusterLayout, Node
-    from coopr_core.cluster.request import ClusterRequest
+    from coopr_core.model.layout import ClusterLayout, Node
+    from coopr_core.model.request import ClusterRequest
 
 PLACEMENT = ("services", "hardware_type", "image_type", "flavor", "image", "ssh_user", "zone", "price", "options")
 """What of a node's row says how its machine is made and what is on it."""

@@ -14,11 +14,11 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from coopr_core.cluster import ids
-from coopr_core.cluster.names import id_like_problem, name_nodes
-from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.states import ClusterState, NodeState
 from coopr_core.errors import InvalidInput, NameTaken, NotFound, Refused
+from coopr_core.model import ids
+from coopr_core.model.names import id_like_problem, name_nodes
+from coopr_core.model.records import ClusterRecord
+from coopr_core.model.states import ClusterState, NodeState
 from coopr_core.store.account.events import CLUSTER_RECORDED, note
 from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.database import Database
@@ -29,8 +29,8 @@ from coopr_core.store.schema import clusters, nodes
 
 if TYPE_CHECKING:
     from coopr_core.catalog.entities import ClusterTemplate
-    from coopr_core.cluster.layout import ClusterLayout, Node
-    from coopr_core.cluster.request import ClusterRequest
+    from coopr_core.model.layout import ClusterLayout, Node
+    from coopr_core.model.request import ClusterRequest
 
 OWN = ""
 """As a tenant: the one the store was opened for."""
@@ -101,7 +101,7 @@ class Clusters:
     def layout(self, cluster_id: str) -> ClusterLayout:
         """The cluster's layout, with its services as they were when it was made."""
         from coopr_core.catalog.entities import Link, Service
-        from coopr_core.cluster.layout import ClusterLayout
+        from coopr_core.model.layout import ClusterLayout
 
         columns = [clusters.c[name] for name in ("template_name", "provider", "config", "services", "links")]
         query = select(nodes).where(nodes.c.cluster == cluster_key(cluster_id)).order_by(nodes.c.number)
@@ -126,7 +126,7 @@ class Clusters:
 
     def request(self, cluster_id: str) -> ClusterRequest:
         """What was asked for when the cluster was made."""
-        from coopr_core.cluster.request import ClusterRequest
+        from coopr_core.model.request import ClusterRequest
 
         with self._database.read() as connection:
             return ClusterRequest.recorded(find_cluster(connection, cluster_id, clusters.c.request)["request"])
@@ -241,7 +241,7 @@ def refuse_id_as_name(name: str) -> None:
 
 
 def _node(row: Row) -> Node:
-    from coopr_core.cluster.layout import Node
+    from coopr_core.model.layout import Node
 
     return Node(
         number=row["number"],

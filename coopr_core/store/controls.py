@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from sqlalchemy import update
 
-from coopr_core.cluster.records import JobRecord, NewestJob
-from coopr_core.cluster.states import ClusterState, Control, JobState, check_control
 from coopr_core.errors import Busy, Refused
+from coopr_core.model.records import JobRecord, NewestJob
+from coopr_core.model.states import ClusterState, Control, JobState, check_control
 from coopr_core.store import claims
 from coopr_core.store.account.events import JOB_ABORTING, JOB_PAUSED, JOB_RESUMED, note
 from coopr_core.store.clusters import find_cluster, now

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
 
-from coopr_core.cluster.leases import expired
-from coopr_core.cluster.states import (
+from coopr_core.errors import Busy, Refused
+from coopr_core.model.leases import expired
+from coopr_core.model.states import (
     HOLDING,
     WITHOUT_MACHINE,
     AttemptState,
@@ -25,7 +26,6 @@ from coopr_core.cluster.states import (
     check_allowed,
     state_after,
 )
-from coopr_core.errors import Busy, Refused
 from coopr_core.store import claims
 from coopr_core.store.account.events import JOB_ENDED, note
 from coopr_core.store.account.machines import machines_gone

@@ -14,8 +14,8 @@ from itertools import takewhile
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection
 
-from coopr_core.cluster import ids
-from coopr_core.cluster.names import dns_name
+from coopr_core.model import ids
+from coopr_core.model.names import dns_name
 from coopr_core.store.references import LIVING
 from coopr_core.store.schema import clusters, nodes
 

@@ -16,9 +16,9 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from coopr_core.cluster.records import JobProgress, JobRecord, NewestJob
-from coopr_core.cluster.states import HOLDING, ClusterState, JobState, Operation, TaskState, operation_named
 from coopr_core.errors import Busy, NotFound, Overtaken, Refused
+from coopr_core.model.records import JobProgress, JobRecord, NewestJob
+from coopr_core.model.states import HOLDING, ClusterState, JobState, Operation, TaskState, operation_named
 from coopr_core.store import claims
 from coopr_core.store.account.events import JOB_STARTED, note
 from coopr_core.store.changing import ClusterChange, write_change

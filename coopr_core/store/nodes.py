@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
-from coopr_core.cluster.records import NodeRecord
-from coopr_core.cluster.states import WITHOUT_MACHINE, NodeState
 from coopr_core.errors import NotFound
+from coopr_core.model.records import NodeRecord
+from coopr_core.model.states import WITHOUT_MACHINE, NodeState
 from coopr_core.store.account.machines import machine_since, machine_there, machines_gone
 from coopr_core.store.clusters import find_cluster
 from coopr_core.store.database import Database

@@ -9,9 +9,9 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from coopr_core.cluster import ids
-from coopr_core.cluster.states import ClusterState
 from coopr_core.errors import NotFound
+from coopr_core.model import ids
+from coopr_core.model.states import ClusterState
 from coopr_core.store.rows import LARGEST, Row
 from coopr_core.store.schema import clusters, nodes
 from coopr_core.suggestions import did_you_mean, near

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from coopr_core.cluster import ids, names
-from coopr_core.cluster.records import AttemptRecord, ClusterRecord, JobRecord, NodeRecord, TaskRecord
-from coopr_core.cluster.states import AttemptState, ClusterState, JobState, NodeState, Operation, TaskState
 from coopr_core.errors import NotFound
+from coopr_core.model import ids, names
+from coopr_core.model.records import AttemptRecord, ClusterRecord, JobRecord, NodeRecord, TaskRecord
+from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, Operation, TaskState
 
 LARGEST = 2**31 - 1
 """The largest number the columns hold."""

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from coopr_core.cluster.records import AttemptRecord, TaskRecord
-from coopr_core.cluster.states import TASK_AFTER_ATTEMPT, AttemptState, JobState, TaskState
 from coopr_core.errors import NotFound, Refused
+from coopr_core.model.records import AttemptRecord, TaskRecord
+from coopr_core.model.states import TASK_AFTER_ATTEMPT, AttemptState, JobState, TaskState
 from coopr_core.store.clusters import now
 from coopr_core.store.database import Database
 from coopr_core.store.jobs import find_job

@@ -231,7 +231,7 @@ def _openssh(settings: Settings) -> Iterator[Verdict]:
 
 def _local_nodes(settings: Settings) -> Iterator[Verdict]:
     """Whether the nodes on this machine are served; after a reboot they are not, until somebody needs them."""
-    from coopr_core.cluster.names import handle
+    from coopr_core.model.names import handle
     from coopr_core.providers.local.addresses import Probe, probe
     from coopr_core.providers.local.records import NodeFolders
 

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.states import ClusterState, Operation
 from coopr_core.errors import CooprError, NotFound
+from coopr_core.model.records import ClusterRecord
+from coopr_core.model.states import ClusterState, Operation
+from coopr_core.operations.confirmation import Part, Parts, Prepared
 from coopr_core.providers import load_provider
 from coopr_core.providers.contract import Machine, Provider
 from coopr_core.providers.finding import find_all_machines, find_machines
 from coopr_core.remote.connection import name_of
 from coopr_core.settings import load_settings
-from flows.confirmation import Part, Parts, Prepared
 from flows.runtime import cluster_provider, needs_blocks
 from flows.secrets import block_name, clusters_with_keys, forget_secrets
 

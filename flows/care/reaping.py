@@ -13,14 +13,14 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 
-from coopr_core.cluster.leases import parse_duration
-from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.states import ClusterState
 from coopr_core.errors import Busy, Refused, TasksFailed
+from coopr_core.maintenance.expiry import find_expired
+from coopr_core.model.leases import parse_duration
+from coopr_core.model.records import ClusterRecord
+from coopr_core.model.states import ClusterState
 from coopr_core.settings import Concurrency, load_settings
 from coopr_core.store import Store
 from flows.announcing import LEASE_EXPIRING, Announcer
-from flows.care.expiry import find_expired
 from flows.cluster_flow import cluster_flow
 from flows.deletion import delete_cluster
 from flows.engine.run_log import Emit, flow_run_emitter

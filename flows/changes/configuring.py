@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from coopr_core.operations.services import prepare_add_services, prepare_configure, prepare_sync
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
-from flows.changes.preparing import prepare_add_services, prepare_configure, prepare_sync
 from flows.changes.running import run_change
 from flows.cluster_flow import cluster_flow
 

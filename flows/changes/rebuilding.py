@@ -10,14 +10,14 @@ from typing import Any
 
 from prefect import runtime
 
-from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.states import ClusterState
 from coopr_core.errors import CooprError, Interrupted, Overtaken, Refused, TasksFailed
+from coopr_core.model.records import ClusterRecord
+from coopr_core.model.states import ClusterState
+from coopr_core.operations.confirmation import as_confirmed
+from coopr_core.operations.rebuild import REBUILT_WITH, Rebuild, prepare_rebuild
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
-from flows.changes.renewing import REBUILT_WITH, Rebuild, prepare_rebuild
 from flows.cluster_flow import cluster_flow
-from flows.confirmation import as_confirmed
 from flows.deletion import run_deletion
 from flows.operation import continue_job, parameters_of, run_operation
 from flows.report import publish_cluster, summarize

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flows.confirmation import as_confirmed
+from coopr_core.operations.confirmation import as_confirmed
 from flows.operation import run_operation, start_operation
 from flows.report import summarize
 
 if TYPE_CHECKING:
+    from coopr_core.operations.change import PreparedChange
     from coopr_core.store import Store
-    from flows.changes.prepared import PreparedChange
 
 
 def run_change(

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from coopr_core.cluster.policies import FailurePolicy
+from coopr_core.model.policies import FailurePolicy
+from coopr_core.operations.scale import prepare_replace, prepare_scale
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.changes.running import run_change
-from flows.changes.sizing import prepare_replace, prepare_scale
 from flows.cluster_flow import cluster_flow
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from coopr_core.operations.services import Verb, prepare_services
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
-from flows.changes.preparing import Verb, prepare_services
 from flows.changes.running import run_change
 from flows.cluster_flow import cluster_flow
 

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from coopr_core.cluster.states import Control
+from coopr_core.model.states import Control
+from coopr_core.operations.confirmation import as_confirmed
+from coopr_core.operations.control import ABORT_SECONDS, abort, controlled, pause
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
 from flows.cluster_flow import cluster_flow
-from flows.confirmation import as_confirmed
-from flows.control.requests import ABORT_SECONDS, abort, controlled, pause
 from flows.operation import continue_job
 from flows.report import summarize
 

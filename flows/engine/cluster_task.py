@@ -22,7 +22,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from coopr_core.errors import CooprError
-from flows.engine.attempts import TaskFailed
+from coopr_core.work.attempts import TaskFailed
 
 RETRY_SECONDS = 2
 """The first retry comes after about this long, the next after twice that, each with jitter."""

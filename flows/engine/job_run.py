@@ -26,13 +26,14 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.exceptions import TerminationSignal
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from coopr_core.cluster.records import ClusterRecord, JobRecord, TaskRecord
-from coopr_core.cluster.states import HOLDING, JobState, TaskState
 from coopr_core.errors import CooprError
+from coopr_core.model.records import ClusterRecord, JobRecord, TaskRecord
+from coopr_core.model.states import HOLDING, JobState, TaskState
 from coopr_core.planner import Plan, Schedule, Task
-from flows.engine import cluster_task, conclusion
-from flows.engine.after_failure import AfterFailure
-from flows.engine.attempts import Attempts, Failure, NotStarted
+from coopr_core.work import conclusion
+from coopr_core.work.after_failure import AfterFailure
+from coopr_core.work.attempts import Attempts, Failure, NotStarted
+from flows.engine import cluster_task
 from flows.engine.progress import Progress
 from flows.engine.run_log import flow_run_emitter, task_run_emitter
 from flows.engine.signals import Stoppable

@@ -16,7 +16,7 @@ from uuid import UUID
 import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from coopr_core.cluster.records import JobRecord, TaskRecord
+from coopr_core.model.records import JobRecord, TaskRecord
 from coopr_core.planner.tasks import Task, task_type
 
 if TYPE_CHECKING:

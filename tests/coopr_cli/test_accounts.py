@@ -11,7 +11,7 @@ import pytest
 from command_line import Coopr
 from store_samples import new_cluster, stages
 
-from coopr_core.cluster.states import JobState, NodeState
+from coopr_core.model.states import JobState, NodeState
 from coopr_core.store import Store
 
 

@@ -10,11 +10,11 @@ from command_line import Coopr
 from flow_catalog import service, write_catalog
 from store_samples import record_cluster
 
-from coopr_core.cluster.request import ClusterRequest
-from coopr_core.cluster.states import JobState
+from coopr_core.model.request import ClusterRequest
+from coopr_core.model.states import JobState
+from coopr_core.operations.create import prepare_create
+from coopr_core.operations.rebuild import prepare_rebuild
 from coopr_core.store import Store
-from flows.changes.renewing import prepare_rebuild
-from flows.preparation import prepare_create
 
 WEB = {**service(configure="true", start="true", stop="true"), "config": ["web"]}
 
@@ -112,7 +112,7 @@ def test_what_cannot_be_is_refused_with_its_code(
 
 @pytest.mark.parametrize("command", ["start", "stop", "restart", "configure", "add-services", "sync"])
 def test_a_cluster_with_a_running_job_is_busy(coopr: Coopr, store: Store, name: str, command: str) -> None:
-    from flows.changes.preparing import prepare_services
+    from coopr_core.operations.services import prepare_services
 
     prepared = prepare_services(store, name, "stop")
     job = store.start_job(prepared.cluster.id, prepared.operation, prepared.plan)

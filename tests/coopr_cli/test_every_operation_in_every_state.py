@@ -14,9 +14,9 @@ from flow_catalog import service, write_catalog
 from store_samples import record_cluster
 
 from coopr_cli.main import main
-from coopr_core.cluster.records import ClusterRecord, JobRecord
-from coopr_core.cluster.states import CONTROLS, RULES, ClusterState, Control, JobState, Operation
 from coopr_core.errors import CooprError
+from coopr_core.model.records import ClusterRecord, JobRecord
+from coopr_core.model.states import CONTROLS, RULES, ClusterState, Control, JobState, Operation
 from coopr_core.planner import plan
 from coopr_core.store import Store
 
@@ -100,7 +100,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def made(store: Store, catalog: str) -> tuple[ClusterRecord, JobRecord]:
     """A cluster on record whose create is running in this process; no machine is made."""
-    from flows.preparation import prepare_create
+    from coopr_core.operations.create import prepare_create
 
     values = {"name": f"state{next(_numbers)}", "template": "tiny", "size": 2, "services": ["app"]}
     prepared = prepare_create(values, catalog=[catalog], store=store)
@@ -187,7 +187,7 @@ def test_a_job_is_controlled_as_the_second_table_says(
 
 
 def test_a_job_whose_worker_is_gone_is_retried_and_holds_up_nothing(store: Store, catalog: str) -> None:
-    from flows.preparation import prepare_create
+    from coopr_core.operations.create import prepare_create
 
     prepared = prepare_create({"name": "orphan", "template": "tiny"}, catalog=[catalog], store=store)
     cluster = record_cluster(store, prepared.request, prepared.template, prepared.layout, owner="me")

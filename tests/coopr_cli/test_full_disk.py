@@ -12,7 +12,7 @@ import pytest
 from command_line import Coopr
 from store_samples import begin
 
-from coopr_core.cluster.states import JobState
+from coopr_core.model.states import JobState
 from coopr_core.store import Store
 from coopr_core.store.failures import NotWritable, StoreFull
 

@@ -13,8 +13,8 @@ from flow_catalog import service, write_catalog
 from store_samples import begin
 
 from coopr_core.errors import InvalidInput
+from coopr_core.operations.create import prepare_create
 from coopr_core.store import Store
-from flows.preparation import prepare_create
 
 TINY = "tiny"
 
@@ -70,7 +70,7 @@ def test_a_plan_without_a_name_is_called_as_create_would_call_it(coopr: Coopr, c
 
 
 def test_a_plan_file_holds_when_another_cluster_was_made_since(coopr: Coopr, catalog: str, tmp_path: Path) -> None:
-    from flows.plan_file import check_plan, load_plan
+    from coopr_core.operations.plan_file import check_plan, load_plan
 
     file = tmp_path / "shop.plan"
     assert coopr("plan", "shop", "--template", TINY, "--catalog", catalog, "-o", str(file)).code == 0

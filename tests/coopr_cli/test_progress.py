@@ -16,8 +16,8 @@ from store_samples import new_cluster, stages
 
 from coopr_cli import progress
 from coopr_cli.progress import Lines, shown
-from coopr_core.cluster.records import JobRecord
-from coopr_core.cluster.states import AttemptState, JobState
+from coopr_core.model.records import JobRecord
+from coopr_core.model.states import AttemptState, JobState
 from coopr_core.store import Store, tasks
 from coopr_core.store.clusters import now
 from coopr_core.store.database import StoreUnavailable

@@ -14,8 +14,8 @@ from flow_catalog import service, write_catalog
 from sqlalchemy import update
 from store_samples import new_cluster, stages
 
-from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.states import ClusterState, JobState
+from coopr_core.model.records import ClusterRecord
+from coopr_core.model.states import ClusterState, JobState
 from coopr_core.store import Store
 from coopr_core.store.schema import clusters
 from flows.server import ServerInfo
@@ -49,7 +49,7 @@ def catalog(tmp_path: Path) -> str:
 
 def active(store: Store, catalog: str) -> ClusterRecord:
     """An active cluster that was never made for real."""
-    from flows.preparation import prepare_create
+    from coopr_core.operations.create import prepare_create
 
     values = {"name": f"refer{next(_numbers)}", "template": "tiny", "size": 2, "services": ["app"]}
     made = prepare_create(values, catalog=[catalog], store=store)

@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from store_samples import new_cluster, stages
 
 from coopr_cli.tables import print_table
-from coopr_core.cluster.states import AttemptState, NodeState
+from coopr_core.model.states import AttemptState, NodeState
 from coopr_core.store import Store
 
 LONG = "a-cluster-of-a-very-long-name-that-is-just-short-enough-for-dns"

@@ -11,10 +11,10 @@ import pytest
 from command_line import Coopr
 from flow_catalog import service, write_catalog
 
-from coopr_core.cluster.quotas import Quota
 from coopr_core.errors import CooprError, InvalidInput
+from coopr_core.model.quotas import Quota
+from coopr_core.operations.plan_file import load_plan
 from coopr_core.store import Store
-from flows.plan_file import load_plan
 
 RUNS = 77
 
@@ -85,7 +85,7 @@ def test_what_a_create_passes_on_is_every_folder_and_what_was_shown(
     coopr: Coopr, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import coopr_cli.create
-    from flows.preparation import prepare_create
+    from coopr_core.operations.create import prepare_create
 
     given: list[dict[str, Any]] = []
     monkeypatch.setattr(coopr_cli.create, "_create", lambda _store, parameters, _output: given.append(parameters))
@@ -102,7 +102,7 @@ def test_what_a_create_passes_on_is_every_folder_and_what_was_shown(
 
 
 def test_a_plan_as_json_has_the_digest_that_a_create_takes(coopr: Coopr, mine: Path) -> None:
-    from flows.preparation import prepare_create
+    from coopr_core.operations.create import prepare_create
 
     words = ("plan", "c", "-t", "nats", "-n", "2", "--catalog", str(mine), "--json")
     with Store.open() as store:

@@ -15,8 +15,8 @@ from flow_catalog import service, write_catalog
 from prefect_server import api, files_with_password
 from watching import sleeping, wait_for
 
-from coopr_core.cluster.states import ClusterState, JobState
 from coopr_core.errors import InvalidInput
+from coopr_core.model.states import ClusterState, JobState
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.server import ServerInfo

@@ -14,9 +14,9 @@ import pytest
 from flow_catalog import service, write_catalog
 from prefect_server import api
 
-from coopr_core.cluster.states import JobState, TaskState
+from coopr_core.model.states import JobState, TaskState
+from coopr_core.operations.control import pause
 from coopr_core.store import Store
-from flows.control.requests import pause
 from flows.server import ServerInfo
 
 pytestmark = pytest.mark.real

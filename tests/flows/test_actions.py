@@ -14,10 +14,6 @@ from store_samples import record_cluster
 
 from coopr_core.automators.contract import NodeInputs, Result
 from coopr_core.catalog.entities import ClusterTemplate, Service
-from coopr_core.cluster.layout import ClusterLayout, Node
-from coopr_core.cluster.records import TaskRecord
-from coopr_core.cluster.request import ClusterRequest
-from coopr_core.cluster.states import NodeState
 from coopr_core.errors import (
     CooprError,
     Denied,
@@ -29,13 +25,17 @@ from coopr_core.errors import (
     Unreachable,
 )
 from coopr_core.macros import UnresolvedMacro
+from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.records import TaskRecord
+from coopr_core.model.request import ClusterRequest
+from coopr_core.model.states import NodeState
 from coopr_core.planner import plan
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.remote.pool import Sessions
 from coopr_core.store import Store
 from coopr_core.store.schema import machines
-from flows.engine.actions import Actions
-from flows.engine.task_log import TaskLog
+from coopr_core.work.actions import Actions
+from coopr_core.work.task_log import TaskLog
 
 COMMAND = "date +%Y%m%d; echo %host.service.db% %config.port% %secret.db% 50%% %literal('%ip.self%')%"
 SERVICES = {

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from flow_catalog import service, write_catalog
 
-from coopr_core.cluster.states import ClusterState, JobState, TaskState
 from coopr_core.errors import Busy, InvalidInput, NotFound, Refused, TasksFailed
+from coopr_core.model.states import ClusterState, JobState, TaskState
+from coopr_core.operations.services import prepare_add_services, prepare_configure, prepare_services, prepare_sync
 from coopr_core.solver import Unsatisfiable
 from coopr_core.store import Store
-from flows.changes.preparing import prepare_add_services, prepare_configure, prepare_services, prepare_sync
 from flows.server import ServerInfo
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]

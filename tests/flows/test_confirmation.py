@@ -14,19 +14,19 @@ import pytest
 from flow_catalog import service, write_catalog
 from store_samples import another_job, new_cluster, recorded_active
 
-from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.states import Control, JobState, Operation
 from coopr_core.errors import NameTaken, Overtaken, Refused
+from coopr_core.maintenance.lease_terms import prepare_terms
+from coopr_core.model.records import ClusterRecord
+from coopr_core.model.states import Control, JobState, Operation
+from coopr_core.operations.confirmation import MARK
+from coopr_core.operations.control import controlled
+from coopr_core.operations.create import prepare_create
+from coopr_core.operations.delete import prepare_removal
+from coopr_core.operations.rebuild import prepare_rebuild
+from coopr_core.operations.scale import prepare_replace, prepare_scale
+from coopr_core.operations.services import prepare_add_services, prepare_configure, prepare_services, prepare_sync
 from coopr_core.planner import plan
 from coopr_core.store import Store
-from flows.care.terms import prepare_terms
-from flows.changes.preparing import prepare_add_services, prepare_configure, prepare_services, prepare_sync
-from flows.changes.removal import prepare_removal
-from flows.changes.renewing import prepare_rebuild
-from flows.changes.sizing import prepare_replace, prepare_scale
-from flows.confirmation import MARK
-from flows.control.requests import controlled
-from flows.preparation import prepare_create
 
 APP = {**service(configure=": $COOPR_CONFIG_WORD", start="true", stop="true"), "config": ["word"]}
 

@@ -16,8 +16,8 @@ from crash_points import run_until
 from flow_catalog import service, write_catalog
 from watching import sleeping
 
-from coopr_core.cluster.states import ClusterState, JobState, NodeState, TaskState
 from coopr_core.errors import NotFound
+from coopr_core.model.states import ClusterState, JobState, NodeState, TaskState
 from coopr_core.providers.local import LocalProvider
 from coopr_core.settings import load_settings
 from coopr_core.store import Store

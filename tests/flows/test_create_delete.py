@@ -15,8 +15,8 @@ from prefect_server import api
 from store_samples import record_cluster
 from watching import files_with, of_machines, paths_below
 
-from coopr_core.cluster.states import AttemptState, ClusterState, JobState, TaskState
 from coopr_core.errors import Busy, InvalidInput, NotFound, TasksFailed
+from coopr_core.model.states import AttemptState, ClusterState, JobState, TaskState
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.runtime import logs_of
@@ -276,8 +276,8 @@ def test_settings_and_key_of_a_cluster_come_from_saved_blocks(
 def test_a_second_operation_is_refused_as_busy_while_one_runs(
     prefect_server: ServerInfo, store: Store, tmp_path: Path
 ) -> None:
+    from coopr_core.operations.create import prepare_create
     from flows import delete_cluster
-    from flows.preparation import prepare_create
 
     catalog = write_catalog(tmp_path / "catalog", {"one": service(start="true")})
     prepared = prepare_create({"name": "busy", "template": "tiny"}, catalog=[catalog], store=store)

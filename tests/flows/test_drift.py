@@ -10,8 +10,8 @@ import pytest
 from command_line import Coopr
 from flow_catalog import service, write_catalog
 
-from coopr_core.cluster.records import ClusterRecord
 from coopr_core.errors import Busy
+from coopr_core.model.records import ClusterRecord
 from coopr_core.planner import plan
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.store import Store
@@ -114,7 +114,7 @@ def test_config_that_is_not_what_was_applied_is_drift_and_only_its_path_is_told(
 
 
 def test_a_busy_cluster_cannot_be_looked_at(coopr: Coopr, store: Store, cluster: ClusterRecord) -> None:
-    from coopr_core.cluster.states import JobState, Operation
+    from coopr_core.model.states import JobState, Operation
     from flows.care.drift import find_drift
 
     restart = plan("RESTART_SERVICES", store.layout(cluster.id))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flow_catalog import service, write_catalog
 
-from coopr_core.cluster.policies import FailurePolicy
-from coopr_core.cluster.states import ClusterState, JobState
 from coopr_core.errors import InvalidInput, Refused, TasksFailed
+from coopr_core.model.policies import FailurePolicy
+from coopr_core.model.states import ClusterState, JobState
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.server import ServerInfo

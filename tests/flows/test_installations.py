@@ -14,8 +14,8 @@ from flow_catalog import service, write_catalog
 from prefect_server import api
 
 import flows
-from coopr_core.cluster.states import ClusterState
 from coopr_core.errors import Refused, TasksFailed
+from coopr_core.model.states import ClusterState
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.server import ServerInfo

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from flow_catalog import service, write_catalog
 
-from coopr_core.cluster.records import NodeRecord
 from coopr_core.errors import TasksFailed
+from coopr_core.model.records import NodeRecord
 from coopr_core.store import Store
 from flows.server import ServerInfo
 

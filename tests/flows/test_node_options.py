@@ -12,13 +12,13 @@ from provider_plugin import asked, install_cloud
 
 from coopr_core import Catalog
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.operations.create import prepare_create
+from coopr_core.operations.scale import prepare_replace, prepare_scale
+from coopr_core.operations.soundness import unsound
 from coopr_core.providers import node_options_type
 from coopr_core.providers.settings import NodeOptions
 from coopr_core.store import Store
-from flows.changes.sizing import prepare_replace, prepare_scale
-from flows.preparation import prepare_create
 from flows.server import ServerInfo
-from flows.soundness import unsound
 
 HARDWARE = {"flavor": "m", "cost": "0.1", "ebs_volume_gb": 40, "spot": True}
 IMAGE = {"image": "python", "root_device": "xvda"}

@@ -18,7 +18,7 @@ import pytest
 from flow_catalog import service, write_catalog
 from watching import wait_for
 
-from coopr_core.cluster.states import JobState, TaskState
+from coopr_core.model.states import JobState, TaskState
 from coopr_core.store import Store
 
 pytestmark = [pytest.mark.real]

@@ -9,7 +9,7 @@ import pytest
 from flow_catalog import service, write_catalog
 
 from coopr_core.errors import CooprError, InvalidInput, NotFound
-from flows.preparation import prepare_create
+from coopr_core.operations.create import prepare_create
 from flows.secrets import asks_for_secrets, derive, uses_secrets
 
 

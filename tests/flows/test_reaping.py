@@ -11,9 +11,9 @@ from http_receiver import receiving
 from prefect_server import api
 from store_samples import new_cluster, stages
 
-from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.states import ClusterState, JobState
 from coopr_core.errors import TasksFailed
+from coopr_core.model.records import ClusterRecord
+from coopr_core.model.states import ClusterState, JobState
 from coopr_core.store import Store
 from flows.server import ServerInfo
 

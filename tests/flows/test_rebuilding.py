@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from flow_catalog import service, write_catalog
 
-from coopr_core.cluster.quotas import Quota
-from coopr_core.cluster.records import JobRecord
-from coopr_core.cluster.states import ClusterState, JobState
 from coopr_core.errors import Interrupted, NotFound, OverQuota, Refused, TasksFailed
+from coopr_core.model.quotas import Quota
+from coopr_core.model.records import JobRecord
+from coopr_core.model.states import ClusterState, JobState
+from coopr_core.operations.rebuild import prepare_rebuild
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
-from flows.changes.renewing import prepare_rebuild
 from flows.server import ServerInfo
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]

@@ -18,12 +18,12 @@ from flow_catalog import service, write_catalog
 from prefect_server import api
 from watching import paths_below, sleeping, wait_for
 
-from coopr_core.cluster.records import JobRecord
-from coopr_core.cluster.states import AttemptState, ClusterState, JobState, TaskState
 from coopr_core.errors import Busy, Interrupted, Refused, TasksFailed
+from coopr_core.model.records import JobRecord
+from coopr_core.model.states import AttemptState, ClusterState, JobState, TaskState
+from coopr_core.operations.control import abort, pause, wait_until_paused
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
-from flows.control.requests import abort, pause, wait_until_paused
 from flows.server import ServerInfo
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]

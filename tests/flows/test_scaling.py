@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from flow_catalog import service, write_catalog
 
-from coopr_core.cluster.policies import FailurePolicy
-from coopr_core.cluster.states import Operation, TaskState
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.policies import FailurePolicy
+from coopr_core.model.states import Operation, TaskState
+from coopr_core.operations.scale import prepare_replace, prepare_scale
 from coopr_core.solver import Unsatisfiable
 from coopr_core.store import Store
-from flows.changes.sizing import prepare_replace, prepare_scale
 from flows.server import ServerInfo
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]

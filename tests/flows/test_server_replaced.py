@@ -10,7 +10,7 @@ from flow_catalog import service, write_catalog
 from prefect_server import api
 from watching import wait_for
 
-from coopr_core.cluster.states import JobState
+from coopr_core.model.states import JobState
 from coopr_core.store import Store
 from flows import delete_cluster
 from flows.server import ServerInfo

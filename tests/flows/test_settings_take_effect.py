@@ -15,8 +15,8 @@ import pytest
 from flow_catalog import service, write_catalog
 from store_samples import new_cluster
 
-from coopr_core.cluster.records import AttemptRecord, ClusterRecord, JobRecord, TaskRecord
 from coopr_core.errors import TasksFailed
+from coopr_core.model.records import AttemptRecord, ClusterRecord, JobRecord, TaskRecord
 from coopr_core.settings import Settings
 from coopr_core.store import Store
 from flows.server import ServerInfo

@@ -15,11 +15,11 @@ from growth import growth
 from coopr_core import Catalog
 from coopr_core.catalog.checks.addresses import flaw_of
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.operations.create import prepare_create
+from coopr_core.operations.services import prepare_add_services, prepare_sync
+from coopr_core.operations.soundness import unsound
 from coopr_core.store import Store
-from flows.changes.preparing import prepare_add_services, prepare_sync
-from flows.preparation import prepare_create
 from flows.server import ServerInfo
-from flows.soundness import unsound
 
 CRLF = "lines end with CRLF"
 

@@ -13,7 +13,7 @@ import pytest
 from flow_catalog import service, write_catalog
 from watching import sleeping, wait_for
 
-from coopr_core.cluster.states import ClusterState, JobState, TaskState
+from coopr_core.model.states import ClusterState, JobState, TaskState
 from coopr_core.store import Store
 from flows.server import ServerInfo
 

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from coopr_core.remote.redaction import Redactor
-from flows.engine.task_log import BACKLOG, BURST, TAIL, TaskLog
+from coopr_core.work.task_log import BACKLOG, BURST, TAIL, TaskLog
 
 
 class Emitted(list[tuple[int, str]]):

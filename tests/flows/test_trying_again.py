@@ -9,12 +9,12 @@ import pytest
 from flow_catalog import service, write_catalog
 from shaky_provider import Script, ShakyProvider, install
 
-from coopr_core.cluster.records import TaskRecord
-from coopr_core.cluster.states import ClusterState, JobState
 from coopr_core.errors import CooprError, Denied, MachineFailed, NoCapacity, TasksFailed, Throttled, Unreachable
+from coopr_core.model.records import TaskRecord
+from coopr_core.model.states import ClusterState, JobState
 from coopr_core.providers.contract import USABLE_WITHIN
 from coopr_core.store import Store
-from flows.engine import patience
+from coopr_core.work import patience
 from flows.runtime import usable_within
 from flows.server import ServerInfo
 

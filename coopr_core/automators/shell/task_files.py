@@ -19,8 +19,8 @@ from coopr_core.automators.shell.action import ShellAction, interpreter, normali
 from coopr_core.automators.shell.bundle import Places
 from coopr_core.automators.shell.presence import lost_mark, presence_check
 from coopr_core.catalog.entities import Service
-from coopr_core.cluster.variables import clashes, config_variables
 from coopr_core.errors import InvalidInput
+from coopr_core.model.variables import clashes, config_variables
 from coopr_core.remote.environment import export_lines
 
 PRIVATE = 0o600

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from coopr_core.catalog.entities import ClusterTemplate, Service
 from coopr_core.catalog.places import Finding
-from coopr_core.cluster.names import new_name_problem
+from coopr_core.model.names import new_name_problem
 
 LONGEST_FILE_NAME = 255
 """The most bytes the name of a file or folder has on the file systems of nodes."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from coopr_core.catalog.entities import ClusterTemplate
 from coopr_core.catalog.places import Finding
-from coopr_core.cluster.leases import FOREVER, Lease, format_duration
+from coopr_core.model.leases import FOREVER, Lease, format_duration
 
 if TYPE_CHECKING:
     from coopr_core.catalog.catalog import Catalog

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from coopr_core.catalog.places import Finding
-from coopr_core.cluster.layout import ClusterLayout
-from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import CooprError, Problem
+from coopr_core.model.layout import ClusterLayout
+from coopr_core.model.request import ClusterRequest
 
 if TYPE_CHECKING:
     from coopr_core.catalog.catalog import Catalog

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from coopr_core.catalog.entities import ClusterTemplate
 from coopr_core.catalog.places import Finding
-from coopr_core.cluster.variables import clashes
+from coopr_core.model.variables import clashes
 
 
 def of_templates(templates: Iterable[ClusterTemplate]) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from coopr_core.cluster.layout import Node
+from coopr_core.model.layout import Node
 from coopr_core.solver.choice import Choice
 from coopr_core.solver.constraints import UNBOUNDED, Constraint, Kind, constraints_of
 from coopr_core.solver.explanation import explain

@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from coopr_core.cluster.layout import ClusterLayout, Node
-from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.request import ClusterRequest
 from coopr_core.solver.assembly import layout_of, nodes_of, offered
 from coopr_core.solver.changing.adding import add_services
 from coopr_core.solver.changing.leaving import can_leave, leaving

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from coopr_core.catalog.entities import ServiceConstraint
-from coopr_core.cluster.layout import ClusterLayout, Node
-from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.request import ClusterRequest
 from coopr_core.solver.assembly import layout_of, nodes_of
 from coopr_core.solver.changing.leaving import leaving
 from coopr_core.solver.choice import Choice, Entities, choose

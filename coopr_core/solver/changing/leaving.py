@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from coopr_core.cluster.layout import Node
+from coopr_core.model.layout import Node
 
 
 def leaving(present: Sequence[Node], count: int, spare: Counter[str]) -> set[int] | None:

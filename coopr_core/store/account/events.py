@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.engine import Connection
 
-from coopr_core.cluster.origin import origin
+from coopr_core.model.origin import origin
 from coopr_core.store.schema import events
 
 CLUSTER_RECORDED = "cluster.recorded"

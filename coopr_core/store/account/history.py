@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import and_, select
 
-from coopr_core.cluster import ids
+from coopr_core.model import ids
 from coopr_core.store.account.events import JOB_RESUMED, JOB_STARTED
 from coopr_core.store.clusters import find_cluster
 from coopr_core.store.database import Database

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from sqlalchemy import delete, insert, select
 
-from coopr_core.cluster.quotas import Holding, Quota, check_quota
-from coopr_core.cluster.states import ClusterState
 from coopr_core.errors import InvalidInput
+from coopr_core.model.quotas import Holding, Quota, check_quota
+from coopr_core.model.states import ClusterState
 from coopr_core.store.account.reserving import find_holding, find_quota
 from coopr_core.store.database import Database
 from coopr_core.store.schema import clusters, quotas

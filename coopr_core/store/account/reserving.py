@@ -13,8 +13,8 @@ from typing import Protocol
 from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from coopr_core.cluster.quotas import Holding, Quota, check_quota
-from coopr_core.cluster.states import ClusterState
+from coopr_core.model.quotas import Holding, Quota, check_quota
+from coopr_core.model.states import ClusterState
 from coopr_core.store.schema import clusters, nodes, quotas
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 from sqlalchemy import or_, select
 
-from coopr_core.cluster.ids import cluster_id
 from coopr_core.errors import InvalidInput
+from coopr_core.model.ids import cluster_id
 from coopr_core.store.database import Database
 from coopr_core.store.rows import Row
 from coopr_core.store.schema import machines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from coopr_core.cluster.records import ClusterRecord
+from coopr_core.model.records import ClusterRecord
 
 
 @dataclass(frozen=True, slots=True)

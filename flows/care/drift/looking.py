@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.automators import load_automator
 from coopr_core.automators.contract import KeepsRecords
 from coopr_core.catalog.entities import Service
-from coopr_core.cluster.records import ClusterRecord, NodeRecord, TaskRecord
-from coopr_core.cluster.states import ClusterState, TaskState
 from coopr_core.errors import Busy, CooprError, NotFound, TimedOut, Unreachable
 from coopr_core.macros import MacroContext, expand
+from coopr_core.model.records import ClusterRecord, NodeRecord, TaskRecord
+from coopr_core.model.states import ClusterState, TaskState
+from coopr_core.operations.links import macro_nodes
 from coopr_core.providers.contract import Machine
 from coopr_core.providers.finding import find_machines
+from coopr_core.work.actions import Actions
+from coopr_core.work.task_log import TaskLog
 from flows.care.drift.comparing import paths_that_differ
 from flows.care.drift.findings import Drift, Finding
 from flows.care.drift.past import Past
-from flows.engine.actions import Actions
-from flows.engine.task_log import TaskLog
-from flows.links import macro_nodes
 from flows.runtime import authorized_key, client_key, cluster_provider
 from flows.secrets import asks_for_secrets, known_secrets
 
 if TYPE_CHECKING:
-    from coopr_core.cluster.layout import ClusterLayout
+    from coopr_core.model.layout import ClusterLayout
     from coopr_core.remote.pool import Sessions
     from coopr_core.store import Store
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coopr_core.cluster.states import TaskState
+from coopr_core.model.states import TaskState
 
 if TYPE_CHECKING:
     from coopr_core.store import Store

@@ -29,9 +29,9 @@ from coopr_core.automators.contract import NodeInputs
 from coopr_core.automators.shell.bundle import Places
 from coopr_core.automators.shell.task_files import environment
 from coopr_core.catalog.catalog import Catalog
-from coopr_core.cluster.config import merge_config
-from coopr_core.cluster.layout import ClusterLayout, Node
 from coopr_core.macros import MacroContext, MacroNode, expand
+from coopr_core.model.config import merge_config
+from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.planner import Plan, plan
 
 _SUBNETS = itertools.count(1)

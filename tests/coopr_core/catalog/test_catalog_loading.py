@@ -239,7 +239,7 @@ def test_a_catalog_is_built_from_values_and_checked_like_one_from_files() -> Non
 
 def test_the_packages_are_cheap_to_import() -> None:
     code = (
-        "import sys, coopr_core, coopr_core.catalog, coopr_core.cluster, coopr_core.solver, coopr_core.planner;"
+        "import sys, coopr_core, coopr_core.catalog, coopr_core.model, coopr_core.solver, coopr_core.planner;"
         "print([m for m in ('pydantic', 'yaml', 'networkx') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

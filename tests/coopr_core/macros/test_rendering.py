@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from coopr_core.catalog.entities import Service
-from coopr_core.cluster.layout import ClusterLayout, Node
 from coopr_core.macros import MacroNode, UnresolvedMacro
 from coopr_core.macros.differences import difference
 from coopr_core.macros.rendering import changed_services
+from coopr_core.model.layout import ClusterLayout, Node
 
 
 def service(name: str, *config: str, start: str = "true") -> Service:

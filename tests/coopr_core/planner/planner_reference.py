@@ -8,7 +8,7 @@ import networkx as nx
 from hypothesis import strategies as st
 
 from coopr_core.catalog.entities import Dependencies, Provisioner, Requirements, Service, ServiceAction
-from coopr_core.cluster.layout import ClusterLayout, Node
+from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.planner import OPERATIONS, Plan, Task
 
 MACHINE = ("CREATE", "CONFIRM", "BOOTSTRAP", "DELETE")

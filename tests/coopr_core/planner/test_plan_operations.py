@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from planner_reference import layout, service
 
-from coopr_core.cluster.layout import ClusterLayout, Node
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.planner import DependencyCycle, Plan, Task, plan
 
 LIFE = ("install", "configure", "initialize", "start", "stop", "remove")

@@ -22,7 +22,7 @@ from planner_reference import (
     pairwise,
 )
 
-from coopr_core.cluster.layout import ClusterLayout
+from coopr_core.model.layout import ClusterLayout
 from coopr_core.planner import Plan, Task, plan
 from coopr_core.planner.walk import Schedule
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from coopr_core.catalog.entities import Service
-from coopr_core.cluster.layout import ClusterLayout, Node
 from coopr_core.errors import InvalidInput
+from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.planner import Plan, roll
 
 

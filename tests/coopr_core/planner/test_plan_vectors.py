@@ -11,7 +11,7 @@ from planner_reference import graph_of, levels_of, pairwise
 from shared_reference import SHARED, vectors
 
 from coopr_core.catalog.entities import Service
-from coopr_core.cluster.layout import ClusterLayout, Node
+from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.planner import DependencyCycle, Plan, Task, plan
 
 FILE = SHARED / "reference" / "vectors" / "plans.json"

@@ -8,8 +8,8 @@ import pytest
 from growth import growth
 from planner_reference import layout, service
 
-from coopr_core.cluster.layout import ClusterLayout
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.layout import ClusterLayout
 from coopr_core.planner import Task, Walker, plan
 
 DB = service("db")

@@ -16,9 +16,9 @@ from solver_catalogs import rows, small_catalog, small_request, vector_catalog
 from solver_reference import bounds, breaks, columns, constrained, is_valid, layouts
 from test_layout_preference import HARDWARE, IMAGES, NAMES, constraints_of
 
-from coopr_core.cluster.layout import ClusterLayout, Node
-from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import CooprError, InvalidInput, NotFound
+from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.request import ClusterRequest
 from coopr_core.solver import Unsatisfiable, solve
 
 ADDED_LESS = "D11: the original forgets a service when it steps back; ours adds all or none"

@@ -8,8 +8,8 @@ import sys
 import pytest
 from solver_catalogs import small_catalog, small_request
 
-from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.request import ClusterRequest
 from coopr_core.solver import solve
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from solver_catalogs import small_catalog, small_request
 
-from coopr_core.cluster.layout import ClusterLayout, Node
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.solver import Unsatisfiable, renewed, solve
 
 

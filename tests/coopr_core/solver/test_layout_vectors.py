@@ -9,8 +9,8 @@ from shared_reference import vectors
 from solver_catalogs import Entities, public_catalog, rows, vector_catalog
 from solver_reference import breaks
 
-from coopr_core.cluster.request import ClusterRequest
 from coopr_core.errors import CooprError
+from coopr_core.model.request import ClusterRequest
 from coopr_core.solver import Unsatisfiable, solve
 
 EXCUSED = {

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from solver_catalogs import rows, small_catalog, small_request
 
-from coopr_core.cluster.layout import ClusterLayout
+from coopr_core.model.layout import ClusterLayout
 from coopr_core.solver import Unsatisfiable, solve
 
 

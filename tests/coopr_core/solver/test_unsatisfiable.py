@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given
 from solver_catalogs import public_catalog, small_catalog, small_request
 from test_layout_preference import HARDWARE, IMAGES, NAMES, constraints_of
 
-from coopr_core.cluster.request import ClusterRequest
+from coopr_core.model.request import ClusterRequest
 from coopr_core.solver import Unsatisfiable, solve
 from coopr_core.solver.unsatisfiable import Clash
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from store_samples import TEMPLATE, WEB, new_cluster, stages
 
-from coopr_core.cluster.quotas import Quota, TenantOverQuota
-from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.states import ClusterState, JobState, NodeState
 from coopr_core.errors import Busy, Refused
+from coopr_core.model.quotas import Quota, TenantOverQuota
+from coopr_core.model.records import ClusterRecord
+from coopr_core.model.states import ClusterState, JobState, NodeState
 from coopr_core.store import Store
 from coopr_core.store.changing import ClusterChange
 

@@ -10,9 +10,9 @@ from sqlalchemy import text, update
 from store_samples import TEMPLATE, begin, layout, new_cluster, record_cluster, stages
 
 from coopr_core import Catalog, solve
-from coopr_core.cluster.request import ClusterRequest
-from coopr_core.cluster.states import ClusterState, JobState, NodeState
 from coopr_core.errors import InvalidInput, NotFound, Refused
+from coopr_core.model.request import ClusterRequest
+from coopr_core.model.states import ClusterState, JobState, NodeState
 from coopr_core.store import Store
 from coopr_core.store.changing import ClusterChange
 from coopr_core.store.schema import clusters, nodes

@@ -9,13 +9,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from store_samples import begin, new_cluster, python, stages
 
-from coopr_core.cluster.states import AttemptState, JobState, NodeState, TaskState
 from coopr_core.errors import Busy, InvalidInput, Refused
+from coopr_core.model.states import AttemptState, JobState, NodeState, TaskState
 from coopr_core.store import Store
 
 WORK = """
 from concurrent.futures import ThreadPoolExecutor
-from coopr_core.cluster.states import AttemptState
+from coopr_core.model.states import AttemptState
 from coopr_core.store import Store
 url, job, share = sys.argv[1:]
 store = Store.open(url)

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from store_samples import engine_url, new_cluster, stages
 
-from coopr_core.cluster import origin
-from coopr_core.cluster.states import AttemptState, JobState, NodeState
 from coopr_core.errors import InvalidInput
+from coopr_core.model import origin
+from coopr_core.model.states import AttemptState, JobState, NodeState
 from coopr_core.store import Store
 from coopr_core.store.schema import machines
 

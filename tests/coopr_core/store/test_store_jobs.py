@@ -9,9 +9,9 @@ from growth import growth
 from sqlalchemy import create_engine, text
 from store_samples import engine_url, new_cluster, python, stages
 
-from coopr_core.cluster.records import JobRecord
-from coopr_core.cluster.states import AttemptState, ClusterState, JobState, NodeState, TaskState
 from coopr_core.errors import Busy, InvalidInput, NotFound, Refused
+from coopr_core.model.records import JobRecord
+from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, TaskState
 from coopr_core.store import Store, claims
 
 ELSEWHERE = "another-host:77:0123456789ab-1"

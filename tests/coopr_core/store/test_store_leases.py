@@ -6,10 +6,10 @@ import pytest
 from store_samples import layout, new_cluster, record_cluster, stages
 
 from coopr_core.catalog.entities import ClusterTemplate
-from coopr_core.cluster.records import ClusterRecord
-from coopr_core.cluster.request import ClusterRequest
-from coopr_core.cluster.states import JobState
 from coopr_core.errors import Busy, InvalidInput, Refused
+from coopr_core.model.records import ClusterRecord
+from coopr_core.model.request import ClusterRequest
+from coopr_core.model.states import JobState
 from coopr_core.store import Store
 
 HOUR = timedelta(hours=1)

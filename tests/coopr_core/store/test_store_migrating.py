@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 from store_samples import engine_url, new_cluster, python
 
-from coopr_core.cluster.states import NodeState
+from coopr_core.model.states import NodeState
 from coopr_core.store import Store, indexes
 from coopr_core.store.database import StoreUnavailable
 from coopr_core.store.migrating import MIGRATIONS, SchemaTooNew

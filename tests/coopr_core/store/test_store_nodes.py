@@ -5,8 +5,8 @@ import signal
 import pytest
 from store_samples import new_cluster, python
 
-from coopr_core.cluster.states import NodeState
 from coopr_core.errors import NotFound
+from coopr_core.model.states import NodeState
 from coopr_core.providers.contract import Machine
 from coopr_core.store import Store
 

@@ -13,8 +13,8 @@ import pytest
 from postgresql_server import PostgresqlServer
 from store_samples import new_cluster, stages
 
-from coopr_core.cluster.records import JobRecord
-from coopr_core.cluster.states import AttemptState, JobState, TaskState
+from coopr_core.model.records import JobRecord
+from coopr_core.model.states import AttemptState, JobState, TaskState
 from coopr_core.store import Store, database
 from coopr_core.store.failures import StoreUnavailable
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from store_samples import TEMPLATE, new_cluster, python, stages
 
-from coopr_core.cluster.layout import Node
-from coopr_core.cluster.quotas import Holding, Quota
-from coopr_core.cluster.records import JobRecord
-from coopr_core.cluster.states import ClusterState, JobState
 from coopr_core.errors import InvalidInput, OverQuota
+from coopr_core.model.layout import Node
+from coopr_core.model.quotas import Holding, Quota
+from coopr_core.model.records import JobRecord
+from coopr_core.model.states import ClusterState, JobState
 from coopr_core.store import Store
 from coopr_core.store.changing import ClusterChange
 

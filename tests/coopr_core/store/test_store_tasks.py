@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from store_samples import PlannedStages, PlannedTask, new_cluster, stages
 
-from coopr_core.cluster.states import AttemptState, TaskState
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.states import AttemptState, TaskState
 from coopr_core.store import Store
 
 

@@ -1,4 +1,0 @@
-"""Clusters as plain values: requests, layouts, ids, host names, leases, config, states and records.
-
-Import from the modules: ``coopr_core.cluster.layout``, ``.request``, ``.ids``, ``.names``, ``.leases``, ``.config``.
-"""

@@ -1,0 +1,1 @@
+"""What keeps clusters as they should be: leases, drift, leftovers."""

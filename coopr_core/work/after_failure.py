@@ -1,0 +1,84 @@
+"""What a job does about nodes that could not be made: it goes on without them, or deletes all it has made.
+
+Promise: what is deleted is named; what cannot be deleted is named too, and then the job can still be retried, because
+tasks wait again before what they did is undone. Machines are deleted a few at a time. Never imports Prefect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from coopr_core.errors import CooprError
+from coopr_core.model.policies import FailurePolicy
+from coopr_core.model.records import JobRecord, TaskRecord
+from coopr_core.work.patience import patiently
+
+if TYPE_CHECKING:
+    from coopr_core.store import Store
+    from coopr_core.work.actions import Actions
+
+AT_ONCE = 8
+
+
+@dataclass
+class AfterFailure:
+    """The failure policy of one job, and what it has led to."""
+
+    store: Store
+    job: JobRecord
+    actions: Actions
+    policy: FailurePolicy
+    rolled_back: bool = False
+    """Whether everything the job made is gone."""
+    removed: list[str] = field(default_factory=list)
+    """The nodes whose machines were deleted, by host name."""
+    left: list[str] = field(default_factory=list)
+    """Those that could not be deleted, and why."""
+
+    def tolerates(self, task: TaskRecord) -> bool:
+        """Give up the failed task's node if the policy allows that; whether it does."""
+        if self.policy.on_failure != "continue" or not self.actions.may_lose(task.node, self.policy.min_nodes):
+            return False
+        self.actions.leave_out(task.node)
+        return True
+
+    def clear_up(self) -> str:
+        """Delete what there is of the nodes that were given up; what was done, in words."""
+        self._discard(self.actions.membership.given_up)
+        return self._told("went on without")
+
+    def roll_back(self) -> str:
+        """Delete all nodes that the job made; what was done, in words; "" when that is not what was asked for."""
+        made = self.actions.membership.created
+        if self.policy.on_failure != "rollback" or not made:
+            return ""
+        self._discard(made)
+        self.rolled_back = not self.left
+        return self._told("rolled back: deleted")
+
+    def _discard(self, numbers: Iterable[int]) -> None:
+        wanted = sorted(numbers)
+        names = {node.number: node.host_name for node in self.store.nodes(self.job.cluster_id)}
+
+        def discard(number: int) -> str:
+            try:
+                self.store.undo_tasks(self.job.id, number)
+                patiently(lambda: self.actions.discard(number))
+            except CooprError as error:
+                return f"{names[number]}: {error}"
+            return ""
+
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            for number, problem in zip(wanted, threads.map(discard, wanted), strict=True):
+                if problem:
+                    self.left.append(problem)
+                else:
+                    self.removed.append(names[number])
+
+    def _told(self, what: str) -> str:
+        lines = [f"{what} {', '.join(self.removed)}"] if self.removed else []
+        lines += [f"could not be deleted: {problem}" for problem in self.left]
+        return "; ".join(lines)

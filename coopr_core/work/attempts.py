@@ -1,0 +1,199 @@
+"""One attempt at a task, from its first line in the log to its outcome in the store; never imports Prefect.
+
+Whatever happens inside, the attempt is recorded as ended before its outcome is reported, and what is reported holds no
+secret. An error of the plug-in's own making is a failed attempt like any other. Whether another attempt follows is the
+error's own word: never, later (not before the time a provider asked for), or elsewhere, which only helps where machines
+are made.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coopr_core.errors import CooprError, Interrupted, OutcomeUnknown, Refused, Retry
+from coopr_core.model.records import AttemptRecord, TaskRecord
+from coopr_core.model.states import AttemptState
+from coopr_core.work.patience import wanted_pause
+from coopr_core.work.task_log import TaskLog
+
+if TYPE_CHECKING:
+    from coopr_core.remote.redaction import Redactor
+    from coopr_core.store import Store
+    from coopr_core.work.actions import Actions
+
+MAKING = ("CREATE", "CONFIRM")
+"""The actions that make another machine when theirs is lost, or there is no room for it."""
+
+LAST_LINES = 10
+"""How many of a failed task's last lines are shown."""
+
+
+class TaskFailed(CooprError):
+    """An attempt at a task failed; ``again`` says whether another one makes sense."""
+
+    code = "task-failed"
+
+    def __init__(self, message: str, *, again: bool, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.again = again
+
+
+class NotStarted(Interrupted):
+    """A task was not tried: its job is paused, stopping, or not ours any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task failed for good."""
+
+    task: TaskRecord
+    title: str
+    reason: str
+    hint: str
+    attempts: int
+    tail: tuple[str, ...]
+    log: Path
+
+    def __str__(self) -> str:
+        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        lines = [f"{self.title} failed (task {self.task.id}, {tries}): {self.reason}"]
+        if self.tail:
+            lines += ["  its last lines:", *(f"    {line}" for line in self.tail[-LAST_LINES:])]
+        return "\n".join([*lines, f"  its whole log: {self.log}"])
+
+
+@dataclass
+class Attempts:
+    """Runs the attempts at a job's tasks, each in the thread that calls ``run``."""
+
+    store: Store
+    actions: Actions
+    redactor: Redactor
+    logs: Path
+    titles: dict[str, str]
+    stop: threading.Event
+    paused: threading.Event = field(default_factory=threading.Event)
+    outage: threading.Event = field(default_factory=threading.Event)
+    """Set when the Prefect server is gone."""
+    tolerates: Callable[[TaskRecord], bool] = lambda task: False
+    """Whether the job goes on without the node of a task that has failed for good."""
+    failures: list[Failure] = field(default_factory=list)
+    given_up: list[Failure] = field(default_factory=list)
+    """Failures the job goes on after, each without its node."""
+    _open: set[TaskLog] = field(default_factory=set)
+    _not_before: dict[str, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, task: TaskRecord, *, run_id: str, may_retry: bool, emit: Callable[[int, str], None]) -> None:
+        """Try the task once. Raises ``TaskFailed`` when that did not succeed, ``Interrupted`` when the job is stopping.
+
+        ``may_retry``: another attempt follows if it makes sense; else a failure is final and kept in ``failures``.
+        """
+        title = self.titles[task.id]
+        self._keep_away(task)
+        if self.halted:
+            raise NotStarted(f"{title} was not started: the job is stopping")
+        path = self.logs / f"{task.id}.log"
+        try:
+            attempt = self.store.start_attempt(task.id, task_run_id=run_id, log=str(path))
+        except Refused as refusal:
+            raise NotStarted(f"{title} was not started: {refusal}") from None
+        heading = f"{title} (task {task.id}, attempt {attempt.number})"
+        with TaskLog(path, task.id, heading, self.redactor.redact, emit) as log:
+            self._watch(log)
+            try:
+                error, status = self._perform(task, self._try(attempt), log)
+            finally:
+                self._unwatch(log)
+            if error is None:
+                self.store.finish_attempt(attempt, AttemptState.SUCCEEDED, exit_status=status)
+                return
+            reason = self.redactor.redact(str(error))
+            if self.stop.is_set():
+                self.store.finish_attempt(attempt, AttemptState.INTERRUPTED, message=f"interrupted: {reason}")
+                raise Interrupted(f"{title} was interrupted: {reason}")
+            again = may_retry and not self.failures and _helps(error.retry, task)
+            if again:
+                pause = wanted_pause(error)
+                self._not_before[task.id] = time.monotonic() + pause
+                when = f"not before {pause:g} s are over" if pause else "soon"
+                log.write(f"attempt {attempt.number} failed: {reason}; it is tried again, {when}", logging.WARNING)
+            else:
+                log.write(f"failed: {reason}", logging.ERROR)
+            state = AttemptState.UNKNOWN if isinstance(error, OutcomeUnknown) else AttemptState.FAILED
+            self.store.finish_attempt(attempt, state, exit_status=status, message=reason, retry=again)
+            if not again:
+                tail = tuple(log.tail)[:-1]
+                hint = self.redactor.redact(error.hint)
+                with self._lock:
+                    goes_on = not self.failures and self.tolerates(task)
+                    kept = self.given_up if goes_on else self.failures
+                    kept.append(Failure(task, title, reason, hint, attempt.number, tail, path))
+            raise TaskFailed(f"{title}: {reason}", again=again)
+
+    @property
+    def halted(self) -> bool:
+        """Whether nothing new may start: a task has failed for good, the job is paused or being stopped, or cut off."""
+        return self.failed_or_stopped or self.paused.is_set() or self.outage.is_set()
+
+    @property
+    def failed_or_stopped(self) -> bool:
+        """Whether a task has failed for good, or the job is being stopped."""
+        return bool(self.failures) or self.stop.is_set()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether any attempt runs just now."""
+        with self._lock:
+            return bool(self._open)
+
+    def flush(self) -> None:
+        """Send what chatty tasks have gathered; to be called about once a second."""
+        with self._lock:
+            logs = list(self._open)
+        for log in logs:
+            log.flush()
+
+    def _keep_away(self, task: TaskRecord) -> None:
+        """Wait until the task may be tried again, unless the job halts before."""
+        until = self._not_before.pop(task.id, 0.0)
+        while (left := until - time.monotonic()) > 0 and not self.halted:
+            self.stop.wait(min(left, 0.5))
+
+    def _try(self, attempt: AttemptRecord) -> int:
+        """Which try it is, from 1: attempts that were only interrupted do not count."""
+        if attempt.number == 1:
+            return 1
+        failed = (AttemptState.FAILED, AttemptState.UNKNOWN)
+        return 1 + sum(earlier.state in failed for earlier in self.store.attempts(attempt.task_id))
+
+    def _perform(self, task: TaskRecord, number: int, log: TaskLog) -> tuple[CooprError | None, int | None]:
+        """What went wrong, if anything, and the command's exit status, if it came to one."""
+        try:
+            result = self.actions.perform(task, number, log)
+        except CooprError as error:
+            return error, None
+        except Exception as error:  # noqa: BLE001 - the outermost edge of a plug-in, whose bug must end in the store
+            return CooprError(f"{type(error).__name__}: {error}"), None
+        if result.exit_status:
+            return CooprError(f"exit status {result.exit_status}"), result.exit_status
+        return None, result.exit_status
+
+    def _watch(self, log: TaskLog) -> None:
+        with self._lock:
+            self._open.add(log)
+
+    def _unwatch(self, log: TaskLog) -> None:
+        with self._lock:
+            self._open.discard(log)
+
+
+def _helps(retry: Retry, task: TaskRecord) -> bool:
+    """Whether another attempt at the task helps against an error that says ``retry``."""
+    return retry is Retry.LATER or (retry is Retry.ELSEWHERE and task.action in MAKING)

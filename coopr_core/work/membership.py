@@ -1,0 +1,66 @@
+"""Who belongs to a cluster while a job changes it, as each node sees it; never imports Prefect.
+
+Nodes that stay see the cluster as it will be, without those that leave; a node that leaves still sees all of them, so
+that it can hand over what it keeps. What only adapts to replaced nodes has nothing to do where those got the addresses
+they had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from coopr_core.model.records import JobRecord, NodeRecord, TaskRecord
+from coopr_core.model.states import Operation
+
+
+@dataclass
+class Membership:
+    """What a job does to the nodes: ``leaving`` go, ``replaced`` are made anew (with the addresses they had).
+
+    ``created`` are the nodes that the job makes and that were not there before; ``given_up`` those of them that the
+    job goes on without.
+    """
+
+    leaving: frozenset[int] = frozenset()
+    created: frozenset[int] = frozenset()
+    replaced: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    given_up: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, job: JobRecord, tasks: Iterable[TaskRecord]) -> Membership:
+        """What ``job`` with these tasks does to the nodes."""
+        if job.operation is Operation.CLUSTER_DELETE:
+            return cls()
+        made: set[int] = set()
+        deleted: set[int] = set()
+        for task in tasks:
+            if task.action in ("CREATE", "DELETE"):
+                (made if task.action == "CREATE" else deleted).add(task.node)
+        before = job.parameters.get("values", {}).get("addresses", {})
+        return cls(
+            leaving=frozenset(deleted - made),
+            created=frozenset(made - deleted),
+            replaced={number: before.get(str(number), {}) for number in made & deleted},
+        )
+
+    def seen_from(self, number: int, nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
+        """The nodes of the cluster as node ``number`` is to know them."""
+        hidden = self.given_up - {number} if number in self.leaving else {*self.leaving, *self.given_up} - {number}
+        return [node for node in nodes if node.number not in hidden]
+
+    def leaving_with(self, service: str, number: int, nodes: Iterable[NodeRecord]) -> list[str]:
+        """The host names of the nodes with ``service`` that leave, for one of them; empty for a node that stays."""
+        if number not in self.leaving:
+            return []
+        return [node.host_name for node in nodes if node.number in self.leaving and service in node.services]
+
+    def unaffected(self, task: TaskRecord, nodes: Mapping[int, NodeRecord]) -> bool:
+        """Whether the task adapts a node to replaced ones that have turned out as they were."""
+        if not self.replaced or task.node in self.replaced:
+            return False
+        return all(
+            before and (nodes[number].machine or {}).get("addresses") == before
+            for number, before in self.replaced.items()
+        )
