@@ -99,7 +99,7 @@ def _start(
 def _clear_up(ending: Ending) -> None:
     """Leave nothing but the record that there was a cluster."""
     cluster = ending.cluster
-    ending.actions.delete_strays()
+    ending.actions.machines.delete_strays()
     forget_secrets(ending.store, cluster.id)
     known_hosts_of(cluster.id).unlink(missing_ok=True)
     if not ending.values.get("keep_logs"):

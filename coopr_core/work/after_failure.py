@@ -40,19 +40,19 @@ class AfterFailure:
 
     def tolerates(self, task: TaskRecord) -> bool:
         """Give up the failed task's node if the policy allows that; whether it does."""
-        if self.policy.on_failure != "continue" or not self.actions.may_lose(task.node, self.policy.min_nodes):
+        if self.policy.on_failure != "continue" or not self.actions.picture.may_lose(task.node, self.policy.min_nodes):
             return False
-        self.actions.leave_out(task.node)
+        self.actions.picture.leave_out(task.node)
         return True
 
     def clear_up(self) -> str:
         """Delete what there is of the nodes that were given up; what was done, in words."""
-        self._discard(self.actions.membership.given_up)
+        self._discard(self.actions.picture.membership.given_up)
         return self._told("went on without")
 
     def roll_back(self) -> str:
         """Delete all nodes that the job made; what was done, in words; "" when that is not what was asked for."""
-        made = self.actions.membership.created
+        made = self.actions.picture.membership.created
         if self.policy.on_failure != "rollback" or not made:
             return ""
         self._discard(made)
@@ -66,7 +66,7 @@ class AfterFailure:
         def discard(number: int) -> str:
             try:
                 self.store.undo_tasks(self.job.id, number)
-                patiently(lambda: self.actions.discard(number))
+                patiently(lambda: self.actions.machines.discard(number))
             except CooprError as error:
                 return f"{names[number]}: {error}"
             return ""

@@ -226,7 +226,7 @@ def test_deleting_also_deletes_machines_the_store_lost_sight_of(store: Store, tm
         job.do("DELETE", node)
     assert cloud.calls.count("find") == 1
     assert list(cloud.machines) == ["other"]
-    assert job.actions.delete_strays() == [other]
+    assert job.actions.machines.delete_strays() == [other]
     assert not cloud.machines
     assert {node.state for node in store.nodes(job.cluster.id)} == {NodeState.DELETED}
 
