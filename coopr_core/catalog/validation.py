@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from coopr_core.catalog.documents import Document
 from coopr_core.catalog.entities import Service
@@ -80,7 +79,7 @@ def explain(error: ValidationError, model: type[BaseModel], value: Any) -> list[
     return list(found.items())
 
 
-def _path_in(detail: ErrorDetails, value: Any) -> Path:
+def _path_in(detail: Mapping[str, Any], value: Any) -> Path:
     """The path without the parts pydantic adds for the members of a union, which the value does not have."""
     path: list[str | int] = []
     for part in detail["loc"]:
@@ -94,7 +93,7 @@ def _path_in(detail: ErrorDetails, value: Any) -> Path:
     return tuple(path)
 
 
-def _message(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
+def _message(detail: Mapping[str, Any], path: Path, model: type[BaseModel]) -> str:
     kind, given = detail["type"], detail["input"]
     if kind == "missing":
         return "is missing"
@@ -115,7 +114,8 @@ def _message(detail: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
         return f"must be one of {str(detail['ctx']['expected']).replace(chr(39), chr(34))}, not {_described(given)}"
     if kind in {"value_error", "assertion_error"}:
         return str(detail["ctx"]["error"])
-    return detail["msg"][:1].lower() + detail["msg"][1:]
+    message = str(detail["msg"])
+    return message[:1].lower() + message[1:]
 
 
 def _both(one: str, other: str) -> str:
