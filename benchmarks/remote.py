@@ -27,8 +27,8 @@ import fabric
 import paramiko
 from ssh_servers import OpenSshServer, machine_at, running
 
+from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.keys import ensure_client_key, load_key
-from coopr_core.remote.pool import Sessions
 
 OUTPUT = 10_000_000
 OUTPUT_LIMIT_SECONDS = 2.0
@@ -50,11 +50,11 @@ def main() -> int:
     public = ensure_client_key(key)
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores\n")
     print(f"{'':<58} {'each':>12} {'ratio':>8}")
-    with running(OpenSshServer(folder / "sshd", public)) as server, Sessions(key) as pool:
+    with running(OpenSshServer(folder / "sshd", public)) as server, NodeAccess(key) as pool:
         return measure(server, pool, key, folder)
 
 
-def measure(server: Any, pool: Sessions, key: Path, folder: Path) -> int:
+def measure(server: Any, pool: NodeAccess, key: Path, folder: Path) -> int:
     """The table's lines."""
     user = getpass.getuser()
     session = pool.session(machine_at(server.port, server.host_keys, user=user))

@@ -23,7 +23,7 @@ from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.model.states import JobState, Operation
 from coopr_core.planner import Plan, Schedule
 from coopr_core.planner.saved import graph_to_json
-from coopr_core.remote.pool import Sessions
+from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.redaction import Redactor
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
@@ -185,8 +185,8 @@ def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: 
     settings = load_settings()
     left = remember_run(store, cluster, job)
     steps = steps_of(job.operation)
-    with tags(f"cluster:{cluster.name}"), Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
-        actions = _actions(store, cluster, job, sessions, on_services=steps.on_services)
+    with tags(f"cluster:{cluster.name}"), NodeAccess(client_key(store, cluster), redactor=Redactor()) as access:
+        actions = _actions(store, cluster, job, access, on_services=steps.on_services)
         at_last = steps.at_last
         after_failure = AfterFailure(store, job, actions, FailurePolicy.from_json(job.parameters.get("values", {})))
         work = JobRun(
@@ -194,8 +194,8 @@ def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: 
             cluster=cluster,
             job=job,
             plan=Plan.from_json(job.parameters["plan"]),
-            attempts=_attempts(store, cluster, job, actions, sessions.redactor, after_failure),
-            sessions=sessions,
+            attempts=_attempts(store, cluster, job, actions, access.redactor, after_failure),
+            access=access,
             schedule=job.parameters["schedule"],
             max_concurrency=max_concurrency or job.parameters.get("max_concurrency") or settings.max_concurrency,
             tries=settings.attempts,
@@ -240,7 +240,7 @@ def continue_job(
     return summarize(store, cluster, job.id, "")
 
 
-def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Sessions, *, on_services: bool) -> Actions:
+def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, access: NodeAccess, *, on_services: bool) -> Actions:
     layout = store.layout(cluster.id)
     tasks = store.tasks(job.id)
     provider = cluster_provider(store, cluster)
@@ -248,14 +248,14 @@ def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, sessions: Ses
     secret = None
     if on_services:
         used = sorted({a.type for service in layout.services.values() for a in service.actions.values()})
-        secret = open_secrets(store, cluster.id, sessions.redactor.add) if asks_for_secrets(layout) else None
+        secret = open_secrets(store, cluster.id, access.redactor.add) if asks_for_secrets(layout) else None
     return Actions(
         store=store,
         cluster=replace(cluster, name=job.parameters.get("named") or cluster.name),
         layout=layout,
         provider=provider,
         automators={name: load_automator(name) for name in used},
-        sessions=sessions,
+        access=access,
         authorized_key=authorized_key(client_key(store, cluster)),
         secret=secret,
         resumed=any(task.attempts for task in tasks),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coopr_cli.access.reach import reach
+from coopr_cli.access.nodes import nodes_of
 from coopr_cli.access.selectors import matching, short_name
 from coopr_cli.output import output_option, print_data
 from coopr_core.errors import CooprError, Interrupted, InvalidInput
@@ -85,7 +85,7 @@ def _upload(sources: list[Path], place: RemotePlace) -> list[dict[str, Any]]:
     with Store.open() as store:
         cluster = store.cluster(place.cluster)
         nodes = _nodes(store, cluster, place.node)
-        with reach(store, cluster) as way:
+        with nodes_of(store, cluster) as way:
             return way.each(
                 nodes, lambda node: _copied(node, lambda: way.on(node, lambda to: send(to, sources, place.path)))
             )
@@ -118,7 +118,7 @@ def _download(places: list[RemotePlace], target: Path) -> list[dict[str, Any]]:
 
             return [get(place.path) for place, at in chosen if at.number == node.number]
 
-        with reach(store, cluster) as way:
+        with nodes_of(store, cluster) as way:
             return [result for results in way.each(nodes, of_node) for result in results]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coopr_cli.access.reach import Reach, reach
+from coopr_cli.access.nodes import ClusterNodes, nodes_of
 from coopr_cli.access.selectors import select, selector_options, short_name
 from coopr_cli.output import output_option, print_data
 from coopr_cli.typed import Seconds
@@ -44,7 +44,7 @@ def exec_command(
     with Store.open() as store:
         record = store.cluster(cluster)
         chosen = select(store, record, nodes=nodes, services=services, failed=failed)
-        with reach(store, record) as way:
+        with nodes_of(store, record) as way:
             run = _Run(way, command_text(command), timeout, echo=output == "table")
             results = way.each(chosen, run.on)
     if output != "table":
@@ -64,7 +64,7 @@ def command_text(words: tuple[str, ...]) -> str:
 class _Run:
     """One command, on whichever node."""
 
-    def __init__(self, way: Reach, command: str, timeout: float | None, *, echo: bool) -> None:
+    def __init__(self, way: ClusterNodes, command: str, timeout: float | None, *, echo: bool) -> None:
         self._way = way
         self._command = command
         self._timeout = timeout

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from coopr_cli.access.execution import command_text
+from coopr_cli.access.nodes import machine_of, nodes_of, reviver
 from coopr_cli.access.openssh import options, pin_hosts
-from coopr_cli.access.reach import machine_of, reach
 from coopr_cli.access.selectors import matching
 from coopr_core.errors import NotFound
 
@@ -61,10 +61,10 @@ def ssh_command(cluster: str, node: str, command: tuple[str, ...]) -> int:
 def _openssh(store: Store, cluster: ClusterRecord, node: NodeRecord, program: str) -> list[str]:
     """The command line up to and with the host; the node is brought back first when it does not answer."""
     from coopr_cli.reaching import ready_prefect
-    from flows.runtime import client_key, cluster_provider
+    from flows.runtime import client_key
 
     ready_prefect(store, cluster)
-    machine = cluster_provider(store, cluster).confirm(machine_of(cluster, node))
+    machine = reviver(store, cluster)(machine_of(cluster, node))
     known_hosts = pin_hosts(cluster, store.nodes(cluster.id))
     wanted = options(machine, client_key(store, cluster), known_hosts)
     flags = [word for name, value in wanted.items() for word in ("-o", f"{name}={value}")]
@@ -75,7 +75,7 @@ def _without_openssh(store: Store, cluster: ClusterRecord, node: NodeRecord, com
     def on_line(stream: str, line: str) -> None:
         click.echo(line, err=stream == "stderr")
 
-    with reach(store, cluster) as way:
+    with nodes_of(store, cluster) as way:
         (result,) = way.each(
             [node], lambda each: way.on(each, lambda session: session.run(command_text(command), on_line=on_line))
         )

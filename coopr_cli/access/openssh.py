@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from coopr_core.folders import make_folder
 from coopr_core.providers.contract import Machine
-from coopr_core.remote.connection import address_of
+from coopr_core.remote.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from coopr_core.model.records import ClusterRecord, NodeRecord
@@ -44,7 +44,7 @@ def alias(machine: Machine) -> str:
 def options(machine: Machine, key: Path, known_hosts: Path) -> dict[str, str]:
     """The options of ``ssh_config`` that reach a machine, and nothing but that machine, in their order."""
     return {
-        "HostName": address_of(machine),
+        "HostName": Endpoint.of(machine).address,
         "Port": str(machine.port),
         "User": machine.ssh_user or "root",
         "IdentityFile": quoted(key),

@@ -45,11 +45,34 @@ class MachineRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Gateway:
+    """An SSH server that machines without an address of their own are reached through (a bastion).
+
+    It lets in the same key as the machines behind it, and is told by its pinned ``host_keys``, like they are.
+    """
+
+    address: str
+    port: int = 22
+    ssh_user: str = ""
+    host_keys: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the gateway as the store keeps it with its machine."""
+        return {
+            "address": self.address,
+            "port": self.port,
+            "ssh_user": self.ssh_user,
+            "host_keys": list(self.host_keys),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """A machine a provider made. A node is an address and a port everywhere, never an address alone.
 
     ``addresses`` has ``access_v4`` (reachable by us) and ``bind_v4`` (for services to bind to); ``host_keys`` are the
-    pinned keys, ``"<type> <base64>"``; ``root`` is the folder its paths live below (``/`` on a real machine).
+    pinned keys, ``"<type> <base64>"``; ``root`` is the folder its paths live below (``/`` on a real machine). With a
+    ``gateway`` it is reached through that.
     """
 
     token: str
@@ -61,9 +84,10 @@ class Machine:
     ssh_user: str = ""
     host_keys: Sequence[str] = ()
     root: str = "/"
+    gateway: Gateway | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The machine as the store keeps it."""
+        """Return the machine as the store keeps it."""
         return {
             "token": self.token,
             "provider_id": self.provider_id,
@@ -74,12 +98,14 @@ class Machine:
             "ssh_user": self.ssh_user,
             "host_keys": list(self.host_keys),
             "root": self.root,
+            **({"gateway": self.gateway.to_json()} if self.gateway else {}),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Machine:
-        """The machine the store kept."""
-        return cls(**value)
+        """Return the machine the store kept."""
+        gateway = value.get("gateway")
+        return cls(**{**value, "gateway": Gateway(**gateway) if gateway else None})
 
 
 class Provider(Protocol):

@@ -1,6 +1,6 @@
-"""Work on machines over SSH: one hardened, reused connection per node.
+"""Work on nodes over SSH: one hardened, reused link per node.
 
-``Sessions`` hands out a ``Session`` per machine; a session runs commands, streams their output line by line, and puts
+``NodeAccess`` hands out a ``Session`` per machine; a session runs commands, streams their output line by line, and puts
 and gets files. Names are imported on first use, since the SSH libraries are slow to import.
 """
 
@@ -10,20 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from coopr_core.remote.access import NodeAccess
     from coopr_core.remote.command import CommandResult
     from coopr_core.remote.keys import ensure_client_key
-    from coopr_core.remote.pool import Sessions
     from coopr_core.remote.redaction import RedactingFilter, Redactor
     from coopr_core.remote.session import Session
 
-__all__ = ["CommandResult", "RedactingFilter", "Redactor", "Session", "Sessions", "ensure_client_key"]
+__all__ = ["CommandResult", "NodeAccess", "RedactingFilter", "Redactor", "Session", "ensure_client_key"]
 
 _MODULES = {
     "CommandResult": "command",
+    "NodeAccess": "access",
     "RedactingFilter": "redaction",
     "Redactor": "redaction",
     "Session": "session",
-    "Sessions": "pool",
     "ensure_client_key": "keys",
 }
 

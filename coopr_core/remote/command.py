@@ -19,7 +19,7 @@ from coopr_core.errors import CooprError, Interrupted, OutcomeUnknown, TimedOut,
 if TYPE_CHECKING:
     import paramiko
 
-    from coopr_core.remote.connection import Limits
+    from coopr_core.remote.endpoint import Limits
 
 LineSink = Callable[[str, str], None]
 """Takes the stream (``stdout`` or ``stderr``) and one line without its end."""

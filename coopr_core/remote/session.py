@@ -51,30 +51,34 @@ def _warden() -> str:
 
 
 class Session:
-    """Commands and files on one node. Made by ``Sessions``; safe to use from many threads."""
+    """Commands and files on one node. Made by ``NodeAccess``; safe to use from many threads."""
 
-    def __init__(self, link: Link, on_line: LineSink | None = None, *, root: bool = False) -> None:
+    def __init__(
+        self, link: Link, machine: Machine, redactor: Redactor, on_line: LineSink | None = None, *, root: bool = False
+    ) -> None:
         self._link = link
+        self._machine = machine
+        self._redactor = redactor
         self._on_line = on_line
         self._root = root
 
     @property
     def machine(self) -> Machine:
         """The machine this session speaks to."""
-        return self._link.machine
+        return self._machine
 
     @property
     def redactor(self) -> Redactor:
         """What keeps secrets out of everything that comes back from the node."""
-        return self._link.redactor
+        return self._redactor
 
     def with_output(self, on_line: LineSink | None) -> Session:
         """The same connection with a default taker of output lines, called as ``on_line("stdout", "text")``."""
-        return Session(self._link, on_line, root=self._root)
+        return Session(self._link, self._machine, self._redactor, on_line, root=self._root)
 
     def as_root(self) -> Session:
         """The same connection with commands and files under root's name, by ``sudo -n`` unless we log in as root."""
-        return Session(self._link, self._on_line, root=True)
+        return Session(self._link, self._machine, self._redactor, self._on_line, root=True)
 
     def run(self, command: str, *, timeout: float | None = None, on_line: LineSink | None = None) -> CommandResult:
         """Run a command under ``sh`` and wait for its end; its standard input is empty.
@@ -83,7 +87,7 @@ class Session:
         ``timeout`` seconds, ``CommandStopped`` after ``stop``, ``ConnectionLost`` (an ``OutcomeUnknown``) when the
         connection ends first, ``Unreachable`` when the command never began.
         """
-        output = _Output(on_line or self._on_line, self._link.redactor)
+        output = _Output(on_line or self._on_line, self._redactor)
         try:
             # The line tells the warden that its standard input is connected.
             status = self._execute(
@@ -157,7 +161,7 @@ class Session:
         self._feed(command, iter([archive.getvalue()]), archive.tell(), f"put {len(contents)} files into {folder} on")
 
     def _feed(self, command: str, pieces: Iterator[bytes], size: int, doing: str) -> None:
-        said = _Output(None, self._link.redactor)
+        said = _Output(None, self._redactor)
         timeout = _FILE_SECONDS + size / _SLOWEST_BYTES_PER_SECOND
         status = self._execute(self._plain(command), said.receive, content=pieces, end=True, timeout=timeout)
         said.finish()
@@ -178,7 +182,7 @@ class Session:
         What comes back to ``receive`` is not redacted; ``stderr`` and ``tail`` of the result are. Raises what ``run``
         raises.
         """
-        said = _Output(None, self._link.redactor)
+        said = _Output(None, self._redactor)
 
         def take(stream: str, chunk: bytes) -> None:
             if stream == "stdout" and receive is not None:
@@ -193,7 +197,7 @@ class Session:
     def get(self, path: str) -> bytes:
         """The content of a file on the node. Raises ``NotFound`` when it is not there."""
         content = io.BytesIO()
-        said = _Output(None, self._link.redactor)
+        said = _Output(None, self._redactor)
 
         def receive(stream: str, chunk: bytes) -> None:
             if stream == "stderr":

@@ -22,7 +22,7 @@ from coopr_core.work.services import ServiceActions
 
 if TYPE_CHECKING:
     from coopr_core.model.layout import ClusterLayout
-    from coopr_core.remote.pool import Sessions
+    from coopr_core.remote.access import NodeAccess
     from coopr_core.store import Store
     from coopr_core.work.task_log import TaskLog
 
@@ -38,7 +38,7 @@ class Actions:
         layout: ClusterLayout,
         provider: Provider,
         automators: Mapping[str, Automator],
-        sessions: Sessions,
+        access: NodeAccess,
         authorized_key: str,
         secret: Callable[[str], str] | None = None,
         resumed: bool = False,
@@ -52,9 +52,9 @@ class Actions:
         """
         self.picture = ClusterPicture(store, cluster, layout, membership or Membership(), secret)
         self.machines = Machines(
-            self.picture, provider, sessions, authorized_key, resumed=resumed, usable_within=usable_within
+            self.picture, provider, access, authorized_key, resumed=resumed, usable_within=usable_within
         )
-        self._services = ServiceActions(self.picture, automators, self.machines, sessions)
+        self._services = ServiceActions(self.picture, automators, self.machines, access)
 
     def perform(self, task: TaskRecord, attempt: int, log: TaskLog) -> Result:
         """Do the task; ``attempt`` is one more than failed. What it did not manage is an exit status or an error."""

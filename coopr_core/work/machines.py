@@ -21,7 +21,7 @@ from coopr_core.providers.finding import find_machines
 from coopr_core.work.patience import patiently
 
 if TYPE_CHECKING:
-    from coopr_core.remote.pool import Sessions
+    from coopr_core.remote.access import NodeAccess
     from coopr_core.work.picture import ClusterPicture
     from coopr_core.work.task_log import TaskLog
 
@@ -33,7 +33,7 @@ class Machines:
         self,
         picture: ClusterPicture,
         provider: Provider,
-        sessions: Sessions,
+        access: NodeAccess,
         authorized_key: str,
         *,
         resumed: bool = False,
@@ -46,16 +46,18 @@ class Machines:
         """
         self._picture = picture
         self._provider = provider
-        self._sessions = sessions
+        self._access = access
         self._authorized_key = authorized_key
         self._usable_within = usable_within
-        self._suspect: set[int] = set(picture.nodes) if resumed else set()
         self._lock = threading.Lock()
         self._found: dict[int, list[Machine]] | None = None
+        for number in picture.nodes if resumed else ():
+            self.suspect(number)
 
     def suspect(self, number: int) -> None:
-        """Look whether the node is there before the next command runs on it."""
-        self._suspect.add(number)
+        """Have the provider look whether the node's machine is there before the next command runs on it."""
+        if self._picture.node(number).machine is not None:
+            self._access.suspect(self._picture.machine(number))
 
     def create(self, number: int, log: TaskLog) -> Result:
         """Ask for the node's machine, whose token is on record before."""
@@ -97,7 +99,7 @@ class Machines:
                 raise
             log.write(f"{reason}: {error.message}; replacing it", logging.WARNING)
             lost = self._picture.machine(number)
-            self._sessions.drop(lost)
+            self._access.drop(lost)
             self._provider.delete(lost)
             self._picture.record_machine(number, None, NodeState.PLANNED)
             self.create(number, log)
@@ -136,22 +138,21 @@ class Machines:
         tokens = {machine.token for machine in known}
         gone = [*known, *(found for found in self._tagged(number) if found.token not in tokens)]
         for machine in gone:
-            self._sessions.drop(machine)
+            self._access.drop(machine)
             self._provider.delete(machine)
         self._picture.record_machine(number, None, NodeState.DELETED)
         return gone
 
     def usable(self, number: int, log: TaskLog) -> Machine:
-        """The node's machine; confirmed again first when its connection was lost."""
-        machine = self._picture.machine(number)
-        if number not in self._suspect:
+        """Return the node's machine; confirmed again first when its connection was lost."""
+
+        def revive(machine: Machine) -> Machine:
+            log.write("the connection to the node was lost, or never made; looking whether it is there")
+            machine = self._provider.confirm(machine)
+            self._picture.record_machine(number, machine, NodeState.CONFIRMED)
             return machine
-        log.write("the connection to the node was lost, or never made; looking whether it is there")
-        self._sessions.drop(machine)
-        machine = self._provider.confirm(machine)
-        self._picture.record_machine(number, machine, NodeState.CONFIRMED)
-        self._suspect.discard(number)
-        return machine
+
+        return self._access.present(self._picture.machine(number), revive)
 
     def delete_strays(self) -> list[Machine]:
         """Delete every machine that still carries the cluster's tag, whichever node it was for, and return them."""
@@ -159,7 +160,7 @@ class Machines:
             lambda: find_machines(self._provider, self._picture.cluster.id, self._picture.store.installation)
         )
         for machine in strays:
-            self._sessions.drop(machine)
+            self._access.drop(machine)
             patiently(partial(self._provider.delete, machine))
         return strays
 

@@ -19,7 +19,7 @@ from coopr_core.model.records import NodeRecord, TaskRecord
 from coopr_core.providers.contract import Machine
 
 if TYPE_CHECKING:
-    from coopr_core.remote.pool import Sessions
+    from coopr_core.remote.access import NodeAccess
     from coopr_core.work.machines import Machines
     from coopr_core.work.picture import ClusterPicture
     from coopr_core.work.task_log import TaskLog
@@ -33,12 +33,12 @@ class ServiceActions:
         picture: ClusterPicture,
         automators: Mapping[str, Automator],
         machines: Machines,
-        sessions: Sessions,
+        access: NodeAccess,
     ) -> None:
         self._picture = picture
         self._automators = automators
         self._machines = machines
-        self._sessions = sessions
+        self._access = access
 
     def bootstrap(self, task: TaskRecord, log: TaskLog) -> Result:
         """Prepare the node for every automator its services use."""
@@ -48,7 +48,7 @@ class ServiceActions:
         result = Result()
         for name in used:
             log.write(f"preparing for automator {name}: {', '.join(service.name for service in services)}")
-            session = self._sessions.session(self._machines.usable(task.node, log)).with_output(log)
+            session = self._access.session(self._machines.usable(task.node, log)).with_output(log)
             result = self._automators[name].bootstrap(inputs, session)
             if result.exit_status:
                 break
@@ -60,7 +60,7 @@ class ServiceActions:
         action = task.action.lower()
         automator = self._automators[service.actions[action].type]
         machine = self._machines.usable(task.node, log)
-        session = self._sessions.session(machine).with_output(log)
+        session = self._access.session(machine).with_output(log)
         result = automator.run(action, service, self._inputs(task, service), session)
         if result.unprepared:
             self._prepare_again(task, result, log)

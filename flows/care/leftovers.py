@@ -25,7 +25,7 @@ from coopr_core.operations.confirmation import Part, Parts, Prepared
 from coopr_core.providers import load_provider
 from coopr_core.providers.contract import Machine, Provider
 from coopr_core.providers.finding import find_all_machines, find_machines
-from coopr_core.remote.connection import name_of
+from coopr_core.remote.endpoint import Endpoint
 from coopr_core.settings import load_settings
 from flows.runtime import cluster_provider, needs_blocks
 from flows.secrets import block_name, clusters_with_keys, forget_secrets
@@ -208,7 +208,7 @@ def _catalog_providers() -> list[tuple[str, str, dict[str, Any]]]:
 def _judged(seen: _Seen, known: _Known) -> Iterator[Leftover]:
     for machine, provider in seen.found.values():
         if why := known.unowned(machine):
-            name = f"{machine.provider_id} ({name_of(machine)})" if machine.addresses else machine.provider_id
+            name = f"{machine.provider_id} ({Endpoint.of(machine).name})" if machine.addresses else machine.provider_id
             yield Leftover("machine", name, known.label(machine.cluster_id), why, partial(provider.delete, machine))
     for folder in seen.logs:
         why = known.gone(folder.name)

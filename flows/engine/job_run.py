@@ -40,7 +40,7 @@ from flows.engine.signals import Stoppable
 from flows.outage import ServerGone, told, watched
 
 if TYPE_CHECKING:
-    from coopr_core.remote.pool import Sessions
+    from coopr_core.remote.access import NodeAccess
     from coopr_core.store import Store
 
 MOST_UNSERVED = 10
@@ -59,7 +59,7 @@ class JobRun:
     job: JobRecord
     plan: Plan
     attempts: Attempts
-    sessions: Sessions
+    access: NodeAccess
     schedule: Schedule
     max_concurrency: int
     tries: int
@@ -192,7 +192,7 @@ class JobRun:
         """End what runs on the nodes and start nothing new; only sets flags."""
         self._stopped_at = self._stopped_at or time.monotonic()
         self.attempts.stop.set()
-        self.sessions.stop()
+        self.access.stop()
 
     def _is_overdue(self) -> bool:
         return self._stopped_at is not None and time.monotonic() - self._stopped_at > GRACE_SECONDS

@@ -299,11 +299,11 @@ def test_a_node_cannot_write_beside_what_was_asked_for(coopr: Coopr, cluster: st
     liar.write_text(evil)
     from coopr_core.providers.contract import Machine
     from coopr_core.remote import trees
-    from coopr_core.remote.pool import Sessions
+    from coopr_core.remote.access import NodeAccess
     from flows.runtime import client_key
 
-    with Sessions(client_key()) as sessions:
-        session = sessions.session(Machine.from_json(machine))
+    with NodeAccess(client_key()) as access:
+        session = access.session(Machine.from_json(machine))
         true_stream = session.stream
         session.stream = lambda command, **options: true_stream(f"python3 {liar}", **options)  # type: ignore[method-assign]
         done = trees.fetch(session, "whatever", folder)

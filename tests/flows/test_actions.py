@@ -31,7 +31,7 @@ from coopr_core.model.request import ClusterRequest
 from coopr_core.model.states import NodeState
 from coopr_core.planner import plan
 from coopr_core.providers.contract import Machine, MachineRequest
-from coopr_core.remote.pool import Sessions
+from coopr_core.remote.access import NodeAccess
 from coopr_core.store import Store
 from coopr_core.store.schema import machines
 from coopr_core.work.actions import Actions
@@ -124,7 +124,7 @@ class Job:
             layout=self.store.layout(self.cluster.id),
             provider=self.cloud,
             automators={"fake": self.recorder},
-            sessions=Sessions(self._folder / "no-key"),
+            access=NodeAccess(self._folder / "no-key"),
             authorized_key="ssh-ed25519 AAAA",
             secret=lambda name: f"secret of {name}",
             usable_within=self._usable_within,

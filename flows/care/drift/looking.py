@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators import load_automator
@@ -33,10 +32,9 @@ from flows.secrets import asks_for_secrets, known_secrets
 
 if TYPE_CHECKING:
     from coopr_core.model.layout import ClusterLayout
-    from coopr_core.remote.pool import Sessions
+    from coopr_core.remote.access import NodeAccess
     from coopr_core.store import Store
 
-_THREADS = 32
 _GREETING_SECONDS = 30
 _LAST_LINES = 5
 
@@ -46,7 +44,7 @@ def find_drift(store: Store, cluster: ClusterRecord) -> Drift:
 
     A cluster with passwords in its config, or with blocks, needs Prefect to be configured for this process.
     """
-    from coopr_core.remote.pool import Sessions
+    from coopr_core.remote.access import NodeAccess
     from coopr_core.remote.redaction import Redactor
 
     if cluster.state is ClusterState.PENDING and not store.end_abandoned_job(cluster.id):
@@ -55,28 +53,28 @@ def find_drift(store: Store, cluster: ClusterRecord) -> Drift:
             hint="see `coopr status`, and look again when the job has ended",
         )
     cluster = store.cluster_with_id(cluster.id)
-    with Sessions(client_key(store, cluster), redactor=Redactor()) as sessions:
+    with NodeAccess(client_key(store, cluster), redactor=Redactor()) as access:
         try:
-            return _Look(store, cluster, sessions).everywhere()
+            return _Look(store, cluster, access).everywhere()
         except BaseException:
-            sessions.stop()
+            access.stop()
             raise
 
 
 class _Look:
     """One look at one cluster."""
 
-    def __init__(self, store: Store, cluster: ClusterRecord, sessions: Sessions) -> None:
+    def __init__(self, store: Store, cluster: ClusterRecord, access: NodeAccess) -> None:
         self._cluster = cluster
         self._installation = store.installation
-        self._sessions = sessions
+        self._access = access
         self._layout: ClusterLayout = store.layout(cluster.id)
         self._nodes = store.nodes(cluster.id)
         self._provider = cluster_provider(store, cluster)
         self._secret: Callable[[str], str] | None = None
         self._no_secrets = False
         if asks_for_secrets(self._layout):
-            self._secret = known_secrets(store, cluster.id, sessions.redactor.add)
+            self._secret = known_secrets(store, cluster.id, access.redactor.add)
             self._no_secrets = self._secret is None
         self._past = Past(store, cluster.id)
         services = self._layout.services.values()
@@ -87,7 +85,7 @@ class _Look:
             layout=self._layout,
             provider=self._provider,
             automators=self._automators,
-            sessions=sessions,
+            access=access,
             authorized_key=authorized_key(client_key(store, cluster)),
             secret=self._secret,
         )
@@ -101,16 +99,10 @@ class _Look:
         """Look at the provider, then at all nodes."""
         machines = find_machines(self._provider, self._cluster.id, self._installation)
         found = {machine.token: machine for machine in machines}
-        with ThreadPoolExecutor(max_workers=min(_THREADS, max(1, len(self._nodes)))) as threads:
-            try:  # around the submitting too: an interrupt then would wait for what runs already
-                looks = [threads.submit(self._at, node, found.get(node.token)) for node in self._nodes]
-                findings = [finding for look in looks for finding in look.result()]
-            except BaseException:
-                self._sessions.stop()
-                raise
+        looks = self._access.each(self._nodes, lambda node: self._at(node, found.get(node.token)))
         return Drift(
             self._cluster,
-            (*self._of_cluster(found), *findings),
+            (*self._of_cluster(found), *(finding for look in looks for finding in look)),
             len(self._nodes),
             len(self._checked),
             tuple(sorted(self._unchecked)),
@@ -140,7 +132,7 @@ class _Look:
             return [_on(node, "machine-gone", "its machine is gone from the provider", hint=replace)]
         findings: list[Finding] = []
         try:
-            self._sessions.session(Machine.from_json(node.machine)).run(":", timeout=_GREETING_SECONDS)
+            self._access.session(Machine.from_json(node.machine)).run(":", timeout=_GREETING_SECONDS)
             for name in sorted(node.services):
                 service = self._layout.services[name]
                 findings += self._config(node, service)
@@ -194,7 +186,7 @@ class _Look:
         missing: NotFound | None = None
         for task in tasks:
             try:
-                return automator.record(task, machine.root, self._sessions.session(machine))
+                return automator.record(task, machine.root, self._access.session(machine))
             except NotFound as error:
                 missing = missing or error
         raise missing or NotFound("there is no record of it")
@@ -226,7 +218,7 @@ class _Look:
         automator = self._automators[action.type]
         if isinstance(automator, KeepsRecords) and node.machine is not None:
             machine = Machine.from_json(node.machine)
-            automator.forget(task.id, machine.root, self._sessions.session(machine))
+            automator.forget(task.id, machine.root, self._access.session(machine))
         if result.exit_status == 0:
             return []
         said = "; ".join(line.strip() for line in result.tail[-_LAST_LINES:])

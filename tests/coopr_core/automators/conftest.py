@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "remote"))
 
-from ssh_fixtures import async_server, kept_sessions, key_path, server, session, sessions
+from ssh_fixtures import access, async_server, kept_access, key_path, server, session
 
-__all__ = ["async_server", "kept_sessions", "key_path", "server", "session", "sessions"]
+__all__ = ["access", "async_server", "kept_access", "key_path", "server", "session"]

@@ -302,7 +302,7 @@ def test_what_bootstrap_brought_and_is_gone_is_noticed_and_brought_again(
 
 
 def test_on_a_real_machine_an_ordinary_user_works_through_sudo(
-    shell: ShellAutomator, root: Path, sessions: Any, key_path: Path, tmp_path: Path
+    shell: ShellAutomator, root: Path, access: Any, key_path: Path, tmp_path: Path
 ) -> None:
     """The machine's ``id`` and ``sudo`` are stand-ins: being another user cannot be provoked without being root."""
     from ssh_servers import AsyncServer, machine_at, running
@@ -318,7 +318,7 @@ def test_on_a_real_machine_an_ordinary_user_works_through_sudo(
     for path in stand_ins.iterdir():
         path.chmod(0o755)
     with running(AsyncServer(ensure_client_key(key_path), env_path=str(stand_ins))) as server:
-        session = sessions.session(machine_at(server.port, server.host_keys)).as_root()
+        session = access.session(machine_at(server.port, server.host_keys)).as_root()
         assert session.run("echo hello").stdout == "hello\n"
         session.put(b"x", f"{tmp_path}/put")
         assert session.get(f"{tmp_path}/put") == b"x"

@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ssh_fixtures import async_server, kept_sessions, key_path, network, server, session, sessions, shaky
+from ssh_fixtures import access, async_server, kept_access, key_path, network, server, session, shaky
 
-__all__ = ["async_server", "kept_sessions", "key_path", "network", "server", "session", "sessions", "shaky"]
+__all__ = ["access", "async_server", "kept_access", "key_path", "network", "server", "session", "shaky"]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from ssh_servers import QUICK, AsyncServer, FaultyNetwork, OpenSshServer, machine_at, running
 
+from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.keys import ensure_client_key
-from coopr_core.remote.pool import Sessions
 from coopr_core.remote.session import Session
 
 
@@ -46,21 +46,21 @@ def server(request: pytest.FixtureRequest, key_path: Path, tmp_path_factory: pyt
 
 
 @pytest.fixture
-def sessions(key_path: Path) -> Iterator[Sessions]:
-    with Sessions(key_path, limits=QUICK) as pool:
+def access(key_path: Path) -> Iterator[NodeAccess]:
+    with NodeAccess(key_path, limits=QUICK) as pool:
         yield pool
 
 
 @pytest.fixture(scope="session")
-def kept_sessions(key_path: Path) -> Iterator[Sessions]:
+def kept_access(key_path: Path) -> Iterator[NodeAccess]:
     """Connections that stay open from test to test, for those to which it does not matter."""
-    with Sessions(key_path, limits=QUICK) as pool:
+    with NodeAccess(key_path, limits=QUICK) as pool:
         yield pool
 
 
 @pytest.fixture
-def session(kept_sessions: Sessions, server: Any) -> Session:
-    return kept_sessions.session(machine_at(server.port, server.host_keys, user=getpass.getuser()))
+def session(kept_access: NodeAccess, server: Any) -> Session:
+    return kept_access.session(machine_at(server.port, server.host_keys, user=getpass.getuser()))
 
 
 @pytest.fixture
@@ -70,6 +70,6 @@ def network(server: Any) -> Iterator[FaultyNetwork]:
 
 
 @pytest.fixture
-def shaky(sessions: Sessions, server: Any, network: FaultyNetwork) -> Session:
+def shaky(access: NodeAccess, server: Any, network: FaultyNetwork) -> Session:
     """A session through a network that can be broken."""
-    return sessions.session(machine_at(network.port, server.host_keys, user=getpass.getuser()))
+    return access.session(machine_at(network.port, server.host_keys, user=getpass.getuser()))

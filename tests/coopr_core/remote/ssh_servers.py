@@ -19,7 +19,7 @@ import asyncssh
 from watching import wait_for
 
 from coopr_core.providers.contract import Machine
-from coopr_core.remote.connection import Limits
+from coopr_core.remote.endpoint import Limits
 
 QUICK = Limits(connect=2, handshake=1, authentication=3, channel=1.5, keepalive=1, unacknowledged=3, stalled=1.5)
 

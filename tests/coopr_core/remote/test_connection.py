@@ -20,10 +20,10 @@ from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, machine_at
 from watching import alive, wait_for
 
 from coopr_core.errors import InvalidInput, NotFound, OutcomeUnknown, Unreachable
+from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.command import CommandStopped, CommandTimedOut, ConnectionLost
-from coopr_core.remote.connection import WrongHostKey, open_connection
+from coopr_core.remote.endpoint import Endpoint, WrongHostKey
 from coopr_core.remote.keys import ensure_client_key, load_key
-from coopr_core.remote.pool import Sessions
 from coopr_core.remote.session import Session
 
 pytestmark = pytest.mark.both
@@ -40,15 +40,19 @@ def machine(server: Any, **changes: Any) -> Any:
 
 
 def test_small_packets_are_not_held_back_and_dead_peers_are_noticed(server: Any, key_path: Path) -> None:
-    transport = open_connection(machine(server), load_key(key_path), QUICK)
+    from coopr_core.remote.connection import make_connection, open_connection
+
+    endpoint = Endpoint.of(machine(server))
+    connection = make_connection(endpoint, load_key(key_path), QUICK)
+    open_connection(connection, endpoint, QUICK)
     try:
-        sock = transport.sock
+        sock = connection.transport.sock
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000
     finally:
-        transport.close()
+        connection.close()
 
 
 def test_the_users_own_ssh_files_and_agent_change_nothing(
@@ -62,25 +66,28 @@ def test_the_users_own_ssh_files_and_agent_change_nothing(
     (folder / "known_hosts").write_text(known)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-    with Sessions(key_path, limits=QUICK) as pool:
+    with NodeAccess(key_path, limits=QUICK) as pool:
         assert pool.session(machine(server)).run("echo ok").stdout == "ok\n"
         with pytest.raises(WrongHostKey):
             pool.session(machine(server, token="unpinned", host_keys=())).run("true")
     ensure_client_key(tmp_path / "stranger")
     (folder / "id_ed25519").write_bytes(key_path.read_bytes())
-    with Sessions(tmp_path / "stranger", limits=QUICK) as pool, pytest.raises(Unreachable, match="does not let us in"):
+    with (
+        NodeAccess(tmp_path / "stranger", limits=QUICK) as pool,
+        pytest.raises(Unreachable, match="does not let us in"),
+    ):
         pool.session(machine(server)).run("true")
 
 
 # --- host keys -------------------------------------------------------------------------------------------------------
 
 
-def test_a_machine_with_another_host_key_is_refused_with_both_fingerprints(server: Any, sessions: Sessions) -> None:
+def test_a_machine_with_another_host_key_is_refused_with_both_fingerprints(server: Any, access: NodeAccess) -> None:
     wrong = other_ed25519()
     with pytest.raises(
         WrongHostKey, match=r"node 1000 \(127.0.0.1:\d+\) is not the machine .* SHA256:.* SHA256:"
     ) as caught:
-        sessions.session(machine(server, host_keys=[wrong])).run("true")
+        access.session(machine(server, host_keys=[wrong])).run("true")
     assert caught.value.exit_code == 4
     assert caught.value.code == "wrong-host-key"
 
@@ -89,47 +96,47 @@ def other_ed25519() -> str:
     return " ".join(asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().split()[:2])
 
 
-def test_a_machine_without_a_pinned_key_is_refused(async_server: AsyncServer, sessions: Sessions) -> None:
+def test_a_machine_without_a_pinned_key_is_refused(async_server: AsyncServer, access: NodeAccess) -> None:
     with pytest.raises(WrongHostKey, match="no host key is known for node 1000"):
-        sessions.session(machine(async_server, host_keys=())).run("true")
+        access.session(machine(async_server, host_keys=())).run("true")
 
 
-def test_a_pin_of_a_type_the_server_has_not_is_refused(server: Any, sessions: Sessions) -> None:
+def test_a_pin_of_a_type_the_server_has_not_is_refused(server: Any, access: NodeAccess) -> None:
     pin = paramiko.ECDSAKey.generate()
     with pytest.raises(WrongHostKey):
-        sessions.session(machine(server, host_keys=[f"{pin.get_name()} {pin.get_base64()}"])).run("true")
+        access.session(machine(server, host_keys=[f"{pin.get_name()} {pin.get_base64()}"])).run("true")
 
 
-def test_a_pin_that_cannot_be_read_is_invalid_input(async_server: AsyncServer, sessions: Sessions) -> None:
+def test_a_pin_that_cannot_be_read_is_invalid_input(async_server: AsyncServer, access: NodeAccess) -> None:
     for text in ("rubbish", "ssh-ed25519 !!!", "ssh-new AAAA", "ssh-ed25519 AAAA"):
         with pytest.raises(InvalidInput, match="host key"):
-            sessions.session(machine(async_server, token=text, host_keys=[text])).run("true")
+            access.session(machine(async_server, token=text, host_keys=[text])).run("true")
 
 
 @pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"])
-def test_a_pin_of_any_of_the_servers_keys_is_enough(key_path: Path, sessions: Sessions, kind: str) -> None:
+def test_a_pin_of_any_of_the_servers_keys_is_enough(key_path: Path, access: NodeAccess, kind: str) -> None:
     kinds = ("ssh-rsa", "ecdsa-sha2-nistp256", "ssh-ed25519")
     with running(AsyncServer(ensure_client_key(key_path), host_key_types=kinds)) as server:
         pin = next(key for key in server.host_keys if key.startswith(kind))
-        assert sessions.session(machine(server, host_keys=[f"{pin} a comment"])).run("echo ok").stdout == "ok\n"
+        assert access.session(machine(server, host_keys=[f"{pin} a comment"])).run("echo ok").stdout == "ok\n"
 
 
 # --- servers that are not there, or not right ------------------------------------------------------------------------
 
 
-def test_a_closed_port_is_unreachable(sessions: Sessions, async_server: AsyncServer) -> None:
+def test_a_closed_port_is_unreachable(access: NodeAccess, async_server: AsyncServer) -> None:
     with pytest.raises(Unreachable, match=r"node 1000 \(127.0.0.1:\d+\) cannot be connected to: .*refused"):
-        sessions.session(machine(async_server, port=free_port())).run("true")
+        access.session(machine(async_server, port=free_port())).run("true")
 
 
-def test_a_machine_without_an_address_is_unreachable(sessions: Sessions, async_server: AsyncServer) -> None:
+def test_a_machine_without_an_address_is_unreachable(access: NodeAccess, async_server: AsyncServer) -> None:
     with pytest.raises(Unreachable, match="node 1000 has no address yet"):
-        sessions.session(machine(async_server, addresses={})).run("true")
+        access.session(machine(async_server, addresses={})).run("true")
 
 
-def test_a_name_that_does_not_resolve_is_unreachable(sessions: Sessions, async_server: AsyncServer) -> None:
+def test_a_name_that_does_not_resolve_is_unreachable(access: NodeAccess, async_server: AsyncServer) -> None:
     with pytest.raises(Unreachable, match="cannot be connected to"):
-        sessions.session(machine(async_server, addresses={"access_v4": "no-such-host.invalid"})).run("true")
+        access.session(machine(async_server, addresses={"access_v4": "no-such-host.invalid"})).run("true")
 
 
 @pytest.fixture
@@ -173,13 +180,13 @@ def odd_server() -> Iterator[Any]:
     ids=["silent", "closing", "mail", "mute", "short"],
 )
 def test_what_is_no_ssh_server_is_unreachable_in_bounded_time(
-    odd_server: Any, sessions: Sessions, async_server: AsyncServer, behave: Any, caplog: pytest.LogCaptureFixture
+    odd_server: Any, access: NodeAccess, async_server: AsyncServer, behave: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd_server.behave = behave
     others = {thread.ident for thread in threading.enumerate() if thread is not threading.current_thread()}
     began = time.monotonic()
     with caplog.at_level(logging.DEBUG), pytest.raises(Unreachable, match="node 1000"):
-        sessions.session(machine(async_server, port=odd_server.port)).run("true")
+        access.session(machine(async_server, port=odd_server.port)).run("true")
     assert time.monotonic() - began < 20
     said = [record for record in caplog.records if record.thread not in others]
     assert [record for record in said if record.levelno >= logging.WARNING] == []
@@ -188,7 +195,7 @@ def test_what_is_no_ssh_server_is_unreachable_in_bounded_time(
 def test_a_key_that_is_not_let_in_says_whose_and_which(server: Any, tmp_path: Path) -> None:
     ensure_client_key(tmp_path / "other")
     with (
-        Sessions(tmp_path / "other", limits=QUICK) as pool,
+        NodeAccess(tmp_path / "other", limits=QUICK) as pool,
         pytest.raises(Unreachable, match="does not let us in") as caught,
     ):
         pool.session(machine(server)).run("true")
@@ -196,7 +203,7 @@ def test_a_key_that_is_not_let_in_says_whose_and_which(server: Any, tmp_path: Pa
 
 
 def test_a_client_key_that_is_missing_is_named(server: Any, tmp_path: Path) -> None:
-    with Sessions(tmp_path / "none", limits=QUICK) as pool, pytest.raises(NotFound, match="none does not exist"):
+    with NodeAccess(tmp_path / "none", limits=QUICK) as pool, pytest.raises(NotFound, match="none does not exist"):
         pool.session(machine(server)).run("true")
 
 
@@ -321,7 +328,7 @@ def test_a_file_cut_short_by_a_lost_connection_does_not_appear(
     assert (tmp_path / "x").read_bytes() == b"before"
 
 
-def test_a_server_that_never_says_whether_a_command_began_is_not_waited_for(key_path: Path, sessions: Sessions) -> None:
+def test_a_server_that_never_says_whether_a_command_began_is_not_waited_for(key_path: Path, access: NodeAccess) -> None:
     class Server(paramiko.ServerInterface):
         def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
             return paramiko.AUTH_SUCCESSFUL
@@ -348,20 +355,20 @@ def test_a_server_that_never_says_whether_a_command_began_is_not_waited_for(key_
     pin = f"{host_key.get_name()} {host_key.get_base64()}"
     began = time.monotonic()
     with pytest.raises(OutcomeUnknown, match="does not say whether a command began"):
-        sessions.session(machine_at(listener.getsockname()[1], [pin])).run("true")
+        access.session(machine_at(listener.getsockname()[1], [pin])).run("true")
     assert time.monotonic() - began < 8
     listener.close()
     servers[0].close()
 
 
-def test_a_command_that_loses_its_shell_is_an_unknown_outcome(async_server: AsyncServer, sessions: Sessions) -> None:
+def test_a_command_that_loses_its_shell_is_an_unknown_outcome(async_server: AsyncServer, access: NodeAccess) -> None:
     async def killed(process: Any) -> None:
         process.exit_with_signal("KILL")
 
     async_server.handler = killed
     try:
         with pytest.raises(OutcomeUnknown, match="ended without an exit status"):
-            sessions.session(machine(async_server)).run("true")
+            access.session(machine(async_server)).run("true")
     finally:
         async_server.handler = None
 
@@ -370,7 +377,7 @@ def test_no_process_or_file_descriptor_is_left_behind(server: Any, key_path: Pat
     def descriptors() -> int:
         return len(os.listdir("/proc/self/fd"))
 
-    with Sessions(key_path, limits=QUICK) as pool:
+    with NodeAccess(key_path, limits=QUICK) as pool:
         session = pool.session(machine(server))
         session.run("true")
         before = descriptors()

@@ -12,10 +12,10 @@ from ssh_servers import AsyncServer, machine_at, running
 from watching import alive, wait_for
 
 from coopr_core.errors import CooprError, InvalidInput, NotFound, Unreachable
+from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.command import CommandTimedOut
 from coopr_core.remote.keys import ensure_client_key
 from coopr_core.remote.login_shell import NoLoginShell, through_any_shell
-from coopr_core.remote.pool import Sessions
 from coopr_core.remote.session import Session
 
 USUAL = ("sh", "bash", "tcsh", "fish")
@@ -84,8 +84,8 @@ def talkative(
 
 
 @pytest.fixture
-def talking(sessions: Sessions, talkative: AsyncServer) -> Session:
-    return sessions.session(machine_at(talkative.port, talkative.host_keys))
+def talking(access: NodeAccess, talkative: AsyncServer) -> Session:
+    return access.session(machine_at(talkative.port, talkative.host_keys))
 
 
 def test_a_command_says_only_what_it_says_itself(talking: Session) -> None:
@@ -123,13 +123,13 @@ def test_a_command_out_of_time_is_ended_there_too(talking: Session, tmp_path: Pa
 
 @pytest.mark.parametrize("status", [1, 0, 142])
 def test_a_login_shell_that_runs_nothing_is_named_with_what_it_says(
-    sessions: Sessions, key_path: Path, tmp_path: Path, status: int
+    access: NodeAccess, key_path: Path, tmp_path: Path, status: int
 ) -> None:
     shell = tmp_path / "nologin"
     shell.write_text(f"#!/bin/sh\necho 'Please login as the user admin.'\nexit {status}\n")
     shell.chmod(0o755)
     with running(AsyncServer(ensure_client_key(key_path), shell=str(shell))) as server:
-        session = sessions.session(machine_at(server.port, server.host_keys, user="root", token=f"t{status}"))
+        session = access.session(machine_at(server.port, server.host_keys, user="root", token=f"t{status}"))
         doings = (
             lambda: session.run("true"),
             lambda: session.put(b"x", f"{tmp_path}/x"),

@@ -14,10 +14,10 @@ from ssh_servers import AsyncServer, machine_at
 from watching import alive, wait_for
 
 from coopr_core.errors import NotFound
+from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.command import CommandStopped, CommandTimedOut, Execution, NoChannel, RemoteFailure
-from coopr_core.remote.connection import Limits
+from coopr_core.remote.endpoint import Limits
 from coopr_core.remote.environment import export_lines
-from coopr_core.remote.pool import Sessions
 from coopr_core.remote.session import TAIL_CHARACTERS, Session
 
 pytestmark = pytest.mark.both
@@ -125,9 +125,9 @@ def test_a_command_out_of_time_is_ended_on_the_node_with_all_its_children(sessio
 
 
 def test_a_command_that_ignores_the_order_to_end_is_killed(
-    sessions: Sessions, async_server: AsyncServer, tmp_path: Path
+    access: NodeAccess, async_server: AsyncServer, tmp_path: Path
 ) -> None:
-    session = sessions.session(machine_at(async_server.port, async_server.host_keys))
+    session = access.session(machine_at(async_server.port, async_server.host_keys))
     with pytest.raises(CommandTimedOut):
         session.run(f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.1; done", timeout=0.5)
     pid = int((tmp_path / "pid").read_text())
@@ -269,7 +269,10 @@ def test_twenty_threads_share_one_connection(session: Session) -> None:
 
 def test_the_library_says_nothing_of_its_own(session: Session, caplog: pytest.LogCaptureFixture) -> None:
     session.run("true")
-    ours = {threading.get_ident(), session._link._open().ident}  # connections of other tests may still be ending
+    ours = {
+        threading.get_ident(),
+        session._link._open().transport.ident,
+    }  # connections of other tests may still be ending
     gc.collect()
     caplog.clear()
     with caplog.at_level(logging.DEBUG):

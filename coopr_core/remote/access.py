@@ -1,0 +1,183 @@
+"""The one way to the nodes of a cluster: a session per node, its provider asked once about one that does not answer.
+
+All who work on a node share its link, opened on first use; nodes behind the same gateway share the gateway's. Any
+number of nodes can be worked on: links that nobody uses are closed. Cost: a thread and an open file per link.
+"""
+
+from __future__ import annotations
+
+import resource
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from coopr_core.errors import Interrupted, OutcomeUnknown, Unreachable
+from coopr_core.remote.endpoint import Endpoint, Limits
+from coopr_core.remote.keys import load_key
+from coopr_core.remote.link import Link, OpenLinks
+from coopr_core.remote.redaction import Redactor
+from coopr_core.remote.session import Session
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from coopr_core.providers.contract import Machine
+
+N = TypeVar("N")
+R = TypeVar("R")
+
+Revive = Callable[["Machine"], "Machine"]
+"""Has the provider look at a machine that does not answer, and gives it back usable; raises what the provider does."""
+
+AT_ONCE = 32
+"""Nodes worked on at the same time."""
+
+_OTHER_FILES = 200
+_FILES_PER_COMMAND = 3
+_MOST_LINKS = 1024
+
+
+class NodeAccess:
+    """The way to the nodes of one cluster. Safe to use from many threads; use it in a ``with`` block or ``close`` it.
+
+    ``redactor`` knows the secrets that may never come back in output; add to it at any time.
+    """
+
+    def __init__(self, key_path: Path, *, redactor: Redactor | None = None, limits: Limits | None = None) -> None:
+        self.redactor = redactor or Redactor()
+        self._key_path = key_path
+        self._limits = limits or Limits()
+        self._lock = threading.Lock()
+        self._key_lock = threading.Lock()
+        self._open_links = OpenLinks(most_links(), self._limits.idle)
+        self._links: dict[str, tuple[Machine, Link]] = {}
+        self._gateways: dict[Endpoint, Link] = {}
+        self._suspects: set[str] = set()
+        self._revived: dict[str, tuple[Machine, Machine]] = {}
+        self._revivals: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._key: paramiko.PKey | None = None
+
+    def session(self, machine: Machine) -> Session:
+        """Return the session of a machine; connecting waits for its first use.
+
+        A machine that changed (another address, other host keys) gets a new link. Raises ``Interrupted`` after
+        ``stop``, ``Unreachable`` for a machine without an address.
+        """
+        if self._open_links.stopping.is_set():
+            raise Interrupted("the work on the nodes was stopped")
+        old: Link | None = None
+        with self._lock:
+            if known := self._links.get(machine.token):
+                before, old = known
+                if before.to_json() == machine.to_json() and not old.stopped():
+                    return Session(old, machine, self.redactor)
+            endpoint = Endpoint.of(machine)
+            gateway = self._gateway(endpoint.gateway) if endpoint.gateway else None
+            link = Link(endpoint, self._load_key, self._limits, self._open_links, gateway)
+            self._links[machine.token] = machine, link
+        if old is not None:
+            old.close()
+        return Session(link, machine, self.redactor)
+
+    def _gateway(self, endpoint: Endpoint) -> Link:
+        """The link of a gateway, shared by all nodes behind it."""
+        if endpoint not in self._gateways:
+            self._gateways[endpoint] = Link(endpoint, self._load_key, self._limits, self._open_links)
+        return self._gateways[endpoint]
+
+    def _load_key(self) -> paramiko.PKey:
+        with self._key_lock:
+            if self._key is None:
+                self._key = load_key(self._key_path)
+            return self._key
+
+    def suspect(self, machine: Machine) -> None:
+        """Take note that the machine did not answer, or that nobody knows whether it does."""
+        self._suspects.add(machine.token)
+
+    def present(self, machine: Machine, revive: Revive) -> Machine:
+        """Return the machine as it can be worked on: one that is suspect is revived first, once for all who ask.
+
+        Raises what ``revive`` does; the machine stays suspect then.
+        """
+        with self._lock:
+            revival = self._revivals[machine.token]
+        with revival:
+            if machine.token in self._suspects:
+                self.drop(machine)
+                self._revived[machine.token] = machine, revive(machine)
+                self._suspects.discard(machine.token)
+            before, now = self._revived.get(machine.token, (None, machine))
+            return now if before == machine else machine
+
+    def on(self, machine: Machine, work: Callable[[Session], R], revive: Revive) -> R:
+        """Do ``work`` with the machine's session; when it does not answer it is revived, once, and tried again.
+
+        Work that may have begun is never begun again, and a machine with another host key is not the one to revive.
+        """
+        try:
+            return work(self.session(self.present(machine, revive)))
+        except OutcomeUnknown:
+            raise
+        except Unreachable as error:
+            if error.code != Unreachable.code:
+                raise
+            self.suspect(machine)
+            return work(self.session(self.present(machine, revive)))
+
+    def each(self, nodes: Sequence[N], work: Callable[[N], R], at_once: int = AT_ONCE) -> list[R]:
+        """Do ``work`` for all nodes, ``at_once`` at a time; give the results in their order.
+
+        What one raises, and an interrupt, ends the work on all of them.
+        """
+        with ThreadPoolExecutor(max_workers=max(1, min(at_once, len(nodes)))) as threads:
+            try:  # around the submitting too: an interrupt then would wait for what runs already
+                runs = [threads.submit(work, node) for node in nodes]
+                ended, _ = wait(runs, return_when=FIRST_EXCEPTION)
+                for run in ended:
+                    run.result()
+                return [run.result() for run in runs]
+            except BaseException:
+                self.stop()
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def drop(self, machine: Machine) -> None:
+        """Forget the machine's link, which is lost or about to be."""
+        with self._lock:
+            _, link = self._links.pop(machine.token, (None, None))
+        if link is not None:
+            link.close()
+
+    @property
+    def open_links(self) -> int:
+        """How many connections are open, those to gateways included."""
+        return len(self._open_links)
+
+    def stop(self) -> None:
+        """End every running command, on the nodes too, and refuse new ones."""
+        self._open_links.stopping.set()
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            self._links.clear()
+            self._gateways.clear()
+        self._open_links.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def most_links() -> int:
+    """Return how many links this process may have open at once, given its limit of open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MOST_LINKS
+    return max(8, min(_MOST_LINKS, (soft - _OTHER_FILES) // _FILES_PER_COMMAND))
