@@ -30,7 +30,7 @@ class Membership:
 
     @classmethod
     def of(cls, job: JobRecord, tasks: Iterable[TaskRecord]) -> Membership:
-        """What ``job`` with these tasks does to the nodes."""
+        """Return what ``job`` with these tasks does to the nodes."""
         if job.operation is Operation.CLUSTER_DELETE:
             return cls()
         made: set[int] = set()
@@ -45,19 +45,25 @@ class Membership:
             replaced={number: before.get(str(number), {}) for number in made & deleted},
         )
 
+    def hidden_from(self, number: int) -> frozenset[int]:
+        """Return the nodes of the cluster that node ``number`` is not to know."""
+        if number in self.leaving:
+            return frozenset(self.given_up - {number})
+        return (self.leaving | self.given_up) - {number}
+
     def seen_from(self, number: int, nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
-        """The nodes of the cluster as node ``number`` is to know them."""
-        hidden = self.given_up - {number} if number in self.leaving else {*self.leaving, *self.given_up} - {number}
+        """Return the nodes of the cluster as node ``number`` is to know them."""
+        hidden = self.hidden_from(number)
         return [node for node in nodes if node.number not in hidden]
 
     def leaving_with(self, service: str, number: int, nodes: Iterable[NodeRecord]) -> list[str]:
-        """The host names of the nodes with ``service`` that leave, for one of them; empty for a node that stays."""
+        """Return the host names of the leaving nodes with ``service``, for one of them; none for a node that stays."""
         if number not in self.leaving:
             return []
         return [node.host_name for node in nodes if node.number in self.leaving and service in node.services]
 
     def unaffected(self, task: TaskRecord, nodes: Mapping[int, NodeRecord]) -> bool:
-        """Whether the task adapts a node to replaced ones that have turned out as they were."""
+        """Tell whether the task adapts a node to replaced ones that have turned out as they were."""
         if not self.replaced or task.node in self.replaced:
             return False
         return all(

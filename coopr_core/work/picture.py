@@ -1,19 +1,21 @@
 """What a running job knows of its cluster: nodes and their machines as they are now, and what macros stand for.
 
-Kept in memory, because the one running job is the only one to change it; every change is in the store first. Safe to
-use from many threads. Never imports Prefect.
+Kept in memory, because the one running job is the only one to change it; every change is in the store first. What tasks
+are told of the cluster is made once for all of them: a task costs a look-up, a change of a node a copy of one map,
+whatever the number of nodes. Safe to use from many threads. Never imports Prefect.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import CooprError
-from coopr_core.macros import MacroContext
+from coopr_core.macros import MacroContext, expand
+from coopr_core.macros.checks import uses
 from coopr_core.model.records import ClusterRecord, NodeRecord
 from coopr_core.model.states import NodeState
 from coopr_core.operations.links import macro_nodes
@@ -23,6 +25,24 @@ from coopr_core.work.membership import Membership
 if TYPE_CHECKING:
     from coopr_core.model.layout import ClusterLayout
     from coopr_core.store import Store
+
+
+@dataclass
+class _View:
+    """The cluster as some of its nodes see it, without ``hidden``; what is given out of it never changes."""
+
+    hidden: frozenset[int]
+    described: dict[str, Mapping[str, Any]]
+    macros: MacroContext | None = None
+    configs: dict[int | None, Mapping[str, Any]] = field(default_factory=dict)
+
+    def change(self, before: NodeRecord, after: NodeRecord) -> None:
+        """Take note of a node's change."""
+        if after.number in self.hidden:
+            return
+        self.described = {**self.described, str(after.number): _described(after)}
+        if _addresses(before) != _addresses(after):
+            self.macros, self.configs = None, {}
 
 
 class ClusterPicture:
@@ -43,7 +63,9 @@ class ClusterPicture:
         self._secret = secret
         self._lock = threading.Lock()
         self._nodes = {node.number: node for node in store.nodes(cluster.id)}
-        self._contexts: dict[bool, MacroContext] = {}
+        self._views: dict[frozenset[int], _View] = {}
+        own = (use.name is not None and use.name.is_own for use in uses(layout.config))
+        self._config_is_shared = not any(own)
 
     @property
     def nodes(self) -> Mapping[int, NodeRecord]:
@@ -66,41 +88,81 @@ class ClusterPicture:
         json = machine.to_json() if machine is not None else None
         record = self.store.record_machine(self.cluster.id, number, json, state)
         with self._lock:
-            self._nodes[number] = record
-            self._contexts.clear()
+            self._change(record)
 
     def record_properties(self, number: int, properties: Mapping[str, Any]) -> None:
         """Record what a task has told of the node, in the store and here."""
         self.store.record_properties(self.cluster.id, number, properties)
         with self._lock:
             node = self._nodes[number]
-            self._nodes[number] = replace(node, properties={**node.properties, **properties})
+            self._change(replace(node, properties={**node.properties, **properties}))
 
     def services_of(self, number: int) -> list[Service]:
         """Return the node's services in name order."""
         return [self.layout.services[name] for name in sorted(self._nodes[number].services)]
 
-    def seen_from(self, number: int) -> list[NodeRecord]:
-        """Return the nodes of the cluster as node ``number`` is to know them."""
+    def leaving_with(self, service: str, number: int) -> list[str]:
+        """Return the host names of the leaving nodes with ``service``, for one of them; none for a node that stays."""
         with self._lock:
-            return self.membership.seen_from(number, self._nodes.values())
+            if number not in self.membership.leaving:
+                return []
+            return self.membership.leaving_with(
+                service, number, self.membership.seen_from(number, self._nodes.values())
+            )
+
+    def described(self, number: int) -> Mapping[str, Mapping[str, Any]]:
+        """Return what node ``number`` is told of the nodes, by their number; to be read only, and never changing."""
+        with self._lock:
+            return self._view(number).described
 
     def macros(self, number: int) -> MacroContext:
-        """Return what macros stand for on a node, worked out once for all that stay until a machine changes."""
-        leaves = number in self.membership.leaving
+        """Return what macros stand for on a node, worked out once for all that see the same nodes."""
         with self._lock:
-            if leaves not in self._contexts:
-                nodes = macro_nodes(self.membership.seen_from(number, self._nodes.values()))
-                self._contexts[leaves] = MacroContext(
-                    owner=self.cluster.owner, nodes=nodes, secret=self._secret, config=self.layout.config
-                )
-            return self._contexts[leaves].at(number)
+            return self._macros(self._view(number)).at(number)
+
+    def config(self, number: int) -> Mapping[str, Any]:
+        """Return the config as the node gets it, expanded once for all unless it speaks of the node itself; read only.
+
+        Raises ``UnresolvedMacro``.
+        """
+        key = None if self._config_is_shared else number
+        with self._lock:
+            view = self._view(number)
+            known, macros = view.configs.get(key), self._macros(view)
+        if known is not None:
+            return known
+        config: Mapping[str, Any] = expand(dict(self.layout.config), macros.at(number), path="config")
+        with self._lock:
+            if view.macros is macros:
+                view.configs[key] = config
+        return config
+
+    def _view(self, number: int) -> _View:
+        hidden = self.membership.hidden_from(number)
+        if hidden not in self._views:
+            seen = (node for node in self._nodes.values() if node.number not in hidden)
+            self._views[hidden] = _View(hidden, {str(node.number): _described(node) for node in seen})
+        return self._views[hidden]
+
+    def _macros(self, view: _View) -> MacroContext:
+        if view.macros is None:
+            nodes = macro_nodes(node for node in self._nodes.values() if node.number not in view.hidden)
+            view.macros = MacroContext(
+                owner=self.cluster.owner, nodes=nodes, secret=self._secret, config=self.layout.config
+            )
+        return view.macros
+
+    def _change(self, record: NodeRecord) -> None:
+        before = self._nodes[record.number]
+        self._nodes[record.number] = record
+        for view in self._views.values():
+            view.change(before, record)
 
     def leave_out(self, number: int) -> None:
         """Go on without the node: no other one is told of it any more."""
         with self._lock:
             self.membership.given_up.add(number)
-            self._contexts.clear()
+            self._views.clear()
 
     def may_lose(self, number: int, least: int) -> bool:
         """Tell whether the job made the node, and ``least`` others with the same services are left without it."""
@@ -109,3 +171,17 @@ class ClusterPicture:
             gone = {*self.membership.given_up, *self.membership.leaving, number}
             alike = [n for n in self._nodes.values() if n.services == node.services and n.number not in gone]
             return number in self.membership.created and len(alike) >= least
+
+
+def _described(node: NodeRecord) -> Mapping[str, Any]:
+    return {
+        "hostname": node.host_name,
+        "nodenum": node.number,
+        "ipaddresses": _addresses(node),
+        "services": list(node.services),
+        **node.properties,
+    }
+
+
+def _addresses(node: NodeRecord) -> dict[str, Any]:
+    return dict((node.machine or {}).get("addresses", {}))

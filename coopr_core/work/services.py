@@ -101,13 +101,12 @@ class ServiceActions:
     def _task_json(
         self, task: TaskRecord, node: NodeRecord, machine: Machine, service: Service | None
     ) -> dict[str, Any]:
-        """The task as it is written to the node (section 12). BOOTSTRAP, which may run early, gets no config."""
-        nodes = self._picture.seen_from(node.number)
-        leaving = self._picture.membership.leaving_with(task.service, node.number, nodes)
+        """Return the task as it is written to the node (section 12); BOOTSTRAP, which may run early, gets no config."""
+        leaving = self._picture.leaving_with(task.service, node.number)
         config: Any = {}
         described: dict[str, Any] = {}
         if service is not None:
-            config = expand(dict(self._picture.layout.config), self._picture.macros(node.number), path="config")
+            config = self._picture.config(node.number)
             action = service.actions[task.action.lower()]
             place = fields_path(service.name, task.action.lower())
             fields = expand(dict(action.fields), self._picture.macros(node.number), place, loose=True)
@@ -135,16 +134,6 @@ class ServiceActions:
                 ),
                 "services": list(node.services),
                 **({"leaving": leaving} if leaving else {}),
-                "nodes": {str(other.number): _properties(other) for other in nodes},
+                "nodes": self._picture.described(node.number),
             },
         }
-
-
-def _properties(node: NodeRecord) -> dict[str, Any]:
-    return {
-        "hostname": node.host_name,
-        "nodenum": node.number,
-        "ipaddresses": dict((node.machine or {}).get("addresses", {})),
-        "services": list(node.services),
-        **node.properties,
-    }
