@@ -50,7 +50,7 @@ from flows.secrets import asks_for_secrets, forget_secrets, open_secrets
 
 if TYPE_CHECKING:
     from coopr_core.catalog.entities import Provider as ProviderEntity
-    from coopr_core.store.changing import ClusterChange
+    from coopr_core.store.cluster_change import ClusterChange
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from coopr_core.operations.confirmation import (
 if TYPE_CHECKING:
     from coopr_core.operations.current import Present
     from coopr_core.planner import Plan
-    from coopr_core.store.changing import ClusterChange
+    from coopr_core.store.cluster_change import ClusterChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class PreparedChange(Prepared):
     @property
     def change(self) -> ClusterChange | None:
         """What the store is to write with the job."""
-        from coopr_core.store.changing import ClusterChange
+        from coopr_core.store.cluster_change import ClusterChange
 
         if not self.recorded:
             return None

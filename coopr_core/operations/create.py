@@ -255,7 +255,7 @@ def _about(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout) -
 
 
 def _refuse_over_quota(store: Store, layout: ClusterLayout, tenant: str) -> None:
-    from coopr_core.store.account.reserving import taken_by
+    from coopr_core.store.ledger.reservation import taken_by
 
     store.check_quota(tenant, taken_by(layout.nodes, clusters=1))
 

@@ -18,8 +18,8 @@ from coopr_core.operations.confirmation import Part, Parts, Prepared
 from coopr_core.operations.create import Preparation, prepare_create
 from coopr_core.operations.delete import part_of_nodes
 from coopr_core.settings import load_settings
-from coopr_core.store.account.reserving import taken_by
 from coopr_core.store.clusters import refuse_id_as_name
+from coopr_core.store.ledger.reservation import taken_by
 
 if TYPE_CHECKING:
     from coopr_core.store import Store

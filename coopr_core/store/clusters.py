@@ -19,10 +19,10 @@ from coopr_core.model import ids
 from coopr_core.model.names import id_like_problem, name_nodes
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import ClusterState, NodeState
-from coopr_core.store.account.events import CLUSTER_RECORDED, note
-from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.database import Database
 from coopr_core.store.hosts import Hosts, next_id
+from coopr_core.store.ledger.events import CLUSTER_RECORDED, note
+from coopr_core.store.ledger.reservation import reserve, taken_by
 from coopr_core.store.references import LISTED, LIVING, called, referred
 from coopr_core.store.rows import Row, cluster_key, cluster_record, handle
 from coopr_core.store.schema import clusters, nodes

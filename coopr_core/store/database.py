@@ -34,7 +34,7 @@ from coopr_core.folders import PASSABLE, PRIVATE, make_folder
 from coopr_core.settings import without_password
 from coopr_core.store.failures import LOST_SECONDS, URL_HINT, NotWritable, understood
 from coopr_core.store.failures import StoreUnavailable as StoreUnavailable
-from coopr_core.store.reading import lying_file
+from coopr_core.store.sqlite_file import lying_file
 
 BUSY_SECONDS = 60
 """How long a writer waits for other processes' writers."""

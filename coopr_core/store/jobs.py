@@ -20,11 +20,11 @@ from coopr_core.errors import Busy, NotFound, Overtaken, Refused
 from coopr_core.model.records import JobProgress, JobRecord, NewestJob
 from coopr_core.model.states import HOLDING, ClusterState, JobState, Operation, TaskState, operation_named
 from coopr_core.store import claims
-from coopr_core.store.account.events import JOB_STARTED, note
-from coopr_core.store.changing import ClusterChange, write_change
+from coopr_core.store.cluster_change import ClusterChange, write_change
 from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.database import Database
-from coopr_core.store.endings import abandoned_job, check_free, check_startable, end_job
+from coopr_core.store.job_end import abandoned_job, check_free, check_startable, end_job
+from coopr_core.store.ledger.events import JOB_STARTED, note
 from coopr_core.store.rows import Row, cluster_key, job_key, job_record, storable
 from coopr_core.store.schema import clusters, jobs, tasks
 

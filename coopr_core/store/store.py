@@ -8,22 +8,22 @@ from types import TracebackType
 from sqlalchemy import select
 
 from coopr_core.settings import load_settings
-from coopr_core.store.account.history import History
-from coopr_core.store.account.leases import Leases
-from coopr_core.store.account.quotas import Quotas
-from coopr_core.store.account.usage import Usage
-from coopr_core.store.beginning import Beginnings
 from coopr_core.store.clusters import Clusters
 from coopr_core.store.controls import Controls
+from coopr_core.store.creation import Creation
 from coopr_core.store.database import Database
 from coopr_core.store.failures import NotWritable, repeat_methods, repeated
-from coopr_core.store.migrating import migrate
+from coopr_core.store.ledger.history import History
+from coopr_core.store.ledger.leases import Leases
+from coopr_core.store.ledger.quotas import Quotas
+from coopr_core.store.ledger.usage import Usage
+from coopr_core.store.migration import migrate
 from coopr_core.store.nodes import Nodes
 from coopr_core.store.schema import installation
 from coopr_core.store.tasks import Tasks
 
 
-class Store(Clusters, Beginnings, Nodes, Controls, Tasks, Leases, Quotas, History, Usage):
+class Store(Clusters, Creation, Nodes, Controls, Tasks, Leases, Quotas, History, Usage):
     """The record of all clusters.
 
     ``with Store.open() as store: store.clusters()``. Every method is one transaction, done again when the server went

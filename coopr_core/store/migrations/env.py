@@ -1,4 +1,4 @@
-"""Runs migrations on the connection, and in the transaction, that ``coopr_core.store.migrating`` opened."""
+"""Runs migrations on the connection, and in the transaction, that ``coopr_core.store.migration`` opened."""
 
 from alembic import context
 

@@ -14,7 +14,7 @@ from coopr_core.errors import InvalidInput, NotFound, Refused
 from coopr_core.model.request import ClusterRequest
 from coopr_core.model.states import ClusterState, JobState, NodeState
 from coopr_core.store import Store
-from coopr_core.store.changing import ClusterChange
+from coopr_core.store.cluster_change import ClusterChange
 from coopr_core.store.schema import clusters, nodes
 
 

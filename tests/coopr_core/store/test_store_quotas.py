@@ -12,7 +12,7 @@ from coopr_core.model.quotas import Holding, Quota
 from coopr_core.model.records import JobRecord
 from coopr_core.model.states import ClusterState, JobState
 from coopr_core.store import Store
-from coopr_core.store.changing import ClusterChange
+from coopr_core.store.cluster_change import ClusterChange
 
 
 def test_a_tenant_without_a_quota_may_have_anything(store: Store) -> None:
@@ -92,7 +92,7 @@ import time
 from store_samples import new_cluster
 from coopr_core.errors import OverQuota
 from coopr_core.store import Store
-from coopr_core.store.changing import ClusterChange
+from coopr_core.store.cluster_change import ClusterChange
 with Store.open(sys.argv[1]) as store:
     time.sleep(max(0, float(sys.argv[3]) - time.time()))
     made = 0

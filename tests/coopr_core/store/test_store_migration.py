@@ -13,7 +13,7 @@ from store_samples import engine_url, new_cluster, python
 from coopr_core.model.states import NodeState
 from coopr_core.store import Store, indexes
 from coopr_core.store.database import StoreUnavailable
-from coopr_core.store.migrating import MIGRATIONS, SchemaTooNew
+from coopr_core.store.migration import MIGRATIONS, SchemaTooNew
 from coopr_core.store.schema import SCHEMA_VERSION, metadata
 
 assert indexes  # they are part of the metadata

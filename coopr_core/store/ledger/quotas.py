@@ -9,13 +9,13 @@ from sqlalchemy import delete, insert, select
 from coopr_core.errors import InvalidInput
 from coopr_core.model.quotas import Holding, Quota, check_quota
 from coopr_core.model.states import ClusterState
-from coopr_core.store.account.reserving import find_holding, find_quota
 from coopr_core.store.database import Database
+from coopr_core.store.ledger.reservation import find_holding, find_quota
 from coopr_core.store.schema import clusters, quotas
 
 
 class Quotas:
-    """The part of the store that keeps quotas. What exceeds one is refused where it is recorded, see ``reserving``."""
+    """The part of the store that keeps quotas; ``reservation`` refuses what exceeds one, where it is recorded."""
 
     _database: Database
 

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import and_, select
 
 from coopr_core.model import ids
-from coopr_core.store.account.events import JOB_RESUMED, JOB_STARTED
 from coopr_core.store.clusters import find_cluster
 from coopr_core.store.database import Database
+from coopr_core.store.ledger.events import JOB_RESUMED, JOB_STARTED
 from coopr_core.store.rows import Row, job_id, task_id
 from coopr_core.store.schema import attempts, events, tasks
 
@@ -30,7 +30,7 @@ class History:
     def history(self, cluster_id: str) -> list[dict[str, Any]]:
         """Everything that happened to the cluster, oldest first.
 
-        The events are those of ``store.account.events`` and ``task.attempt``, which tells of one attempt, from start
+        The events are those of ``store.ledger.events`` and ``task.attempt``, which tells of one attempt, from start
         to end, at the time it started; its ``by`` is who started or resumed its job last before.
         """
         with self._database.read() as connection:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from coopr_core.model.request import ClusterRequest
 
 
-class Beginnings:
+class Creation:
     """The part of the store where clusters begin."""
 
     _database: Database

@@ -12,7 +12,7 @@ from coopr_core.model.quotas import Quota, TenantOverQuota
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import ClusterState, JobState, NodeState
 from coopr_core.store import Store
-from coopr_core.store.changing import ClusterChange
+from coopr_core.store.cluster_change import ClusterChange
 
 
 @pytest.fixture

@@ -27,10 +27,10 @@ from coopr_core.model.states import (
     state_after,
 )
 from coopr_core.store import claims
-from coopr_core.store.account.events import JOB_ENDED, note
-from coopr_core.store.account.machines import machines_gone
-from coopr_core.store.changing import forget_left, forget_made
+from coopr_core.store.cluster_change import forget_left, forget_made
 from coopr_core.store.clusters import now
+from coopr_core.store.ledger.events import JOB_ENDED, note
+from coopr_core.store.ledger.machines import machines_gone
 from coopr_core.store.rows import Row, handle, job_id
 from coopr_core.store.schema import attempts, clusters, jobs, nodes, tasks
 

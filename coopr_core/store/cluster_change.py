@@ -15,9 +15,9 @@ from sqlalchemy.engine import Connection
 
 from coopr_core.errors import InvalidInput, Overtaken
 from coopr_core.model.states import WITHOUT_MACHINE, NodeState
-from coopr_core.store.account.reserving import reserve, taken_by
 from coopr_core.store.clusters import node_values
 from coopr_core.store.hosts import owners
+from coopr_core.store.ledger.reservation import reserve, taken_by
 from coopr_core.store.rows import Row, job_id
 from coopr_core.store.schema import clusters, nodes, tasks
 
