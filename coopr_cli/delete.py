@@ -10,7 +10,8 @@ from coopr_cli.confirm import confirm
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_core.errors import CooprError, Refused
-from coopr_core.model.states import ClusterState, Operation, check_allowed
+from coopr_core.model.operations import Operation, check_allowed
+from coopr_core.model.states import ClusterState
 
 
 @click.command("delete")

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
-from coopr_core.model.states import ClusterState, Operation
+from coopr_core.model.states import ClusterState
 from coopr_core.operations.confirmation import as_confirmed
 from coopr_core.operations.delete import Removal, prepare_removal
 from coopr_core.settings import Concurrency

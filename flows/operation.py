@@ -18,9 +18,10 @@ from prefect import runtime, tags
 
 from coopr_core.automators import load_automator
 from coopr_core.errors import Interrupted
+from coopr_core.model.operations import Operation
 from coopr_core.model.policies import FailurePolicy
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
-from coopr_core.model.states import JobState, Operation
+from coopr_core.model.states import JobState
 from coopr_core.planner import Plan, Schedule
 from coopr_core.planner.saved import graph_to_json
 from coopr_core.remote.access import NodeAccess

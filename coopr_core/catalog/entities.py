@@ -22,6 +22,7 @@ from pydantic import (
 
 from coopr_core.errors import InvalidInput
 from coopr_core.model.config import merge_config
+from coopr_core.model.courses import LIFE, Action
 from coopr_core.model.leases import parse_duration
 from coopr_core.model.names import dns_suffix_problem
 from coopr_core.text_form import composed
@@ -29,7 +30,7 @@ from coopr_core.text_form import composed
 Config = dict[str, Any]
 """A tree of JSON values; strings in it may hold macros."""
 
-ACTIONS = ("install", "configure", "initialize", "start", "stop", "remove", "health")
+ACTIONS = tuple(action.lower() for action in (*LIFE, Action.HEALTH))
 """The actions a service may define, in the order of a service's life.
 
 ``health`` changes nothing: it succeeds when the service works on its node, within a time of its own choosing.

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from coopr_core.model.names import handle
-from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, Operation, TaskState
+from coopr_core.model.operations import Operation
+from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, TaskState
 
 
 @dataclass(frozen=True, slots=True)

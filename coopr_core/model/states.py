@@ -1,7 +1,8 @@
-"""The states of clusters, nodes, jobs, tasks and attempts, and the one table of what an operation may do in which.
+"""The states of clusters, nodes, jobs, tasks and attempts, and the table of what may be done to a job in which.
 
-Promise: whether an operation may start, and what a cluster becomes when it ends, is read from ``RULES`` and nowhere
-else. Every look-up is constant time. The states are those of the original (sections 6 and 7 of its semantics).
+Promise: whether a job may be paused, resumed, retried or aborted is read from ``CONTROLS`` and nowhere else. Every
+look-up is constant time. The states are those of the original (sections 6 and 7 of its semantics); what may be done to
+a cluster in which is in ``operations``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from coopr_core.errors import Busy, InvalidInput, Refused
+from coopr_core.errors import Busy, Refused
 
 
 class ClusterState(StrEnum):
@@ -82,130 +83,11 @@ class AttemptState(StrEnum):
     INTERRUPTED = "INTERRUPTED"
 
 
-class Operation(StrEnum):
-    """What a job does to a cluster; the names of the original's cluster actions, and ours below them."""
-
-    CLUSTER_CREATE = "CLUSTER_CREATE"
-    CLUSTER_DELETE = "CLUSTER_DELETE"
-    ADD_SERVICES = "ADD_SERVICES"
-    CLUSTER_CONFIGURE = "CLUSTER_CONFIGURE"
-    CLUSTER_CONFIGURE_WITH_RESTART = "CLUSTER_CONFIGURE_WITH_RESTART"
-    STOP_SERVICES = "STOP_SERVICES"
-    START_SERVICES = "START_SERVICES"
-    RESTART_SERVICES = "RESTART_SERVICES"
-    SYNC_TEMPLATE = "SYNC_TEMPLATE"
-    SCALE = "SCALE"
-    REPLACE_NODES = "REPLACE_NODES"
-
-
 HOLDING = frozenset({JobState.RUNNING, JobState.PAUSED, JobState.ABORTING})
 """The states in which a job holds its cluster."""
 
 WITHOUT_MACHINE = frozenset({NodeState.PLANNED, NodeState.DELETED})
 """The states in which a node certainly has no machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row of the table: where an operation may start and where it leads.
-
-    ``nothing_to_do`` are the states in which the operation is already done. While the job runs the cluster is PENDING.
-    ``failure_without_machines`` is for a failure when no node has a machine (None: the same as ``failure``);
-    ``rolled_back`` for one that was rolled back before it touched any node that was there (None: the same).
-    """
-
-    allowed: frozenset[ClusterState]
-    success: ClusterState
-    failure: ClusterState
-    failure_without_machines: ClusterState | None = None
-    rolled_back: ClusterState | None = None
-    nothing_to_do: frozenset[ClusterState] = frozenset()
-
-
-_ACTIVE = frozenset({ClusterState.ACTIVE})
-_COMPLETE = frozenset({ClusterState.ACTIVE, ClusterState.INCONSISTENT})
-_ON_ACTIVE = Rule(_ACTIVE, ClusterState.ACTIVE, ClusterState.INCONSISTENT)
-_ON_COMPLETE = Rule(_COMPLETE, ClusterState.ACTIVE, ClusterState.INCONSISTENT)
-
-RULES: Mapping[Operation, Rule] = {
-    Operation.CLUSTER_CREATE: Rule(
-        allowed=frozenset({ClusterState.INCOMPLETE}),
-        success=ClusterState.ACTIVE,
-        failure=ClusterState.INCOMPLETE,
-        failure_without_machines=ClusterState.TERMINATED,
-    ),
-    Operation.CLUSTER_DELETE: Rule(
-        allowed=frozenset({ClusterState.ACTIVE, ClusterState.INCOMPLETE, ClusterState.INCONSISTENT}),
-        success=ClusterState.TERMINATED,
-        failure=ClusterState.INCOMPLETE,
-        nothing_to_do=frozenset({ClusterState.TERMINATED}),
-    ),
-    Operation.CLUSTER_CONFIGURE: _ON_COMPLETE,
-    Operation.CLUSTER_CONFIGURE_WITH_RESTART: _ON_COMPLETE,
-    Operation.REPLACE_NODES: _ON_COMPLETE,
-    Operation.ADD_SERVICES: _ON_ACTIVE,
-    Operation.STOP_SERVICES: _ON_ACTIVE,
-    Operation.START_SERVICES: _ON_ACTIVE,
-    Operation.RESTART_SERVICES: _ON_ACTIVE,
-    Operation.SYNC_TEMPLATE: _ON_ACTIVE,
-    Operation.SCALE: Rule(_ACTIVE, ClusterState.ACTIVE, ClusterState.INCONSISTENT, rolled_back=ClusterState.ACTIVE),
-}
-"""The table: every operation, the states it may start in, and the states it ends in."""
-
-
-def operation_named(name: str) -> Operation:
-    """The operation called ``name``, in any case. Raises ``InvalidInput`` when there is none."""
-    try:
-        return Operation(name.upper())
-    except ValueError:
-        known = ", ".join(Operation)
-        raise InvalidInput(f"There is no operation {name!r}", hint=f"The operations are {known}.") from None
-
-
-def check_allowed(state: ClusterState, operation: Operation, *, cluster: str = "") -> bool:
-    """Whether there is something to do: False when ``operation`` is already done in ``state`` (deleting a deleted one).
-
-    ``cluster`` names it in the message. Raises ``Busy`` while a job is running, ``Refused`` when the state forbids it.
-    """
-    rule = RULES[operation]
-    if state in rule.allowed:
-        return True
-    if state in rule.nothing_to_do:
-        return False
-    subject = f"Cluster {cluster}" if cluster else "The cluster"
-    if state is ClusterState.PENDING:
-        raise Busy(
-            f"{subject} is busy: {operation} has to wait until the job on it has ended",
-            hint="`coopr status` shows it; a paused one goes on with `coopr resume` and ends with `coopr abort`.",
-        )
-    allowed = " or ".join(sorted(rule.allowed))
-    hints = {
-        ClusterState.TERMINATED: "The cluster is deleted; create a new one.",
-        ClusterState.INCOMPLETE: "`coopr retry` its last job, or `coopr delete` the cluster.",
-        ClusterState.INCONSISTENT: "`coopr retry` its last job, or `coopr configure` the cluster.",
-    }
-    raise Refused(
-        f"{subject} is {state}: {operation} needs it to be {allowed}",
-        hint=hints.get(state, "`coopr show` tells what the cluster is made of."),
-    )
-
-
-def state_after(operation: Operation, end: JobState, *, any_machine: bool, touched: bool = True) -> ClusterState:
-    """What the cluster becomes when a job of ``operation`` ends so; ``any_machine``: some node may have a machine.
-
-    ``touched``: a task of the job ran on a node that was there before and still is.
-
-    An interrupted job counts as failed, but leaves a cluster without machines in place, to be resumed.
-    """
-    rule = RULES[operation]
-    if end is JobState.SUCCEEDED:
-        return rule.success
-    failed = end in (JobState.FAILED, JobState.ROLLED_BACK)
-    if failed and rule.failure_without_machines is not None and not any_machine:
-        return rule.failure_without_machines
-    if end is JobState.ROLLED_BACK and rule.rolled_back is not None and not touched:
-        return rule.rolled_back
-    return rule.failure
 
 
 class Control(StrEnum):
@@ -219,7 +101,7 @@ class Control(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ControlRule:
-    """One row of the second table: in which states a job can be controlled so, and in which that is done already."""
+    """One row of the table: in which states a job can be controlled so, and in which that is done already."""
 
     allowed: frozenset[JobState]
     nothing_to_do: frozenset[JobState]
@@ -233,11 +115,11 @@ CONTROLS: Mapping[Control, ControlRule] = {
         frozenset({JobState.RUNNING, JobState.PAUSED, JobState.ABORTING}), frozenset({JobState.INTERRUPTED})
     ),
 }
-"""The second table: what may be done to a job, and when."""
+"""The table: what may be done to a job, and when."""
 
 
 def check_control(state: JobState, control: Control, *, job: str = "") -> bool:
-    """Whether there is something to do: False when the job is in the state wanted already.
+    """Return whether there is something to do: False when the job is in the state wanted already.
 
     ``job`` names it in the message. Raises ``Busy`` while it has to end first, ``Refused`` when its state forbids it.
     """

@@ -14,9 +14,9 @@ from coopr_core.errors import InvalidInput
 from coopr_core.macros.differences import difference
 from coopr_core.macros.rendering import Rendering, changed_services
 from coopr_core.model.layout import ClusterLayout
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, NewestJob
 from coopr_core.model.request import ClusterRequest
-from coopr_core.model.states import Operation
 from coopr_core.operations.confirmation import (
     Part,
     Parts,

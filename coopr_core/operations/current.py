@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Provider, Service
 from coopr_core.macros import MacroNode
 from coopr_core.model.layout import ClusterLayout
+from coopr_core.model.operations import Operation, check_allowed
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob, NodeRecord
 from coopr_core.model.request import ClusterRequest
-from coopr_core.model.states import Operation, check_allowed
 from coopr_core.settings import load_settings
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.errors import Busy, NameTaken, NotFound, Refused
+from coopr_core.model.operations import Operation, check_allowed
 from coopr_core.model.quotas import Holding
 from coopr_core.model.records import ClusterRecord, NewestJob, NodeRecord
-from coopr_core.model.states import ClusterState, Operation, check_allowed
+from coopr_core.model.states import ClusterState
 from coopr_core.operations.confirmation import Part, Parts, Prepared
 from coopr_core.operations.create import Preparation, prepare_create
 from coopr_core.operations.delete import part_of_nodes

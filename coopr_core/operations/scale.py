@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.macros.rendering import Rendering, fields_differ
 from coopr_core.model.names import dns_form, dns_name
+from coopr_core.model.operations import Operation
 from coopr_core.model.policies import FailurePolicy
-from coopr_core.model.states import Operation
 from coopr_core.operations.change import PreparedChange, check_renderable, reached
 from coopr_core.operations.current import OwnEntities, Present, present
 from coopr_core.operations.soundness import refuse_unknown_options

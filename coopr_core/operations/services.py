@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from coopr_core.errors import Refused
 from coopr_core.model.config import merge_config, requested_config
-from coopr_core.model.states import ClusterState, Operation
+from coopr_core.model.operations import Operation
+from coopr_core.model.states import ClusterState
 from coopr_core.operations.change import PreparedChange, check_keys, check_renderable, differences, reached
 from coopr_core.operations.current import OwnEntities, Present, present
 from coopr_core.operations.scale import reloading

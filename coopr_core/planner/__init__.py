@@ -1,6 +1,6 @@
 """The planner: an operation on a layout becomes tasks, their dependencies and stages; no Prefect, no SSH in here.
 
-``plan(operation, layout) -> Plan``; ``Plan.walk()`` hands the tasks out. The way through: ``operations`` (what is asked
+``plan(operation, layout) -> Plan``; ``Plan.walk()`` hands the tasks out. The way through: ``programs`` (what is asked
 of a node) -> ``dependencies`` (which service waits for which) -> ``folding`` -> ``graph`` (the task graph) -> ``plans``
 -> ``walk``, ``estimate``, ``drawing``, ``saved``. Names are imported on first use; networkx only when a plan is made.
 """
@@ -14,18 +14,14 @@ if TYPE_CHECKING:
     from coopr_core.planner.dependencies import DependencyCycle, ServiceDependencies, dependency_cycles
     from coopr_core.planner.drawing import draw
     from coopr_core.planner.estimate import Estimate
-    from coopr_core.planner.operations import OPERATIONS
     from coopr_core.planner.planning import plan
     from coopr_core.planner.plans import Plan
     from coopr_core.planner.rolling import roll
     from coopr_core.planner.saved import fingerprint
-    from coopr_core.planner.tasks import NODE_ACTIONS, SERVICE_ACTIONS, Task
+    from coopr_core.planner.tasks import Task
     from coopr_core.planner.walk import Schedule, Walker
 
 __all__ = [
-    "NODE_ACTIONS",
-    "OPERATIONS",
-    "SERVICE_ACTIONS",
     "DependencyCycle",
     "Estimate",
     "Plan",
@@ -43,10 +39,7 @@ __all__ = [
 _MODULES = {
     "DependencyCycle": "dependencies",
     "Estimate": "estimate",
-    "NODE_ACTIONS": "tasks",
-    "OPERATIONS": "operations",
     "Plan": "plans",
-    "SERVICE_ACTIONS": "tasks",
     "Schedule": "walk",
     "ServiceDependencies": "dependencies",
     "Task": "tasks",

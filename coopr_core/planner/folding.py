@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from coopr_core.planner.dependencies import ServiceDependencies
 from coopr_core.planner.graph import Join, Step, TaskGraph
-from coopr_core.planner.operations import PREPARING, Program, Role
+from coopr_core.planner.programs import PREPARING, Program, Role
 from coopr_core.planner.tasks import task_type
 
 _Key = tuple[bool, str, str]

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from coopr_core.planner.tasks import NODE_ACTIONS, SERVICE_ACTIONS, Task, task_type
+from coopr_core.model.courses import NODE_ACTIONS, SERVICE_ACTIONS
+from coopr_core.planner.tasks import Task, task_type
 
 _RANK = {action: rank for rank, action in enumerate((*NODE_ACTIONS, *SERVICE_ACTIONS))}
 

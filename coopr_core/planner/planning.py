@@ -7,23 +7,20 @@ from typing import TypeVar
 
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import InvalidInput
+from coopr_core.model import courses as shared
+from coopr_core.model.courses import Along, Course, Scope
 from coopr_core.model.layout import ClusterLayout
+from coopr_core.model.operations import course_named, courses
 from coopr_core.planner.dependencies import ServiceDependencies
 from coopr_core.planner.folding import fold
-from coopr_core.planner.operations import OPERATIONS, Program, Role, program
 from coopr_core.planner.plans import Plan
+from coopr_core.planner.programs import Program, Role, program
 from coopr_core.suggestions import among
 
 Changed = Mapping[int, Collection[str]]
 """The services of each node whose rendered configuration changes."""
 
 _Name = TypeVar("_Name", str, int)
-
-_ABOUT_MACHINES = frozenset({"CLUSTER_CREATE", "CLUSTER_DELETE", "REPLACE_NODES"})
-_BY_DIFFERENCE = frozenset({"SCALE_OUT", "SCALE_IN"})
-_ADAPTED_TO = frozenset(
-    {*_BY_DIFFERENCE, "ADD_SERVICES", "REPLACE_NODES", "CLUSTER_CONFIGURE", "CLUSTER_CONFIGURE_WITH_RESTART"}
-)
 
 
 def plan(
@@ -37,12 +34,12 @@ def plan(
     restart: bool = True,
     reloads: Changed | None = None,
 ) -> Plan:
-    """The plan of ``operation`` (a key of OPERATIONS) on ``layout``.
+    """Return the plan of ``operation``, which is the name of a course, on ``layout``.
 
     ``services`` and ``nodes`` narrow it down, None is all of them; starting a service also starts what it depends on,
     stopping or restarting one also stops or restarts what depends on it, on those nodes. With ``current``, the layout
-    as it is now, ADD_SERVICES, SCALE_OUT and SCALE_IN touch only what differs: new nodes are created, new services of
-    old nodes added, services and nodes that are gone stopped, removed, deleted.
+    as it is now, courses by difference (ADD_SERVICES, SCALE_OUT, SCALE_IN) touch only what differs: new nodes are
+    created, new services of old nodes added, services and nodes that are gone stopped, removed, deleted.
 
     ``changed`` names what must take a new configuration: it is all that the CONFIGURE operations touch, and what adapts
     in the others. ``restart`` says whether adapting services restart or only run CONFIGURE; those in ``reloads`` take
@@ -50,23 +47,24 @@ def plan(
 
     Raises InvalidInput for an operation, service or node that does not exist, and DependencyCycle, a kind of it.
     """
-    if operation not in OPERATIONS:
-        raise InvalidInput(f"unknown operation {operation!r}", hint=among(operation, OPERATIONS, "one of"))
-    planning = _Planning(operation, layout, current, changed or {}, restart, reloads or {})
+    course = course_named(operation)
+    if course is None:
+        known = [each.name for each in courses()]
+        raise InvalidInput(f"unknown operation {operation!r}", hint=among(operation, known, "one of"))
+    planning = _Planning(course, layout, current, changed or {}, restart, reloads or {})
     chosen = planning.check_services(services)
     numbers = planning.check_nodes(nodes)
     planning.check_changed()
-    if operation in _BY_DIFFERENCE and current is None:
+    if course.scope is Scope.DIFFERENCE and current is None:
         raise InvalidInput(f"{operation} needs the layout as it is now", hint="pass it as current=")
-    if changed and operation not in _ADAPTED_TO:
-        raise InvalidInput(
-            f"{operation} changes no configuration", hint=f"changed= is for {', '.join(sorted(_ADAPTED_TO))}"
-        )
-    if operation == "REPLACE_NODES" and nodes is None:
-        raise InvalidInput("REPLACE_NODES needs the nodes to replace", hint="pass their numbers as nodes=")
-    if current is not None and operation in {*_BY_DIFFERENCE, "ADD_SERVICES"}:
+    if changed and not course.adapts:
+        adapted = ", ".join(sorted(each.name for each in courses() if each.adapts))
+        raise InvalidInput(f"{operation} changes no configuration", hint=f"changed= is for {adapted}")
+    if course.scope is Scope.NAMED and nodes is None:
+        raise InvalidInput(f"{operation} needs the nodes to replace", hint="pass their numbers as nodes=")
+    if current is not None and course.scope in (Scope.NEW, Scope.DIFFERENCE):
         found = planning.difference(current, chosen, numbers)
-    elif changed is not None and operation.startswith("CLUSTER_CONFIGURE"):
+    elif changed is not None and course.scope is Scope.CHANGED:
         found = planning.configure(chosen, numbers)
     else:
         found = planning.everywhere(planning.expand(chosen), numbers)
@@ -74,7 +72,7 @@ def plan(
     for number, asked in found:
         if asked:
             programs.setdefault(asked, []).append(number)
-    return Plan(operation, fold(programs, planning.dependencies))
+    return Plan(course.name, fold(programs, planning.dependencies))
 
 
 class _Planning:
@@ -82,22 +80,22 @@ class _Planning:
 
     def __init__(
         self,
-        operation: str,
+        course: Course,
         layout: ClusterLayout,
         current: ClusterLayout | None,
         changed: Changed,
         restart: bool,
         reloads: Changed,
     ) -> None:
-        self._operation = operation
+        self._course = course
         self._layout = layout
         self._layouts = (layout, current) if current else (layout,)
         self._changed = changed
         self._reloads = reloads
-        self._adapt = "CLUSTER_CONFIGURE_WITH_RESTART" if restart else "CLUSTER_CONFIGURE"
+        self._adapt = shared.RECONFIGURE if restart else shared.CONFIGURE
         self._cache: dict[tuple[str, tuple[str, ...], Role, bool], Program] = {}
         self._services = self._placed(self._layouts)
-        self.dependencies = None if operation == "CLUSTER_DELETE" else ServiceDependencies(self._services)
+        self.dependencies = ServiceDependencies(self._services) if course.ordered else None
 
     def check_services(self, names: Iterable[str] | None) -> frozenset[str] | None:
         """The services asked for, all of which must be on the cluster."""
@@ -122,9 +120,9 @@ class _Planning:
         """The services chosen and those that must start or stop with them."""
         if chosen is None or self.dependencies is None:
             return chosen
-        if self._operation == "START_SERVICES":
+        if self._course.along is Along.NEEDED:
             return frozenset(self.dependencies.needed_by(chosen))
-        if self._operation in ("STOP_SERVICES", "RESTART_SERVICES"):
+        if self._course.along is Along.DEPENDANTS:
             return frozenset(self.dependencies.dependants_of(chosen))
         return chosen
 
@@ -132,11 +130,11 @@ class _Planning:
         self, chosen: frozenset[str] | None, numbers: frozenset[int] | None
     ) -> Iterator[tuple[int, Program]]:
         """Each node's program when the operation is about all nodes asked for."""
-        machines = self._operation in _ABOUT_MACHINES
+        machines = self._course.machines
         for node in self._layout.nodes:
             asked = numbers is None or node.number in numbers
             names = [name for name in node.services if asked and (chosen is None or name in chosen)]
-            own = self._program(self._operation, names, every_node=machines) if asked else Program()
+            own = self._program(self._course, names, every_node=machines) if asked else Program()
             yield node.number, own if asked and machines else own + self._adapting(node.number, without=names)
 
     def configure(self, chosen: frozenset[str] | None, numbers: frozenset[int] | None) -> Iterator[tuple[int, Program]]:
@@ -144,7 +142,7 @@ class _Planning:
         for number, names in self._changed.items():
             if numbers is None or number in numbers:
                 asked = [name for name in names if chosen is None or name in chosen]
-                yield number, self._configured(number, self._operation, asked, Role.MAIN)
+                yield number, self._configured(number, self._course, asked, Role.MAIN)
 
     def difference(
         self, current: ClusterLayout, chosen: frozenset[str] | None, numbers: frozenset[int] | None
@@ -157,7 +155,7 @@ class _Planning:
             if had is None:
                 if asked:
                     names = [name for name in node.services if chosen is None or name in chosen]
-                    yield node.number, self._program("SCALE_OUT", names, every_node=True)
+                    yield node.number, self._program(shared.SCALE_OUT, names, every_node=True)
             elif had == node.services or not asked:
                 yield node.number, self._adapting(node.number)
             else:
@@ -165,13 +163,13 @@ class _Planning:
                 removed = [n for n in had if n not in node.services and (chosen is None or n in chosen)]
                 yield (
                     node.number,
-                    self._program("ADD_SERVICES", added)
+                    self._program(shared.ADD_SERVICES, added)
                     + self._adapting(node.number, without=added)
-                    + Program(chains=self._program("SCALE_IN", removed, role=Role.LEAVING).chains),
+                    + Program(chains=self._program(shared.SCALE_IN, removed, role=Role.LEAVING).chains),
                 )
         for number, left in old.items():
             if numbers is None or number in numbers:
-                yield number, self._program("SCALE_IN", left, role=Role.LEAVING, every_node=True)
+                yield number, self._program(shared.SCALE_IN, left, role=Role.LEAVING, every_node=True)
 
     def _adapting(self, number: int, without: Collection[str] = ()) -> Program:
         if number not in self._changed:
@@ -179,20 +177,20 @@ class _Planning:
         names = [name for name in self._changed[number] if name not in without]
         return self._configured(number, self._adapt, names, Role.ADAPTING)
 
-    def _configured(self, number: int, operation: str, names: Collection[str], role: Role) -> Program:
+    def _configured(self, number: int, course: Course, names: Collection[str], role: Role) -> Program:
         """The program for services that take a new configuration; those that reload do not restart for it."""
         reloading = self._reloads.get(number, ())
         restarting = [name for name in names if name not in reloading]
-        own = self._program(operation, restarting, role=role)
-        return own + self._program("CLUSTER_CONFIGURE", [name for name in names if name in reloading], role=role)
+        own = self._program(course, restarting, role=role)
+        return own + self._program(shared.CONFIGURE, [name for name in names if name in reloading], role=role)
 
     def _program(
-        self, operation: str, names: Collection[str], *, role: Role = Role.MAIN, every_node: bool = False
+        self, course: Course, names: Collection[str], *, role: Role = Role.MAIN, every_node: bool = False
     ) -> Program:
         """The program for the services ``names``; nodes with the same services share it."""
-        key = (operation, tuple(names), role, every_node)
+        key = (course.name, tuple(names), role, every_node)
         if key not in self._cache:
-            self._cache[key] = program(operation, frozenset(names), self._services, role=role, every_node=every_node)
+            self._cache[key] = program(course, frozenset(names), self._services, role=role, every_node=every_node)
         return self._cache[key]
 
     @staticmethod

@@ -12,27 +12,28 @@ from dataclasses import replace
 
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import InvalidInput
+from coopr_core.model.courses import Action, Course
 from coopr_core.model.layout import ClusterLayout
+from coopr_core.model.operations import course_named, courses
 from coopr_core.planner.dependencies import ServiceDependencies
 from coopr_core.planner.folding import fold
 from coopr_core.planner.graph import Join, Step, TaskGraph
-from coopr_core.planner.operations import Chain, Program, program
 from coopr_core.planner.plans import Plan
+from coopr_core.planner.programs import Chain, Program, program
 from coopr_core.suggestions import among
-
-ROLLING = frozenset({"START_SERVICES", "STOP_SERVICES", "RESTART_SERVICES"})
-"""The operations that can be done batch by batch."""
 
 
 def roll(operation: str, layout: ClusterLayout, services: Iterable[str] | None = None, batch: int = 1) -> Plan:
-    """The plan of ``operation`` on ``services`` (None: all), ``batch`` of the nodes that have one at a time.
+    """Return the plan of ``operation`` on ``services`` (None: all), ``batch`` of the nodes that have one at a time.
 
     Nodes go in number order. Where services start, each that defines a ``health`` action is checked afterwards; for
     the others having started is enough. Raises ``InvalidInput`` for an operation that cannot be rolling, a service that
     is not on the cluster, or a batch of no nodes.
     """
-    if operation not in ROLLING:
-        raise InvalidInput(f"{operation} cannot be rolling", hint=f"one of {', '.join(sorted(ROLLING))}")
+    course = course_named(operation)
+    if course is None or not course.rolling:
+        rolling = ", ".join(sorted(each.name for each in courses() if each.rolling))
+        raise InvalidInput(f"{operation} cannot be rolling", hint=f"one of {rolling}")
     if batch < 1:
         raise InvalidInput(f"a batch has at least one node, not {batch}", hint="--batch 1 is one node at a time")
     placed = {name for node in layout.nodes for name in node.services}
@@ -42,7 +43,7 @@ def roll(operation: str, layout: ClusterLayout, services: Iterable[str] | None =
             f"no service {', '.join(unknown)} on the cluster", hint=among(unknown[0], placed, "its services")
         )
     dependencies = ServiceDependencies({name: layout.services[name] for name in sorted(placed)})
-    asked = [(node.number, _program(operation, chosen.intersection(node.services), layout)) for node in layout.nodes]
+    asked = [(node.number, _program(course, chosen.intersection(node.services), layout)) for node in layout.nodes]
     concerned = [(number, steps) for number, steps in asked if steps]
     line = _Line()
     for first in range(0, len(concerned), batch):
@@ -50,19 +51,19 @@ def roll(operation: str, layout: ClusterLayout, services: Iterable[str] | None =
         for number, steps in concerned[first : first + batch]:
             programs.setdefault(steps, []).append(number)
         line.append(fold(programs, dependencies), f"the first {first} nodes are done")
-    return Plan(operation, TaskGraph(tuple(line.groups), tuple(line.steps), tuple(line.joins)))
+    return Plan(course.name, TaskGraph(tuple(line.groups), tuple(line.steps), tuple(line.joins)))
 
 
-def _program(operation: str, names: set[str], layout: ClusterLayout) -> Program:
-    asked = program(operation, names, layout.services)
+def _program(course: Course, names: set[str], layout: ClusterLayout) -> Program:
+    asked = program(course, names, layout.services)
     return replace(asked, chains=tuple(_checked(chain, layout.services[chain.service]) for chain in asked.chains))
 
 
 def _checked(chain: Chain, service: Service) -> Chain:
-    """The chain with the service's health check behind its start."""
-    if "START" not in chain.actions or "health" not in service.actions:
+    """Return the chain with the service's health check behind its start."""
+    if Action.START not in chain.actions or Action.HEALTH.lower() not in service.actions:
         return chain
-    return replace(chain, actions=(*chain.actions, "HEALTH"))
+    return replace(chain, actions=(*chain.actions, Action.HEALTH.value))
 
 
 class _Line:

@@ -18,8 +18,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from coopr_core.errors import InvalidInput
+from coopr_core.model.operations import course_named
 from coopr_core.planner.graph import Join, Step, TaskGraph
-from coopr_core.planner.operations import OPERATIONS
 from coopr_core.planner.plans import Plan
 
 FORMAT = "coopr-plan"
@@ -123,7 +123,7 @@ def plan_from_json(value: Mapping[str, Any]) -> Plan:
             f"the plan was saved in version {value.get('version')} of the format, this coopr reads version {VERSION}",
             hint="make the plan again",
         )
-    if value.get("operation") not in OPERATIONS:
+    if course_named(str(value.get("operation"))) is None:
         raise InvalidInput(
             f"the saved plan is of an unknown operation {value.get('operation')!r}", hint="make it again"
         )

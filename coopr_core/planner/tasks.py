@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NODE_ACTIONS = ("DELETE", "CREATE", "CONFIRM", "BOOTSTRAP")
-"""Actions on the machine itself, in the order they follow each other when a node is replaced."""
-
-SERVICE_ACTIONS = ("STOP", "REMOVE", "INSTALL", "CONFIGURE", "INITIALIZE", "START", "HEALTH")
-"""Actions on one service of a node."""
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Task:
@@ -24,5 +18,5 @@ class Task:
 
 
 def task_type(action: str, service: str = "") -> str:
-    """What tasks of all nodes have in common, as text: ``START hadoop-hdfs-namenode``, ``CREATE``."""
+    """Return what tasks of all nodes have in common, as text: ``START hadoop-hdfs-namenode``, ``CREATE``."""
     return f"{action} {service}" if service else action

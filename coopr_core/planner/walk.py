@@ -13,7 +13,8 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
 from coopr_core.errors import InvalidInput
-from coopr_core.planner.tasks import NODE_ACTIONS, Task
+from coopr_core.model.courses import NODE_ACTIONS
+from coopr_core.planner.tasks import Task
 
 if TYPE_CHECKING:
     from coopr_core.planner.plans import Plan

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import IntegrityError
 
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord
-from coopr_core.model.states import Operation
 from coopr_core.store.clusters import find_cluster, insert_cluster, name_taken, refuse_id_as_name
 from coopr_core.store.database import Database
 from coopr_core.store.jobs import Planned, insert_job

@@ -14,18 +14,8 @@ from sqlalchemy.engine import Connection
 
 from coopr_core.errors import Busy, Refused
 from coopr_core.model.leases import expired
-from coopr_core.model.states import (
-    HOLDING,
-    WITHOUT_MACHINE,
-    AttemptState,
-    ClusterState,
-    JobState,
-    NodeState,
-    Operation,
-    TaskState,
-    check_allowed,
-    state_after,
-)
+from coopr_core.model.operations import Operation, check_allowed, state_after
+from coopr_core.model.states import HOLDING, WITHOUT_MACHINE, AttemptState, ClusterState, JobState, NodeState, TaskState
 from coopr_core.store import claims
 from coopr_core.store.cluster_change import forget_left, forget_made
 from coopr_core.store.clusters import now

@@ -17,8 +17,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from coopr_core.errors import Busy, NotFound, Overtaken, Refused
+from coopr_core.model.operations import Operation, operation_named
 from coopr_core.model.records import JobProgress, JobRecord, NewestJob
-from coopr_core.model.states import HOLDING, ClusterState, JobState, Operation, TaskState, operation_named
+from coopr_core.model.states import HOLDING, ClusterState, JobState, TaskState
 from coopr_core.store import claims
 from coopr_core.store.cluster_change import ClusterChange, write_change
 from coopr_core.store.clusters import find_cluster, now

@@ -11,8 +11,9 @@ from typing import Any
 
 from coopr_core.errors import NotFound
 from coopr_core.model import ids, names
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import AttemptRecord, ClusterRecord, JobRecord, NodeRecord, TaskRecord
-from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, Operation, TaskState
+from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, TaskState
 
 LARGEST = 2**31 - 1
 """The largest number the columns hold."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from coopr_core.errors import Interrupted, TasksFailed
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord
-from coopr_core.model.states import ClusterState, Operation
+from coopr_core.model.states import ClusterState
 from coopr_core.work.attempts import Failure
 
 

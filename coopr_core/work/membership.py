@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import JobRecord, NodeRecord, TaskRecord
-from coopr_core.model.states import Operation
 
 
 @dataclass

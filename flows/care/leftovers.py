@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from coopr_core.errors import CooprError, NotFound
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord
-from coopr_core.model.states import ClusterState, Operation
+from coopr_core.model.states import ClusterState
 from coopr_core.operations.confirmation import Part, Parts, Prepared
 from coopr_core.providers import load_provider
 from coopr_core.providers.contract import Machine, Provider

@@ -108,7 +108,8 @@ def test_a_command_that_takes_too_long_ends_and_hides_no_other(coopr: Coopr, nam
 
 def test_failed_selects_the_nodes_on_which_a_task_failed(coopr: Coopr, cluster: str) -> None:
     from coopr_cli.access.selectors import failed_nodes
-    from coopr_core.model.states import AttemptState, JobState, Operation
+    from coopr_core.model.operations import Operation
+    from coopr_core.model.states import AttemptState, JobState
     from coopr_core.planner import plan
 
     with Store.open() as store:

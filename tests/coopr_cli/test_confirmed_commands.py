@@ -20,7 +20,8 @@ from command_line import Coopr
 from flow_catalog import service, write_catalog
 from store_samples import another_job, new_cluster, recorded_active
 
-from coopr_core.model.states import JobState, Operation
+from coopr_core.model.operations import Operation
+from coopr_core.model.states import JobState
 from coopr_core.planner import plan
 from coopr_core.settings import load_settings
 from coopr_core.store import Store

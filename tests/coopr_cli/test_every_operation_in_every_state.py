@@ -15,8 +15,9 @@ from store_samples import record_cluster
 
 from coopr_cli.main import main
 from coopr_core.errors import CooprError
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord
-from coopr_core.model.states import CONTROLS, RULES, ClusterState, Control, JobState, Operation
+from coopr_core.model.states import CONTROLS, ClusterState, Control, JobState
 from coopr_core.planner import plan
 from coopr_core.store import Store
 
@@ -141,7 +142,7 @@ def test_a_command_gets_through_where_the_table_allows_its_operation(
     command, *flags = verb.split()
     code = exit_code(command, name, *options, *flags)
     said = capsys.readouterr()
-    if state in RULES[operation].allowed:
+    if state in operation.rule.allowed:
         assert code == (DONE if verb == "sync" else RUNS), said.err
     else:
         gone = NOT_FOUND if operation is Operation.CLUSTER_DELETE else REFUSED

@@ -16,8 +16,9 @@ from store_samples import another_job, new_cluster, recorded_active
 
 from coopr_core.errors import NameTaken, Overtaken, Refused
 from coopr_core.maintenance.lease_terms import prepare_terms
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord
-from coopr_core.model.states import Control, JobState, Operation
+from coopr_core.model.states import Control, JobState
 from coopr_core.operations.confirmation import MARK
 from coopr_core.operations.control import controlled
 from coopr_core.operations.create import prepare_create

@@ -114,7 +114,8 @@ def test_config_that_is_not_what_was_applied_is_drift_and_only_its_path_is_told(
 
 
 def test_a_busy_cluster_cannot_be_looked_at(coopr: Coopr, store: Store, cluster: ClusterRecord) -> None:
-    from coopr_core.model.states import JobState, Operation
+    from coopr_core.model.operations import Operation
+    from coopr_core.model.states import JobState
     from flows.care.drift import find_drift
 
     restart = plan("RESTART_SERVICES", store.layout(cluster.id))

@@ -10,8 +10,9 @@ import pytest
 from flow_catalog import service, write_catalog
 
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.operations import Operation
 from coopr_core.model.policies import FailurePolicy
-from coopr_core.model.states import Operation, TaskState
+from coopr_core.model.states import TaskState
 from coopr_core.operations.scale import prepare_replace, prepare_scale
 from coopr_core.solver import Unsatisfiable
 from coopr_core.store import Store

@@ -15,8 +15,9 @@ from sqlalchemy.engine import Connection
 from coopr_core.catalog.entities import ClusterTemplate
 from coopr_core.errors import Busy, InvalidInput, Refused
 from coopr_core.model.leases import FOREVER, Lease, extend, format_duration, parse_duration
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord
-from coopr_core.model.states import HOLDING, ClusterState, Operation
+from coopr_core.model.states import HOLDING, ClusterState
 from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.database import Database
 from coopr_core.store.ledger.events import LEASE_CHANGED, LEASE_WARNED, PROTECTION_CHANGED, note

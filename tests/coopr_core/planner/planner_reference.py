@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from coopr_core.catalog.entities import Dependencies, Provisioner, Requirements, Service, ServiceAction
 from coopr_core.model.layout import ClusterLayout, Node
-from coopr_core.planner import OPERATIONS, Plan, Task
+from coopr_core.model.operations import COURSES
+from coopr_core.planner import Plan, Task
 
 MACHINE = ("CREATE", "CONFIRM", "BOOTSTRAP", "DELETE")
 ORIGINAL_OPERATIONS = (
@@ -132,7 +133,7 @@ def expected_tasks(operation: str, on: ClusterLayout, planned: Collection[str] |
     for node in on.nodes:
         names = [name for name in node.services if planned is None or name in planned]
         machines = operation in ("CLUSTER_CREATE", "CLUSTER_DELETE")
-        for action in OPERATIONS[operation]:
+        for action in COURSES[operation].actions:
             if action in MACHINE:
                 found |= {Task(node.number, action)} if names or machines else set()
             else:

@@ -1,4 +1,4 @@
-"""The operations on a cluster, and what each asks of a node.
+"""What a course asks of a node.
 
 A program is all a node goes through: actions on the machine first, then one chain of actions for each service, then
 actions on the machine again. Operations differ in nothing but the programs they give to nodes.
@@ -11,24 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from coopr_core.catalog.entities import Service
-from coopr_core.planner.tasks import NODE_ACTIONS
+from coopr_core.model.courses import NODE_ACTIONS, Action, Course, texts
 
-OPERATIONS: Mapping[str, tuple[str, ...]] = {
-    "CLUSTER_CREATE": ("CREATE", "CONFIRM", "BOOTSTRAP", "INSTALL", "CONFIGURE", "INITIALIZE", "START"),
-    "CLUSTER_DELETE": ("DELETE",),
-    "ADD_SERVICES": ("BOOTSTRAP", "INSTALL", "CONFIGURE", "INITIALIZE", "START"),
-    "CLUSTER_CONFIGURE": ("BOOTSTRAP", "CONFIGURE"),
-    "CLUSTER_CONFIGURE_WITH_RESTART": ("BOOTSTRAP", "STOP", "CONFIGURE", "START"),
-    "STOP_SERVICES": ("STOP",),
-    "START_SERVICES": ("START",),
-    "RESTART_SERVICES": ("STOP", "START"),
-    "SCALE_OUT": ("CREATE", "CONFIRM", "BOOTSTRAP", "INSTALL", "CONFIGURE", "INITIALIZE", "START"),
-    "SCALE_IN": ("STOP", "REMOVE", "DELETE"),
-    "REPLACE_NODES": ("DELETE", "CREATE", "CONFIRM", "BOOTSTRAP", "INSTALL", "CONFIGURE", "INITIALIZE", "START"),
-}
-"""The actions of each operation in order. The first eight are the original's."""
-
-PREPARING = frozenset({"CREATE", "CONFIRM", "BOOTSTRAP", "INSTALL", "CONFIGURE"})
+PREPARING = frozenset(texts(Action.CREATE, Action.CONFIRM, Action.BOOTSTRAP, Action.INSTALL, Action.CONFIGURE))
 """The actions that make a node ready for its services to come up."""
 
 
@@ -61,7 +46,7 @@ class Program:
         return bool(self.before or self.chains or self.after)
 
     def __add__(self, other: Program) -> Program:
-        """One program that does both, for a node that gains a service while another adapts."""
+        """Return one program that does both, for a node that gains a service while another adapts."""
         if not self or not other:
             return self or other
         before = tuple(sorted({*self.before, *other.before}, key=NODE_ACTIONS.index))
@@ -70,26 +55,26 @@ class Program:
 
 
 def program(
-    operation: str,
+    course: Course,
     names: Collection[str],
     services: Mapping[str, Service],
     *,
     role: Role = Role.MAIN,
     every_node: bool = False,
 ) -> Program:
-    """What ``operation`` asks of a node for the services ``names``, defined in ``services``.
+    """Return what ``course`` asks of a node for the services ``names``, defined in ``services``.
 
-    A node with none of them is left alone unless ``every_node`` says that the operation is about the machines too
+    A node with none of them is left alone unless ``every_node`` says that the course is about the machines too
     (rule D8).
     """
     if not names and not every_node:
         return Program()
-    machine = tuple(action for action in OPERATIONS[operation] if action in NODE_ACTIONS)
+    machine = tuple(action for action in course.actions if action in NODE_ACTIONS)
     chains = []
     for name in sorted(names):
         actions = tuple(
             action
-            for action in OPERATIONS[operation]
+            for action in course.actions
             if action not in NODE_ACTIONS and action.lower() in services[name].actions
         )
         if actions:
