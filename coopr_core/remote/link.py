@@ -198,10 +198,13 @@ class OpenLinks:
             self._links.discard(link)
 
     def idle(self, link: Link) -> None:
-        """Have the link closed after a while, unless somebody uses it again."""
+        """Have the link closed after a while, unless somebody uses it again; now when there are too many."""
         with self._lock:
-            if self._timer is None and link in self._links and self._idle_seconds:
+            surplus = len(self._links) > self._most
+            if self._timer is None and link in self._links:
                 self._start_timer()
+        if surplus:
+            link.close_idle(time.monotonic())
 
     def _start_timer(self) -> None:
         self._timer = threading.Timer(self._idle_seconds / 2, self._close_idle)

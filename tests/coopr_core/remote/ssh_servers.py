@@ -58,7 +58,9 @@ class AsyncServer:
         env_path: str = "",
         shell: str = "sh",
         home: str = "",
+        address: str = "127.0.0.1",
     ):
+        self.address = address
         self.port = free_port()
         self.connections = 0
         self.keys = [asyncssh.generate_private_key(kind) for kind in host_key_types]
@@ -88,9 +90,12 @@ class AsyncServer:
             def connection_made(self, conn: Any) -> None:
                 owner.connections += 1
 
+            def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+                return True  # as a gateway to other servers
+
         self._server = await asyncssh.create_server(
             Server,
-            "127.0.0.1",
+            self.address,
             self.port,
             server_host_keys=self.keys,
             authorized_client_keys=self._authorized,

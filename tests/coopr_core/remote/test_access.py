@@ -1,19 +1,25 @@
-"""One connection per node, whoever asks for it."""
+"""One connection per node, whoever asks for it; a provider asked once; few connections open."""
 
 from __future__ import annotations
 
+import resource
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ssh_servers import QUICK, AsyncServer, machine_at, running
+from ssh_servers import QUICK, AsyncServer, free_port, machine_at, running
+from watching import wait_for
 
-from coopr_core.errors import Interrupted
+from coopr_core.errors import Interrupted, OutcomeUnknown, Unreachable
 from coopr_core.providers.contract import Machine
-from coopr_core.remote.access import NodeAccess
+from coopr_core.remote.access import NodeAccess, most_links
 from coopr_core.remote.command import CommandStopped
+from coopr_core.remote.endpoint import WrongHostKey
 from coopr_core.remote.keys import ensure_client_key
+from coopr_core.remote.session import Session
 
 
 @pytest.fixture
@@ -95,3 +101,152 @@ def test_closing_twice_is_fine(key_path: Path, fresh: AsyncServer) -> None:
     pool.session(machine_at(fresh.port, fresh.host_keys)).run("true")
     pool.close()
     pool.close()
+
+
+# --- a node that does not answer -------------------------------------------------------------------------------------
+
+
+def test_a_node_that_does_not_answer_is_revived_once_and_then_worked_on(access: NodeAccess, fresh: AsyncServer) -> None:
+    machine = machine_at(fresh.port, fresh.host_keys)
+    lost = replace(machine, port=free_port())
+    asked: list[Machine] = []
+
+    def revive(found: Machine) -> Machine:
+        asked.append(found)
+        return machine
+
+    assert access.on(lost, lambda session: session.run("echo one").stdout, revive) == "one\n"
+    assert access.on(lost, lambda session: session.run("echo two").stdout, revive) == "two\n"
+    assert asked == [lost]
+    assert fresh.connections == 1
+
+
+def test_a_node_that_still_does_not_answer_is_given_up(access: NodeAccess, fresh: AsyncServer) -> None:
+    lost = replace(machine_at(fresh.port, fresh.host_keys), port=free_port())
+    asked: list[Machine] = []
+
+    def revive(found: Machine) -> Machine:
+        asked.append(found)
+        return found
+
+    with pytest.raises(Unreachable):
+        access.on(lost, lambda session: session.run("true"), revive)
+    assert asked == [lost]
+
+
+def test_many_who_find_a_node_lost_have_it_revived_once(access: NodeAccess, fresh: AsyncServer) -> None:
+    machine = machine_at(fresh.port, fresh.host_keys)
+    lost = replace(machine, port=free_port())
+    asked: list[Machine] = []
+    all_failed = threading.Barrier(6)
+
+    def work(number: int) -> str:
+        def command(session: Session) -> str:
+            try:
+                return session.run(f"echo {number}").stdout
+            except Unreachable:
+                all_failed.wait(10)
+                raise
+
+        return access.on(lost, command, revive)
+
+    def revive(found: Machine) -> Machine:
+        asked.append(found)
+        time.sleep(0.2)
+        return machine
+
+    assert access.each(range(6), work, at_once=6) == [f"{number}\n" for number in range(6)]
+    assert asked == [lost]
+
+
+def test_work_that_may_have_begun_and_a_stranger_in_the_nodes_place_are_nothing_to_revive(
+    access: NodeAccess, fresh: AsyncServer, async_server: AsyncServer
+) -> None:
+    def revive(found: Machine) -> Machine:
+        raise AssertionError("nobody was to ask for this")
+
+    machine = machine_at(fresh.port, fresh.host_keys)
+
+    async def killed(process: Any) -> None:
+        process.exit_with_signal("KILL")
+
+    fresh.handler = killed
+    with pytest.raises(OutcomeUnknown):
+        access.on(machine, lambda session: session.run("true"), revive)
+    stranger = replace(machine, token="t2", host_keys=async_server.host_keys)
+    with pytest.raises(WrongHostKey):
+        access.on(stranger, lambda session: session.run("true"), revive)
+
+
+def test_a_suspect_is_revived_before_it_is_worked_on_and_stays_suspect_until_that_succeeds(
+    access: NodeAccess, fresh: AsyncServer
+) -> None:
+    machine = machine_at(fresh.port, fresh.host_keys)
+    asked: list[Machine] = []
+
+    def fail(found: Machine) -> Machine:
+        raise Unreachable("still gone")
+
+    def revive(found: Machine) -> Machine:
+        asked.append(found)
+        return found
+
+    assert access.present(machine, fail) == machine
+    access.suspect(machine)
+    with pytest.raises(Unreachable, match="still gone"):
+        access.present(machine, fail)
+    assert access.present(machine, revive) == machine
+    assert access.present(machine, fail) == machine
+    assert asked == [machine]
+
+
+# --- how many connections are open -----------------------------------------------------------------------------------
+
+
+def test_a_connection_nobody_uses_is_closed_and_one_in_use_is_not(key_path: Path, fresh: AsyncServer) -> None:
+    with NodeAccess(key_path, limits=replace(QUICK, idle=0.3)) as access:
+        session = access.session(machine_at(fresh.port, fresh.host_keys))
+        assert session.run("sleep 1.2; echo on").stdout == "on\n"
+        assert fresh.connections == 1
+        wait_for(lambda: access.open_links == 0, "the link is closed")
+        assert session.run("echo again").stdout == "again\n"
+        assert fresh.connections == 2
+
+
+def test_those_idle_longest_are_closed_when_there_are_too_many(access: NodeAccess, fresh: AsyncServer) -> None:
+    access._open_links._most = 4
+    machines = [machine_at(fresh.port, fresh.host_keys, token=f"t{number}") for number in range(8)]
+    for machine in machines:
+        access.session(machine).run("true")
+    assert access.open_links == 4
+    access.session(machines[-1]).run("true")
+    assert fresh.connections == 8
+    access.session(machines[0]).run("true")
+    assert fresh.connections == 9
+    assert access.open_links == 4
+
+
+def test_no_more_commands_run_at_once_than_there_is_room_for_and_waiting_for_room_can_be_stopped(
+    access: NodeAccess, fresh: AsyncServer
+) -> None:
+    access._open_links.room = threading.Semaphore(1)
+    one, two = (access.session(machine_at(fresh.port, fresh.host_keys, token=token)) for token in "ab")
+    busy = threading.Event()
+    long = threading.Thread(target=lambda: one.run("echo up; sleep 1", on_line=lambda *_: busy.set()))
+    long.start()
+    assert busy.wait(5)
+    began = time.monotonic()
+    assert two.run("echo on").stdout == "on\n"
+    assert time.monotonic() - began > 0.3
+    long.join()
+    with access._open_links.room:
+        threading.Timer(0.3, access.stop).start()
+        with pytest.raises(CommandStopped):
+            two.run("true")
+
+
+def test_the_room_follows_the_processs_limit_of_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {256: 18, 1024: 274, 65536: 1024, resource.RLIM_INFINITY: 1024, 64: 8}
+    for soft, most in limits.items():
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
+        assert most_links() == most

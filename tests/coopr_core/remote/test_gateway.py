@@ -1,0 +1,134 @@
+"""Nodes that are only reached through a gateway, on real servers: one connection to it, everything else as ever."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, machine_at, running
+from watching import wait_for
+
+from coopr_core.errors import Unreachable
+from coopr_core.providers.contract import Gateway, Machine
+from coopr_core.remote.access import NodeAccess
+from coopr_core.remote.command import ConnectionLost
+from coopr_core.remote.endpoint import WrongHostKey
+from coopr_core.remote.keys import ensure_client_key
+
+pytestmark = pytest.mark.both
+
+
+@pytest.fixture(scope="module")
+def node(key_path: Path) -> Iterator[AsyncServer]:
+    """The server that stands behind the gateway, which is ``server``."""
+    with running(AsyncServer(ensure_client_key(key_path))) as made:
+        yield made
+
+
+@pytest.fixture
+def gateway(server: Any, network: FaultyNetwork) -> Gateway:
+    """The gateway, through a network that can be broken and that counts connections."""
+    return Gateway("127.0.0.1", network.port, getpass.getuser(), server.host_keys)
+
+
+def behind(gateway: Gateway, server: AsyncServer, **changes: Any) -> Machine:
+    return replace(machine_at(server.port, server.host_keys), gateway=gateway, **changes)
+
+
+def test_everything_a_session_does_works_through_a_gateway(
+    access: NodeAccess, gateway: Gateway, node: AsyncServer, tmp_path: Path
+) -> None:
+    session = access.session(behind(gateway, node))
+    assert session.run("echo hello; exit 3").exit_status == 3
+    content = os.urandom(1_000_000)
+    session.put(content, f"{tmp_path}/file", 0o600)
+    assert session.get(f"{tmp_path}/file") == content
+
+
+def test_all_nodes_behind_a_gateway_share_one_connection_to_it(
+    access: NodeAccess, gateway: Gateway, network: FaultyNetwork, node: AsyncServer
+) -> None:
+    before = node.connections
+    machines = [behind(gateway, node, token=f"t{number}", node=number) for number in range(12)]
+    said = access.each(machines, lambda machine: access.session(machine).run(f"echo {machine.node}").stdout)
+    assert said == [f"{number}\n" for number in range(12)]
+    assert len(network._pairs) == 1
+    assert node.connections - before == 12
+    assert access.open_links == 13
+    access.close()
+    assert access.open_links == 0
+
+
+def test_the_gateways_host_key_is_pinned_too(access: NodeAccess, gateway: Gateway, node: AsyncServer) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    for pins in ([" ".join(key.split()[:2])], []):
+        with pytest.raises(WrongHostKey, match=f"gateway 127.0.0.1:{gateway.port}"):
+            access.session(behind(replace(gateway, host_keys=pins), node)).run("true")
+
+
+def test_the_nodes_host_key_is_pinned_behind_a_gateway(
+    access: NodeAccess, gateway: Gateway, node: AsyncServer, server: Any
+) -> None:
+    with pytest.raises(WrongHostKey, match=r"node 1000 .* is not the machine"):
+        access.session(behind(gateway, node, host_keys=server.host_keys)).run("true")
+
+
+def test_who_does_not_answer_is_named(
+    access: NodeAccess, gateway: Gateway, node: AsyncServer, network: FaultyNetwork
+) -> None:
+    with pytest.raises(Unreachable, match=r"node 1000 .* cannot be connected to from its gateway"):
+        access.session(behind(gateway, node, port=free_port())).run("true")
+    assert access.session(behind(gateway, node)).run("echo on").stdout == "on\n"
+    with pytest.raises(Unreachable, match=r"gateway 127\.0\.0\.1:\d+ cannot be connected to"):
+        access.session(behind(replace(gateway, port=free_port()), node)).run("true")
+
+
+def test_a_lost_gateway_is_connected_to_again(
+    access: NodeAccess, gateway: Gateway, node: AsyncServer, network: FaultyNetwork
+) -> None:
+    session = access.session(behind(gateway, node))
+    assert session.run("echo one").stdout == "one\n"
+    network.reset()
+    assert session.run("echo two").stdout == "two\n"
+    threading.Timer(0.3, network.reset).start()
+    with pytest.raises(ConnectionLost):
+        session.run("sleep 30")
+    assert session.run("echo three").stdout == "three\n"
+
+
+def test_a_gateway_that_hangs_is_waited_for_in_bounded_time(
+    access: NodeAccess, gateway: Gateway, node: AsyncServer, network: FaultyNetwork
+) -> None:
+    assert access.session(behind(gateway, node, token="a")).run("echo on").stdout == "on\n"
+    network.swallow()
+    began = time.monotonic()
+    with pytest.raises(Unreachable):
+        access.session(behind(gateway, node, token="b")).run("true")
+    assert time.monotonic() - began < 20
+
+
+def test_a_gateway_stays_open_as_long_as_somebody_behind_it_does(
+    key_path: Path, gateway: Gateway, node: AsyncServer, network: FaultyNetwork
+) -> None:
+    with NodeAccess(key_path, limits=replace(QUICK, idle=0.4)) as access:
+        session = access.session(behind(gateway, node))
+        assert session.run("sleep 1.5; echo on").stdout == "on\n"
+        assert len(network._pairs) == 1
+        wait_for(lambda: access.open_links == 0, "node and gateway are left")
+        assert session.run("echo again").stdout == "again\n"
+
+
+def test_a_machine_keeps_its_gateway_on_record(gateway: Gateway, node: AsyncServer) -> None:
+    machine = behind(gateway, node)
+    assert Machine.from_json(machine.to_json()) == machine
+    plain = replace(machine, gateway=None).to_json()
+    assert "gateway" not in plain
+    assert Machine.from_json(plain).gateway is None
