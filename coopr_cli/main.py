@@ -53,8 +53,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("coopr_cli.history", "Tell what happened to a cluster, as JSON lines."),
     "usage": ("coopr_cli.accounts", "Show node-hours and cost per tenant."),
     "quota": ("coopr_cli.accounts", "Show and set what a tenant may have."),
-    "drift": ("coopr_cli.care.drift", "Look how clusters differ from what is recorded of them; change nothing."),
-    "gc": ("coopr_cli.care.gc", "Delete what is left over of clusters that are gone."),
+    "drift": ("coopr_cli.maintenance.drift", "Look how clusters differ from what is recorded of them; change nothing."),
+    "gc": ("coopr_cli.maintenance.gc", "Delete what is left over of clusters that are gone."),
     "ssh": ("coopr_cli.access.login", "Log in to a node."),
     "exec": ("coopr_cli.access.execution", "Run a command on the nodes of a cluster."),
     "scp": ("coopr_cli.access.copying", "Copy files and folders to and from nodes."),
@@ -63,7 +63,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "catalog": ("coopr_cli.catalog", "List, show and check templates, services and the rest of the catalog."),
     "deploy": ("coopr_cli.server", "Publish the flows as Prefect deployments."),
     "server": ("coopr_cli.server", "Start, stop and inspect the Prefect server that coopr uses."),
-    "doctor": ("coopr_cli.care.doctor", "Check whether this installation can do its work."),
+    "doctor": ("coopr_cli.maintenance.doctor", "Check whether this installation can do its work."),
 }
 
 SECTIONS = {

@@ -15,10 +15,9 @@ def ready_prefect(store: Store, cluster: ClusterRecord, *, passwords: bool = Fal
     ``passwords``: also when its config has passwords, whose key is in a block. For most clusters nothing is done, and
     Prefect is not imported.
     """
-    from flows.runtime import needs_blocks
-    from flows.secrets import asks_for_secrets
+    from coopr_core.work.passwords import asks_for_secrets
 
-    if needs_blocks(store, cluster) or (passwords and asks_for_secrets(store.layout(cluster.id))):
+    if cluster.facts.needs_vault or (passwords and asks_for_secrets(store.layout(cluster.id))):
         from coopr_cli.prefect_use import put_talk_aside, use_server
 
         use_server(told="start")

@@ -51,3 +51,17 @@ def narrow(path: Path, mode: int = SHARED) -> None:
 def private(path: str, flags: int) -> int:
     """The ``opener`` of files that only their owner may read."""
     return os.open(path, flags, 0o600)
+
+
+def logs_of(cluster_id: str) -> Path:
+    """Return the folder of a cluster's task logs."""
+    from coopr_core.settings import load_settings
+
+    return load_settings().state_dir / "logs" / cluster_id
+
+
+def known_hosts_of(cluster_id: str) -> Path:
+    """Return the file in which a cluster's host keys are pinned for OpenSSH; it need not exist."""
+    from coopr_core.settings import load_settings
+
+    return load_settings().state_dir / "ssh" / f"{cluster_id}.known_hosts"

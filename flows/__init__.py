@@ -11,10 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flows.care.checking import check_drift
-    from flows.care.collecting import collect_garbage
-    from flows.care.leases import extend_lease, protect_cluster
-    from flows.care.reaping import reap_expired
     from flows.changes.configuring import add_services, configure_cluster, sync_cluster
     from flows.changes.rebuilding import rebuild_cluster
     from flows.changes.scaling import replace_nodes, scale_cluster
@@ -22,6 +18,10 @@ if TYPE_CHECKING:
     from flows.control.resuming import abort_cluster, pause_cluster, resume_cluster, retry_cluster
     from flows.creation import create_cluster
     from flows.deletion import delete_cluster
+    from flows.maintenance.drift import check_drift
+    from flows.maintenance.expiry import reap_expired
+    from flows.maintenance.leases import extend_lease, protect_cluster
+    from flows.maintenance.leftovers import collect_garbage
 
 __all__ = [
     "abort_cluster",
@@ -52,8 +52,8 @@ _HOMES = {
     "resume_cluster": "flows.control.resuming",
     "retry_cluster": "flows.control.resuming",
     "add_services": "flows.changes.configuring",
-    "check_drift": "flows.care.checking",
-    "collect_garbage": "flows.care.collecting",
+    "check_drift": "flows.maintenance.drift",
+    "collect_garbage": "flows.maintenance.leftovers",
     "configure_cluster": "flows.changes.configuring",
     "rebuild_cluster": "flows.changes.rebuilding",
     "replace_nodes": "flows.changes.scaling",
@@ -64,9 +64,9 @@ _HOMES = {
     "sync_cluster": "flows.changes.configuring",
     "create_cluster": "flows.creation",
     "delete_cluster": "flows.deletion",
-    "extend_lease": "flows.care.leases",
-    "protect_cluster": "flows.care.leases",
-    "reap_expired": "flows.care.reaping",
+    "extend_lease": "flows.maintenance.leases",
+    "protect_cluster": "flows.maintenance.leases",
+    "reap_expired": "flows.maintenance.expiry",
 }
 
 

@@ -14,14 +14,16 @@ from pydantic import Field, JsonValue
 
 from blocks import LocalProviderSettings, SshKey
 from coopr_core.errors import InvalidInput
+from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.policies import FailurePolicy
 from coopr_core.operations.confirmation import as_confirmed
 from coopr_core.operations.create import prepare_create
+from coopr_core.providers.credentials import make_provider
 from coopr_core.settings import Concurrency, absolute_folders, load_settings
 from coopr_core.store import Store
 from flows.cluster_flow import cluster_flow
 from flows.operation import parameters_of, run_operation
-from flows.runtime import make_provider
+from flows.vault import VAULT
 
 SCHEDULES: list[JsonValue] = ["stages", "dataflow"]
 """For the custom run form, whose drop-down does not look for the choices of what may be left out."""
@@ -106,7 +108,8 @@ def create_cluster(
             prepared.check(confirmed)
         settings_block = _saved(provider_settings, "provider_settings")
         key_block = _saved(ssh_key, "ssh_key")
-        make_provider(prepared.provider, settings_block)
+        provider_facts = ProviderFacts.of(prepared.provider, settings_block)
+        make_provider(provider_facts, VAULT)
         with as_confirmed(confirmed):
             cluster, job = store.begin_cluster(
                 prepared.request,
@@ -116,15 +119,12 @@ def create_cluster(
                 owner=owner or settings.owner,
                 tenant=prepared.tenant,
                 expires_at=prepared.expires_at,
-                provider_settings=settings_block,
+                facts=ClusterFacts((provider_facts,), key_block, tuple(map(str, paths))),
                 parameters=parameters_of(
                     prepared.plan,
-                    provider=prepared.provider,
-                    ssh_key=key_block,
                     schedule=schedule,
                     max_concurrency=max_concurrency,
                     values=policy.to_json(),
-                    catalog=[str(path) for path in paths],
                 ),
                 flow_run_id=str(runtime.flow_run.id or ""),
             )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from coopr_core.folders import known_hosts_of, logs_of
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.model.states import ClusterState
@@ -18,11 +19,11 @@ from coopr_core.operations.confirmation import as_confirmed
 from coopr_core.operations.delete import Removal, prepare_removal
 from coopr_core.settings import Concurrency
 from coopr_core.store import Store
+from coopr_core.work.passwords import forget_secrets
 from flows.cluster_flow import cluster_flow
 from flows.operation import Ending, Steps, run_operation, start_operation
 from flows.report import summarize
-from flows.runtime import known_hosts_of, logs_of
-from flows.secrets import forget_secrets
+from flows.vault import VAULT
 
 
 @cluster_flow("delete-cluster", "delete-cluster {cluster}")
@@ -101,7 +102,7 @@ def _clear_up(ending: Ending) -> None:
     """Leave nothing but the record that there was a cluster."""
     cluster = ending.cluster
     ending.actions.machines.delete_strays()
-    forget_secrets(ending.store, cluster.id)
+    forget_secrets(ending.store, VAULT, cluster.id)
     known_hosts_of(cluster.id).unlink(missing_ok=True)
     if not ending.values.get("keep_logs"):
         shutil.rmtree(logs_of(cluster.id), ignore_errors=True)

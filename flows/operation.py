@@ -18,13 +18,16 @@ from prefect import runtime, tags
 
 from coopr_core.automators import load_automator
 from coopr_core.errors import Interrupted
+from coopr_core.folders import logs_of
 from coopr_core.model.operations import Operation
 from coopr_core.model.policies import FailurePolicy
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.model.states import JobState
 from coopr_core.planner import Plan, Schedule
 from coopr_core.planner.saved import graph_to_json
+from coopr_core.providers.credentials import cluster_provider, usable_within
 from coopr_core.remote.access import NodeAccess
+from coopr_core.remote.keys import authorized_key, client_key
 from coopr_core.remote.redaction import Redactor
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
@@ -33,24 +36,15 @@ from coopr_core.work.actions import Actions
 from coopr_core.work.after_failure import AfterFailure
 from coopr_core.work.attempts import Attempts
 from coopr_core.work.membership import Membership
+from coopr_core.work.passwords import asks_for_secrets, forget_secrets, open_secrets
 from flows.announcing import announced
 from flows.engine.job_run import JobRun
 from flows.outage import ServerGone
 from flows.report import publish_cluster, summarize
 from flows.run_links import close_latecomers, remember_run
-from flows.runtime import (
-    authorized_key,
-    client_key,
-    cluster_provider,
-    job_parameters,
-    logs_of,
-    provider_entity,
-    usable_within,
-)
-from flows.secrets import asks_for_secrets, forget_secrets, open_secrets
+from flows.vault import VAULT
 
 if TYPE_CHECKING:
-    from coopr_core.catalog.entities import Provider as ProviderEntity
     from coopr_core.store.cluster_change import ClusterChange
 
 
@@ -114,18 +108,11 @@ def start_operation(
     ``values`` (JSON, no secrets) are kept for the operation's ``Steps``; ``change``, ``seen`` and ``only_expired`` are
     those of ``Store.start_job``. Raises ``Busy``, ``Overtaken`` or ``Refused``.
     """
-    first = not store.jobs(cluster.id)
     return store.start_job(
         cluster.id,
         operation,
         plan,
-        parameters=parameters_of(
-            plan,
-            provider=provider_entity(store, cluster) if first else None,
-            schedule=schedule,
-            max_concurrency=max_concurrency,
-            values=values,
-        ),
+        parameters=parameters_of(plan, schedule=schedule, max_concurrency=max_concurrency, values=values),
         change=change,
         seen=seen,
         only_expired=only_expired,
@@ -136,8 +123,6 @@ def start_operation(
 def parameters_of(
     plan: Plan,
     *,
-    provider: ProviderEntity | None = None,
-    ssh_key: str = "",
     schedule: Schedule | None = None,
     max_concurrency: int | None = None,
     values: Mapping[str, Any] | None = None,
@@ -148,12 +133,11 @@ def parameters_of(
     How it runs is as the settings say where the caller does not: later tries of the job run alike.
     """
     settings = load_settings()
-    made_with = {} if provider is None else job_parameters(provider, ssh_key)
     run = {
         "schedule": schedule or settings.schedule,
         "max_concurrency": max_concurrency or settings.max_concurrency,
     }
-    return {**made_with, "plan": graph_to_json(plan), **run, "values": dict(values or {}), **others}
+    return {"plan": graph_to_json(plan), **run, "values": dict(values or {}), **others}
 
 
 def run_operation(
@@ -174,7 +158,7 @@ def run_operation(
                 state = JobState.INTERRUPTED if stopped else JobState.FAILED
                 store.finish_job(job.id, state, f"it could not run: {error}")
             if job.operation is Operation.CLUSTER_CREATE and store.job_state(job.id) is JobState.ROLLED_BACK:
-                forget_secrets(store, cluster.id)
+                forget_secrets(store, VAULT, cluster.id)
             raise
     summary = summarize(store, cluster, job.id, url)
     publish_cluster(store, summary)
@@ -186,7 +170,7 @@ def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: 
     settings = load_settings()
     left = remember_run(store, cluster, job)
     steps = steps_of(job.operation)
-    with tags(f"cluster:{cluster.name}"), NodeAccess(client_key(store, cluster), redactor=Redactor()) as access:
+    with tags(f"cluster:{cluster.name}"), NodeAccess(client_key(cluster, VAULT), redactor=Redactor()) as access:
         actions = _actions(store, cluster, job, access, on_services=steps.on_services)
         at_last = steps.at_last
         after_failure = AfterFailure(store, job, actions, FailurePolicy.from_json(job.parameters.get("values", {})))
@@ -244,12 +228,12 @@ def continue_job(
 def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, access: NodeAccess, *, on_services: bool) -> Actions:
     layout = store.layout(cluster.id)
     tasks = store.tasks(job.id)
-    provider = cluster_provider(store, cluster)
+    provider = cluster_provider(cluster, VAULT)
     used: list[str] = []
     secret = None
     if on_services:
         used = sorted({a.type for service in layout.services.values() for a in service.actions.values()})
-        secret = open_secrets(store, cluster.id, access.redactor.add) if asks_for_secrets(layout) else None
+        secret = open_secrets(store, VAULT, cluster.id, access.redactor.add) if asks_for_secrets(layout) else None
     return Actions(
         store=store,
         cluster=replace(cluster, name=job.parameters.get("named") or cluster.name),
@@ -257,7 +241,7 @@ def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, access: NodeA
         provider=provider,
         automators={name: load_automator(name) for name in used},
         access=access,
-        authorized_key=authorized_key(client_key(store, cluster)),
+        authorized_key=authorized_key(client_key(cluster, VAULT)),
         secret=secret,
         resumed=any(task.attempts for task in tasks),
         membership=Membership.of(job, tasks),

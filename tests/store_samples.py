@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from coopr_core.catalog.entities import ClusterTemplate, Link, Service
+from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.request import ClusterRequest
@@ -76,7 +77,7 @@ def record_cluster(
     store: Store, request: ClusterRequest, template: ClusterTemplate, layout: ClusterLayout, **options: Any
 ) -> ClusterRecord:
     """A recorded cluster that no job has worked on, INCOMPLETE: what a test's own jobs start from."""
-    given = {"owner": "ada", "tenant": store.tenant, "expires_at": None, "provider_settings": "", **options}
+    given = {"owner": "ada", "tenant": store.tenant, "expires_at": None, "facts": ClusterFacts(), **options}
     with store._database.write(durable=True) as connection:
         return cluster_record(insert_cluster(connection, request, template, layout, **given))
 
@@ -93,10 +94,8 @@ def recorded_active(store: Store, catalog: str, name: str) -> ClusterRecord:
 
     values = {"name": name, "template": "tiny", "size": 2, "services": ["app"]}
     made = prepare_create(values, catalog=[catalog], store=store)
-    parameters = {"provider": made.provider.model_dump(mode="json", exclude_defaults=True), "catalog": [catalog]}
-    cluster, job = store.begin_cluster(
-        made.request, made.template, made.layout, made.plan, owner="me", parameters=parameters
-    )
+    facts = ClusterFacts((ProviderFacts.of(made.provider),), catalog=(catalog,))
+    cluster, job = store.begin_cluster(made.request, made.template, made.layout, made.plan, owner="me", facts=facts)
     store.finish_job(job.id, JobState.SUCCEEDED)
     return store.cluster_with_id(cluster.id)
 

@@ -71,10 +71,11 @@ def _reachable(
     store: Store, cluster: ClusterRecord, chosen: list[NodeRecord]
 ) -> list[tuple[NodeRecord, dict[str, str]]]:
     """The nodes that have an address, with what reaches them; the others are named on stderr."""
-    from flows.runtime import client_key
+    from coopr_core.remote.keys import client_key
+    from flows.vault import VAULT
 
     ready_prefect(store, cluster)
-    key = client_key(store, cluster)
+    key = client_key(cluster, VAULT)
     known_hosts = pin_hosts(cluster, store.nodes(cluster.id))
     found = []
     for node in chosen:

@@ -61,12 +61,13 @@ def ssh_command(cluster: str, node: str, command: tuple[str, ...]) -> int:
 def _openssh(store: Store, cluster: ClusterRecord, node: NodeRecord, program: str) -> list[str]:
     """The command line up to and with the host; the node is brought back first when it does not answer."""
     from coopr_cli.reaching import ready_prefect
-    from flows.runtime import client_key
+    from coopr_core.remote.keys import client_key
+    from flows.vault import VAULT
 
     ready_prefect(store, cluster)
-    machine = reviver(store, cluster)(machine_of(cluster, node))
+    machine = reviver(cluster)(machine_of(cluster, node))
     known_hosts = pin_hosts(cluster, store.nodes(cluster.id))
-    wanted = options(machine, client_key(store, cluster), known_hosts)
+    wanted = options(machine, client_key(cluster, VAULT), known_hosts)
     flags = [word for name, value in wanted.items() for word in ("-o", f"{name}={value}")]
     return [program, "-F", os.devnull, "-o", "LogLevel=ERROR", *flags, wanted["HostName"]]
 

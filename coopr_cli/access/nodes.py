@@ -45,20 +45,22 @@ class ClusterNodes:
 def nodes_of(store: Store, cluster: ClusterRecord) -> Iterator[ClusterNodes]:
     """Give the way to the nodes of a cluster, with the key and the provider it was made with."""
     from coopr_core.remote.access import NodeAccess
-    from flows.runtime import client_key
+    from coopr_core.remote.keys import client_key
+    from flows.vault import VAULT
 
     ready_prefect(store, cluster)
-    with NodeAccess(client_key(store, cluster)) as access:
-        yield ClusterNodes(cluster, access, reviver(store, cluster))
+    with NodeAccess(client_key(cluster, VAULT)) as access:
+        yield ClusterNodes(cluster, access, reviver(cluster))
 
 
-def reviver(store: Store, cluster: ClusterRecord) -> Revive:
+def reviver(cluster: ClusterRecord) -> Revive:
     """Return what has the cluster's provider look after a machine; the provider is made when it is first needed."""
     from functools import cache
 
-    from flows.runtime import cluster_provider
+    from coopr_core.providers.credentials import cluster_provider
+    from flows.vault import VAULT
 
-    provider = cache(lambda: cluster_provider(store, cluster))
+    provider = cache(lambda: cluster_provider(cluster, VAULT))
     return lambda machine: provider().confirm(machine)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coopr_core.folders import make_folder
+from coopr_core.folders import known_hosts_of, make_folder
 from coopr_core.providers.contract import Machine
 from coopr_core.remote.endpoint import Endpoint
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 def pin_hosts(cluster: ClusterRecord, nodes: Iterable[NodeRecord]) -> Path:
     """Write the file with the host keys of the cluster's nodes, whole or not at all; where it is."""
-    from flows.runtime import known_hosts_of
-
     machines = [Machine.from_json(node.machine) for node in nodes if node.machine]
     text = "".join(f"{alias(machine)} {key}\n" for machine in machines for key in machine.host_keys)
     path = known_hosts_of(cluster.id)

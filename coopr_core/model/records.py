@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
+from coopr_core.model.facts import ClusterFacts
 from coopr_core.model.names import handle
 from coopr_core.model.operations import Operation
 from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, TaskState
@@ -20,8 +21,8 @@ from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeSt
 class ClusterRecord:
     """One cluster.
 
-    ``template`` and ``provider`` are names; ``provider_settings`` names the block that holds the provider's settings
-    and secrets, empty when there is none; ``size`` is its number of nodes; ``last_job`` the id of its newest job.
+    ``template`` and ``provider`` are names; ``size`` is its number of nodes; ``last_job`` the id of its newest job;
+    ``facts`` are what it was made with.
     """
 
     id: str
@@ -31,13 +32,19 @@ class ClusterRecord:
     state: ClusterState
     template: str
     provider: str
-    provider_settings: str
     size: int
     created: datetime
     updated: datetime
     expires_at: datetime | None = None
     protected: bool = False
     last_job: str | None = None
+    facts: ClusterFacts = field(default_factory=ClusterFacts)
+
+    @property
+    def credentials(self) -> str:
+        """The block with the settings and secrets of its provider, ``SLUG/NAME``; empty when there is none."""
+        known = self.facts.provider(self.provider)
+        return known.credentials if known else ""
 
     @property
     def handle(self) -> str:

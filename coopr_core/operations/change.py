@@ -99,7 +99,13 @@ class PreparedChange(Prepared):
 
         if not self.recorded:
             return None
-        return ClusterChange(self.layout, self.request, self.template, self.cluster.last_job)
+        return ClusterChange(
+            self.layout,
+            self.request,
+            self.template,
+            self.cluster.last_job,
+            catalog=self.parameters.get("catalog", ()),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The differences and the tasks as JSON values."""

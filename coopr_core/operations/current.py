@@ -14,7 +14,7 @@ from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType
 from coopr_core.macros import MacroNode
 from coopr_core.model.layout import ClusterLayout
 from coopr_core.model.operations import Operation, check_allowed
-from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob, NodeRecord
+from coopr_core.model.records import ClusterRecord, NewestJob, NodeRecord
 from coopr_core.model.request import ClusterRequest
 from coopr_core.settings import load_settings
 
@@ -96,23 +96,18 @@ def present(store: Store, reference: str, operation: Operation) -> Present:
     """
     cluster = store.cluster(reference, terminated=True)
     store.end_abandoned_job(cluster.id)
+    newest = store.newest_job(cluster.id)  # before what it made: a job that comes in between is then noticed
     cluster = store.cluster_with_id(cluster.id)
     check_allowed(cluster.state, operation, cluster=cluster.name)
-    jobs = store.jobs(cluster.id)  # before what they made: a job that comes in between is then noticed
     return Present(
         cluster=cluster,
         layout=store.layout(cluster.id),
         request=store.request(cluster.id),
         template=store.template(cluster.id),
         nodes=tuple(store.nodes(cluster.id)),
-        newest=NewestJob.of(jobs[-1] if jobs else None),
-        catalog_paths=tuple(dict.fromkeys(path for job in jobs for path in _catalog_of(job))),
+        newest=newest,
+        catalog_paths=tuple(cluster.facts.catalog),
     )
-
-
-def _catalog_of(job: JobRecord) -> list[str]:
-    """The catalog folders an operation was called with."""
-    return [*job.parameters.get("catalog", ()), *job.parameters.get("values", {}).get("catalog", ())]
 
 
 def _unknown(number: int) -> dict[str, str]:

@@ -18,7 +18,8 @@ def request_of(store: Store, cluster: ClusterRecord) -> dict[str, Any]:
     were written, so no password is in it. What the user left to the solver (hardware, say) is left to it again.
     """
     layout = store.layout(cluster.id)
-    catalog = _catalog(store, cluster)
+    named = {str(path) for path in load_settings().catalog}
+    catalog = [path for path in cluster.facts.catalog if path not in named]
     return {
         **store.request(cluster.id).model_dump(mode="json", exclude_defaults=True),
         "name": cluster.name,
@@ -30,13 +31,3 @@ def request_of(store: Store, cluster: ClusterRecord) -> dict[str, Any]:
         "config_mode": "replace",
         **({"catalog": catalog} if catalog else {}),
     }
-
-
-def _catalog(store: Store, cluster: ClusterRecord) -> list[str]:
-    """The folders its entities came from, beside those the settings name anyway."""
-    named = {str(path) for path in load_settings().catalog}
-    found: dict[str, None] = {}
-    for job in store.jobs(cluster.id):
-        values = job.parameters.get("values") or {}
-        found |= dict.fromkeys(str(p) for p in (*job.parameters.get("catalog", ()), *(values.get("catalog") or ())))
-    return [path for path in found if path not in named]

@@ -6,11 +6,12 @@ gone; its nodes are named by ``NAME`` from the beginning, so nothing on them has
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from coopr_core.errors import Busy, NameTaken, NotFound, Refused
+from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.operations import Operation, check_allowed
 from coopr_core.model.quotas import Holding
 from coopr_core.model.records import ClusterRecord, NewestJob, NodeRecord
@@ -37,8 +38,9 @@ class Rebuild(Prepared):
     """A rebuild that may start.
 
     ``old`` is the cluster to be deleted, None when the new one has only to take its name; ``made`` is the new one
-    where an earlier rebuild has begun to make it, else ``new`` says what will be made. ``made_with`` are the parameters
-    of the old one's first job, with today's folders of the catalog. ``nodes`` are those of the old one, ``newest`` is
+    where an earlier rebuild has begun to make it, else ``new`` says what will be made. ``facts`` are what it is made
+    with: today's provider and folders of the catalog, the old one's blocks. ``schedule`` is that of the old one's first
+    job. ``nodes`` are those of the old one, ``newest`` is
     its newest job, ``newest_made`` the new one's.
     """
 
@@ -46,7 +48,8 @@ class Rebuild(Prepared):
     old: ClusterRecord | None
     made: ClusterRecord | None = None
     new: Preparation | None = None
-    made_with: Mapping[str, Any] = field(default_factory=dict)
+    facts: ClusterFacts = field(default_factory=ClusterFacts)
+    schedule: str = ""
     in_place: bool = False
     nodes: tuple[NodeRecord, ...] = ()
     newest: NewestJob = field(default_factory=NewestJob)
@@ -152,13 +155,13 @@ def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[st
 def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Holding) -> Rebuild:
     """A rebuild that begins with making the new cluster, or with a deletion that leaves room for ``freed``."""
     jobs = store.jobs(old.id)
-    first = jobs[0].parameters
     begun = jobs[-1].parameters.get("values", {}).get(REBUILT_WITH, ())
-    paths = list(map(str, load_settings().catalog_with(*first.get("catalog", ()), *begun, *catalog)))
+    paths = list(map(str, load_settings().catalog_with(*old.facts.catalog, *begun, *catalog)))
     request = store.request(old.id).model_copy(update={"name": old.name})
     new = prepare_create(request, catalog=paths, tenant=old.tenant, numbering=store)
     store.check_quota(old.tenant, taken_by(new.layout.nodes, clusters=1) - freed)
-    return Rebuild(old.name, old, new=new, made_with={**first, "catalog": paths})
+    facts = ClusterFacts((ProviderFacts.of(new.provider, old.credentials),), old.facts.ssh_key, tuple(paths))
+    return Rebuild(old.name, old, new=new, facts=facts, schedule=jobs[0].parameters.get("schedule", ""))
 
 
 def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str]) -> Rebuild:

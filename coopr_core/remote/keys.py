@@ -15,9 +15,31 @@ from typing import TYPE_CHECKING
 
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.folders import make_folder
+from coopr_core.settings import load_settings
 
 if TYPE_CHECKING:
     import paramiko
+
+    from coopr_core.model.records import ClusterRecord
+    from coopr_core.vault import Vault
+
+
+def client_key(cluster: ClusterRecord, vault: Vault) -> Path:
+    """Return the private key that opens the nodes of a cluster: that of its block, else our own."""
+    block = cluster.facts.ssh_key
+    return vault.key_file(block) if block else own_key()
+
+
+def own_key() -> Path:
+    """Return our own private key, made on first need."""
+    path = load_settings().state_dir / "ssh" / "id_ed25519"
+    ensure_client_key(path)
+    return path
+
+
+def authorized_key(path: Path) -> str:
+    """Return the public half of a private key file, in OpenSSH form."""
+    return public_key(load_key(path))
 
 
 def ensure_client_key(path: Path) -> str:

@@ -37,13 +37,15 @@ class ClusterChange:
     Nodes of the layout that the cluster does not have yet are added, and must have their final host names; what they
     take, and by how much the others become dearer, is reserved of the tenant's quota. Those it has that are not in the
     layout stay on record until the job has deleted them.
-    ``seen_job`` is the id of the cluster's last job when the change was worked out.
+    ``seen_job`` is the id of the cluster's last job when the change was worked out; ``catalog`` are the folders that
+    entities came from beside those the cluster has already.
     """
 
     layout: ClusterLayout
     request: ClusterRequest
     template: ClusterTemplate
     seen_job: str | None
+    catalog: Sequence[str] = ()
 
 
 def write_change(connection: Connection, cluster: Row, change: ClusterChange) -> None:
@@ -64,6 +66,7 @@ def write_change(connection: Connection, cluster: Row, change: ClusterChange) ->
         "services": {n: s.model_dump(mode="json", exclude_defaults=True) for n, s in layout.services.items()},
         "links": [link.model_dump(mode="json") for link in layout.links],
         "size": len(layout.nodes),
+        "catalog": list(dict.fromkeys((*cluster["catalog"], *change.catalog))),
     }
     connection.execute(update(clusters).where(clusters.c.id == cluster["id"]).values(values))
     _write_nodes(connection, cluster, layout)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from coopr_core.errors import InvalidInput, NameTaken, NotFound, Refused
 from coopr_core.model import ids
+from coopr_core.model.facts import ClusterFacts
 from coopr_core.model.names import id_like_problem, name_nodes
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import ClusterState, NodeState
@@ -24,7 +25,7 @@ from coopr_core.store.hosts import Hosts, next_id
 from coopr_core.store.ledger.events import CLUSTER_RECORDED, note
 from coopr_core.store.ledger.reservation import reserve, taken_by
 from coopr_core.store.references import LISTED, LIVING, called, referred
-from coopr_core.store.rows import Row, cluster_key, cluster_record, handle
+from coopr_core.store.rows import Row, cluster_key, cluster_record, fact_values, handle
 from coopr_core.store.schema import clusters, nodes
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def insert_cluster(
     owner: str,
     tenant: str,
     expires_at: datetime | None,
-    provider_settings: str,
+    facts: ClusterFacts,
     name: str = "",
 ) -> Row:
     """Write a new cluster and its nodes; its row. Raises ``IntegrityError`` when the name is taken, ``OverQuota``.
@@ -194,7 +195,7 @@ def insert_cluster(
         "state": ClusterState.INCOMPLETE,
         "template_name": template.name,
         "provider": layout.provider,
-        "provider_settings": provider_settings,
+        **fact_values(facts),
         "size": len(layout.nodes),
         "protected": False,
         "created": time,

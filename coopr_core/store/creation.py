@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import IntegrityError
 
+from coopr_core.model.facts import ClusterFacts
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord
 from coopr_core.store.clusters import find_cluster, insert_cluster, name_taken, refuse_id_as_name
@@ -41,7 +42,7 @@ class Creation:
         owner: str,
         tenant: str = "",
         expires_at: datetime | None = None,
-        provider_settings: str = "",
+        facts: ClusterFacts | None = None,
         parameters: Mapping[str, Any] | None = None,
         flow_run_id: str = "",
         name: str = "",
@@ -49,7 +50,7 @@ class Creation:
         """Record a new cluster, PENDING, and the job that creates it, held by this process.
 
         ``template`` is kept as it is now, and what the cluster takes is reserved in the same transaction. Each node is
-        recorded under its final host name. ``provider_settings`` names a block; ``name`` is what the cluster is called
+        recorded under its final host name. ``facts`` are what it is made with; ``name`` is what the cluster is called
         until it takes over the request's name (``take_name``), if that is not free yet; the rest is as for
         ``start_job``. Raises ``OverQuota`` when the tenant may not have it, ``InvalidInput`` when a living cluster of
         the tenant has the name or it would be taken for an id.
@@ -66,7 +67,7 @@ class Creation:
                     owner=owner,
                     tenant=tenant or self.tenant,
                     expires_at=expires_at,
-                    provider_settings=provider_settings,
+                    facts=facts or ClusterFacts(),
                     name=name,
                 )
                 job = insert_job(

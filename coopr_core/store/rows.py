@@ -11,6 +11,7 @@ from typing import Any
 
 from coopr_core.errors import NotFound
 from coopr_core.model import ids, names
+from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import AttemptRecord, ClusterRecord, JobRecord, NodeRecord, TaskRecord
 from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, TaskState
@@ -76,14 +77,27 @@ def cluster_record(row: Row) -> ClusterRecord:
         state=ClusterState(row["state"]),
         template=row["template_name"],
         provider=row["provider"],
-        provider_settings=row["provider_settings"],
         size=row["size"],
         created=row["created"],
         updated=row["updated"],
         expires_at=row["expires_at"],
         protected=row["protected"],
         last_job=job_id(row["id"], row["last_job"]) if row["last_job"] else None,
+        facts=ClusterFacts(
+            providers=tuple(map(ProviderFacts.from_json, row["providers"])),
+            ssh_key=row["ssh_key"],
+            catalog=tuple(row["catalog"]),
+        ),
     )
+
+
+def fact_values(facts: ClusterFacts) -> dict[str, Any]:
+    """Return the columns that keep the facts of a cluster."""
+    return {
+        "providers": [provider.to_json() for provider in facts.providers],
+        "ssh_key": facts.ssh_key,
+        "catalog": list(facts.catalog),
+    }
 
 
 def node_record(row: Row) -> NodeRecord:

@@ -26,7 +26,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The revision this program works with."""
 
 
@@ -68,7 +68,9 @@ clusters = Table(
     Column("state", String(16), nullable=False),
     Column("template_name", Text, nullable=False),
     Column("provider", Text, nullable=False),
-    Column("provider_settings", Text, nullable=False),
+    Column("providers", JSON, nullable=False, server_default="[]"),
+    Column("ssh_key", Text, nullable=False, server_default=""),
+    Column("catalog", JSON, nullable=False, server_default="[]"),
     Column("size", Integer, nullable=False),
     Column("protected", Boolean, nullable=False),
     Column("created", UtcTime, nullable=False),

@@ -6,7 +6,7 @@ named where that fails. A rebuild that was cut short goes on where it stands whe
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from prefect import runtime
 
@@ -21,6 +21,9 @@ from flows.cluster_flow import cluster_flow
 from flows.deletion import run_deletion
 from flows.operation import continue_job, parameters_of, run_operation
 from flows.report import publish_cluster, summarize
+
+if TYPE_CHECKING:
+    from coopr_core.planner import Schedule
 
 
 @cluster_flow("rebuild-cluster", "rebuild-cluster {cluster}", one_job=False)
@@ -51,7 +54,7 @@ def rebuild_cluster(
         made = rebuild.made
         if made is None and rebuild.old is not None and (in_place or rebuild.old_is_deleted):
             if not rebuild.old_is_deleted:
-                remembered = {REBUILT_WITH: rebuild.made_with["catalog"]}
+                remembered = {REBUILT_WITH: list(rebuild.facts.catalog)}
                 run_deletion(
                     store,
                     rebuild.old,
@@ -112,7 +115,6 @@ def _create_beside(store: Store, rebuild: Rebuild, max_concurrency: int | None) 
 def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int | None) -> dict[str, Any]:
     assert rebuild.new is not None
     assert rebuild.old is not None
-    made_with = rebuild.made_with
     cluster, job = store.begin_cluster(
         rebuild.new.request,
         rebuild.new.template,
@@ -121,14 +123,11 @@ def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int | No
         owner=rebuild.old.owner,
         tenant=rebuild.old.tenant,
         expires_at=rebuild.new.expires_at,
-        provider_settings=rebuild.old.provider_settings,
+        facts=rebuild.facts,
         parameters=parameters_of(
             rebuild.new.plan,
-            provider=rebuild.new.provider,
-            ssh_key=made_with.get("ssh_key", ""),
-            schedule=made_with.get("schedule"),
+            schedule=cast("Schedule | None", rebuild.schedule or None),
             max_concurrency=max_concurrency,
-            catalog=made_with.get("catalog", []),
             named=rebuild.name,
         ),
         flow_run_id=str(runtime.flow_run.id or ""),

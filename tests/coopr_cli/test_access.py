@@ -301,9 +301,9 @@ def test_a_node_cannot_write_beside_what_was_asked_for(coopr: Coopr, cluster: st
     from coopr_core.providers.contract import Machine
     from coopr_core.remote import trees
     from coopr_core.remote.access import NodeAccess
-    from flows.runtime import client_key
+    from coopr_core.remote.keys import own_key
 
-    with NodeAccess(client_key()) as access:
+    with NodeAccess(own_key()) as access:
         session = access.session(Machine.from_json(machine))
         true_stream = session.stream
         session.stream = lambda command, **options: true_stream(f"python3 {liar}", **options)  # type: ignore[method-assign]

@@ -194,12 +194,12 @@ def test_only_the_expired_clusters_that_were_named_are_deleted(coopr: Coopr, sto
 def test_only_the_leftovers_that_were_listed_are_deleted(
     coopr: Coopr, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import coopr_cli.care.gc
+    import coopr_cli.maintenance.gc
 
     logs = load_settings().state_dir / "logs"
     listed, other = logs / "90000001", logs / "90000002"
     listed.mkdir(parents=True)
-    monkeypatch.setattr(coopr_cli.care.gc, "confirm", lambda _question, *, yes: other.mkdir())
+    monkeypatch.setattr(coopr_cli.maintenance.gc, "confirm", lambda _question, *, yes: other.mkdir())
     outcome = coopr("gc")
     assert (outcome.code, f"logs {other}: has come up since" in outcome.err) == (10, True), outcome.err
     assert listed.is_dir()

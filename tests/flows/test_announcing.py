@@ -144,7 +144,7 @@ def test_a_callback_that_asked_for_drift_is_told_what_differs(prefect_server: Se
 
     from blocks import HttpCallback
     from flows.announcing import Announcer
-    from flows.care.checking import DRIFT
+    from flows.maintenance.drift import DRIFT
 
     HttpCallback(url=receiver.url, events=["drift"]).save("test", overwrite=True)
     with Store.open() as store:

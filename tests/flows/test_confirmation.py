@@ -15,7 +15,7 @@ from flow_catalog import service, write_catalog
 from store_samples import another_job, new_cluster, recorded_active
 
 from coopr_core.errors import NameTaken, Overtaken, Refused
-from coopr_core.maintenance.lease_terms import prepare_terms
+from coopr_core.maintenance.leases import prepare_terms
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import Control, JobState

@@ -17,12 +17,12 @@ from flow_catalog import service, write_catalog
 from watching import sleeping
 
 from coopr_core.errors import NotFound
+from coopr_core.folders import logs_of
 from coopr_core.model.states import ClusterState, JobState, NodeState, TaskState
 from coopr_core.providers.local import LocalProvider
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
-from flows.runtime import logs_of
-from flows.secrets import block_name
+from coopr_core.work.passwords import key_name
 from flows.server import ServerInfo
 
 pytestmark = pytest.mark.real
@@ -127,7 +127,7 @@ def check_nothing_left(store: Store, name: str, seconds: str) -> None:
     assert [path for place in places for path in place.glob(f"**/*{cluster.id}*")] == []
     assert not sleeping(seconds)
     with pytest.raises(ValueError, match="Unable to find block document"):
-        Secret.load(block_name(store, cluster.id), _sync=True)
+        Secret.load(key_name(store, cluster.id), _sync=True)
 
 
 @pytest.mark.timeout(600)

@@ -16,10 +16,10 @@ from store_samples import record_cluster
 from watching import files_with, of_machines, paths_below
 
 from coopr_core.errors import Busy, InvalidInput, NotFound, TasksFailed
+from coopr_core.folders import logs_of
 from coopr_core.model.states import AttemptState, ClusterState, JobState, TaskState
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
-from flows.runtime import logs_of
 from flows.server import ServerInfo
 
 pytestmark = [pytest.mark.both, pytest.mark.usefixtures("fast_retries")]
@@ -106,9 +106,9 @@ def test_a_cluster_is_created_used_and_deleted_without_a_trace(
     assert any("the password is ***" in message for message in messages)
     from prefect.blocks.system import Secret
 
-    from flows.secrets import block_name, derive
+    from coopr_core.work.passwords import derive, key_name
 
-    password = derive(str(Secret.load(block_name(store, cluster_id)).get()), "admin")
+    password = derive(str(Secret.load(key_name(store, cluster_id)).get()), "admin")
     kept = [path for path in paths_below(load_settings().state_dir) if "local" not in path.parts]
     assert kept
     assert files_with(kept, password.encode()) == []
@@ -121,7 +121,7 @@ def test_a_cluster_is_created_used_and_deleted_without_a_trace(
     assert [p for p in paths_below(load_settings().state_dir / "local") if cluster_id in p.name] == []
     assert of_machines(cluster_id) == []
     with pytest.raises(ValueError, match="Unable to find block document"):
-        Secret.load(block_name(store, cluster_id))
+        Secret.load(key_name(store, cluster_id))
     assert delete_cluster(cluster_id)["state"] == "TERMINATED", "deleting twice is a success"
 
 
@@ -265,7 +265,7 @@ def test_settings_and_key_of_a_cluster_come_from_saved_blocks(
         ssh_key=SshKey.load("own-key"),
     )
     assert created["nodes"][0]["port"] == 2345
-    assert store.cluster("blocks").provider_settings == "coopr-local-provider-settings/own-port"
+    assert store.cluster("blocks").credentials == "coopr-local-provider-settings/own-port"
     run = api(prefect_server, f"/flow_runs/{store.job(created['job']).flow_run_id}")
     assert "PRIVATE KEY" not in json.dumps(run)
     with pytest.raises(InvalidInput, match="taken"):

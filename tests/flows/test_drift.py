@@ -11,12 +11,15 @@ from command_line import Coopr
 from flow_catalog import service, write_catalog
 
 from coopr_core.errors import Busy
+from coopr_core.folders import known_hosts_of, logs_of
+from coopr_core.maintenance.drift.comparison import paths_that_differ
 from coopr_core.model.records import ClusterRecord
 from coopr_core.planner import plan
 from coopr_core.providers.contract import Machine, MachineRequest
+from coopr_core.providers.credentials import cluster_provider
+from coopr_core.remote.keys import authorized_key, own_key
 from coopr_core.store import Store
-from flows.care.drift.comparing import paths_that_differ
-from flows.runtime import authorized_key, client_key, cluster_provider, known_hosts_of, logs_of
+from flows.vault import VAULT
 
 pytestmark = pytest.mark.real
 
@@ -63,7 +66,7 @@ def root_of(store: Store, cluster: ClusterRecord, number: int = 1000) -> Path:
 
 
 def our_key() -> str:
-    return authorized_key(client_key())
+    return authorized_key(own_key())
 
 
 def kinds(coopr: Coopr, *, code: int = 2) -> list[tuple[str, int | None, str]]:
@@ -114,14 +117,14 @@ def test_config_that_is_not_what_was_applied_is_drift_and_only_its_path_is_told(
 
 
 def test_a_busy_cluster_cannot_be_looked_at(coopr: Coopr, store: Store, cluster: ClusterRecord) -> None:
+    from coopr_core.maintenance.drift import find_drift
     from coopr_core.model.operations import Operation
     from coopr_core.model.states import JobState
-    from flows.care.drift import find_drift
 
     restart = plan("RESTART_SERVICES", store.layout(cluster.id))
     job = store.start_job(cluster.id, Operation.RESTART_SERVICES, restart)
     with pytest.raises(Busy):
-        find_drift(store, store.cluster(cluster.id))
+        find_drift(store, store.cluster(cluster.id), VAULT)
     assert coopr("drift", "drifting").code == 9
     store.finish_job(job.id, JobState.SUCCEEDED)
 
@@ -129,7 +132,7 @@ def test_a_busy_cluster_cannot_be_looked_at(coopr: Coopr, store: Store, cluster:
 def test_a_machine_that_is_gone_is_drift_and_an_extra_one_is_a_leftover(
     coopr: Coopr, store: Store, cluster: ClusterRecord
 ) -> None:
-    provider = cluster_provider(store, cluster)
+    provider = cluster_provider(cluster, VAULT)
     stray = provider.create(
         MachineRequest("lost-1", cluster.id, "drifting", 1000, "stray", "small", "python", "", our_key())
     )
@@ -151,8 +154,8 @@ def test_a_machine_that_is_gone_is_drift_and_an_extra_one_is_a_leftover(
 def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs_are_not(
     prefect_server: object, coopr: Coopr, store: Store, tmp_path: Path, cluster: ClusterRecord
 ) -> None:
+    from coopr_core.work.passwords import clusters_with_keys, open_secrets
     from flows import collect_garbage, create_cluster, delete_cluster
-    from flows.secrets import clusters_with_keys, open_secrets
 
     catalog = write_catalog(tmp_path, {"plain": service(start="true")})
     ids = {}
@@ -161,8 +164,8 @@ def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs
         delete_cluster(name, keep_logs=name == "kept")
     logs_of(ids["gone"]).mkdir()
     known_hosts_of(ids["gone"]).touch()
-    open_secrets(store, ids["gone"], lambda text: None)
-    provider = cluster_provider(store, cluster)
+    open_secrets(store, VAULT, ids["gone"], lambda text: None)
+    provider = cluster_provider(cluster, VAULT)
     unknown = provider.create(
         MachineRequest("lost-2", "00009999", "older", 1000, "older", "small", "python", "", our_key())
     )
@@ -176,8 +179,8 @@ def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs
     assert found["deleted"] == []
     assert len(collect_garbage(delete=True)["deleted"]) == 4
     assert provider.find(unknown.cluster_id) == []
-    assert ids["gone"] not in clusters_with_keys(store)
-    assert cluster.id in clusters_with_keys(store)
+    assert ids["gone"] not in clusters_with_keys(store, VAULT)
+    assert cluster.id in clusters_with_keys(store, VAULT)
     assert not logs_of(ids["gone"]).exists()
     assert logs_of(ids["kept"]).exists()
     nothing = coopr("gc")
@@ -199,13 +202,13 @@ def test_the_flow_tells_drift_and_looks_at_every_cluster(
 
 
 def test_lost_passwords_and_a_lost_machine_are_drift(coopr: Coopr, store: Store, cluster: ClusterRecord) -> None:
-    from flows.secrets import forget_secrets
+    from coopr_core.work.passwords import forget_secrets
 
-    forget_secrets(store, cluster.id)
+    forget_secrets(store, VAULT, cluster.id)
     assert kinds(coopr) == [("no-secrets", None, "")]
     machine = store.node(cluster.id, 1001).machine
     assert machine is not None
-    cluster_provider(store, cluster).delete(Machine.from_json(machine))
+    cluster_provider(cluster, VAULT).delete(Machine.from_json(machine))
     assert kinds(coopr) == [("no-secrets", None, ""), ("machine-gone", 1001, "")]
 
 

@@ -143,9 +143,10 @@ def test_a_run_carries_its_installation_and_is_refused_elsewhere_when_prefect_ru
 def test_clusters_of_equal_ids_on_one_state_folder_keep_their_machines(
     prefect_server: ServerInfo, two: tuple[Installation, Installation], catalog: str
 ) -> None:
-    from flows.care.drift import find_drift
-    from flows.care.leftovers import PrefectSeen, find_leftovers
-    from flows.runtime import cluster_provider
+    from coopr_core.maintenance.drift import find_drift
+    from coopr_core.maintenance.leftovers import find_leftovers
+    from coopr_core.providers.credentials import cluster_provider
+    from flows.vault import VAULT
 
     made = {}
     for installation in two:
@@ -156,8 +157,8 @@ def test_clusters_of_equal_ids_on_one_state_folder_keep_their_machines(
     ours, theirs = two
     for installation in two:
         with installation.store as store:
-            assert find_drift(store, store.cluster("shop")).findings == ()
-            leftovers = find_leftovers(store, PrefectSeen(True)).items
+            assert find_drift(store, store.cluster("shop"), VAULT).findings == ()
+            leftovers = find_leftovers(store, VAULT).items
             assert [item for item in leftovers if item.kind == "machine"] == []
     latest = api(prefect_server, "/artifacts/latest/filter", {"limit": 200})
     assert {f"cluster-{installation.id}-00000001" for installation in two} <= {each["key"] for each in latest}
@@ -167,7 +168,7 @@ def test_clusters_of_equal_ids_on_one_state_folder_keep_their_machines(
     with ours.store as store:
         cluster = store.cluster("shop")
         (node,) = store.nodes(cluster.id)
-        provider = cluster_provider(store, cluster)
+        provider = cluster_provider(cluster, VAULT)
         assert [machine.token for machine in provider.find(cluster.id)] == [node.token]
         assert find_drift(store, cluster).findings == ()
         assert node.machine is not None

@@ -10,7 +10,7 @@ from flow_catalog import service, write_catalog
 
 from coopr_core.errors import CooprError, InvalidInput, NotFound
 from coopr_core.operations.create import prepare_create
-from flows.secrets import asks_for_secrets, derive, uses_secrets
+from coopr_core.work.passwords import asks_for_secrets, derive, uses_secrets
 
 
 def test_a_request_becomes_layout_plan_and_json(tmp_path: Path) -> None:

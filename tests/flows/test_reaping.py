@@ -12,6 +12,7 @@ from prefect_server import api
 from store_samples import new_cluster, stages
 
 from coopr_core.errors import TasksFailed
+from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import ClusterState, JobState
 from coopr_core.store import Store
@@ -41,7 +42,9 @@ def test_every_expired_cluster_is_deleted_on_its_own_and_protected_or_busy_ones_
         assert real.expires_at is not None
         store.set_expiry(real.id, past)
         options = {"tenant": "reaped", "expires_at": past - timedelta(hours=1)}
-        broken = new_cluster(store, "broken", **options, provider_settings="coopr-local-provider-settings/nowhere")
+        credentials = "coopr-local-provider-settings/nowhere"
+        nowhere = ClusterFacts((ProviderFacts("local", "local", credentials=credentials),))
+        broken = new_cluster(store, "broken", **options, facts=nowhere)
         guarded = new_cluster(store, "guarded", **options)
         store.set_protected(guarded.id, True)
         busy = new_cluster(store, "busy", **options)

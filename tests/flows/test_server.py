@@ -165,6 +165,6 @@ def test_a_port_that_another_takes_while_the_server_starts_is_left_to_it(
 
 
 def test_importing_the_flows_does_not_import_prefect() -> None:
-    program = "import sys, flows, coopr_core.operations.create, flows.server, flows.runtime, deployments.server; "
+    program = "import sys, flows, coopr_core.operations.create, flows.server, flows.vault, deployments.server; "
     program += "sys.exit('prefect' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd="/", check=False).returncode == 0

@@ -13,10 +13,11 @@ from coopr_core.errors import CooprError, Denied, MachineFailed, NoCapacity, Tas
 from coopr_core.model.records import TaskRecord
 from coopr_core.model.states import ClusterState, JobState
 from coopr_core.providers.contract import USABLE_WITHIN
+from coopr_core.providers.credentials import usable_within
 from coopr_core.store import Store
 from coopr_core.work import patience
-from flows.runtime import usable_within
 from flows.server import ServerInfo
+from flows.vault import VAULT
 
 pytestmark = pytest.mark.usefixtures("fast_retries")
 
@@ -143,25 +144,26 @@ def test_a_delete_goes_on_when_its_provider_is_busy_and_is_never_done_because_a_
 def test_a_leftover_that_could_not_be_looked_at_again_does_not_count_as_deleted(
     prefect_server: ServerInfo, store: Store, script: Script, catalog: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from coopr_core.maintenance.leftovers import delete_leftovers, find_leftovers
     from coopr_core.providers.contract import MachineRequest
+    from coopr_core.providers.credentials import cluster_provider
+    from coopr_core.remote.keys import authorized_key, own_key
     from flows import create_cluster
-    from flows.care.leftovers import PrefectSeen, delete_leftovers, find_leftovers
-    from flows.runtime import authorized_key, client_key, cluster_provider
 
     monkeypatch.setenv("COOPR_CATALOG", catalog)
     made = create_cluster(name="strays", template="tiny", size=1, catalog=[catalog])
     cluster = store.cluster("strays")
-    provider = cluster_provider(store, cluster)
-    request = ("lost-9", cluster.id, "strays", 1000, "stray", "small", "python", "", authorized_key(client_key()))
+    provider = cluster_provider(cluster, VAULT)
+    request = ("lost-9", cluster.id, "strays", 1000, "stray", "small", "python", "", authorized_key(own_key()))
     stray = provider.create(MachineRequest(*request))
-    found = find_leftovers(store, PrefectSeen(True))
+    found = find_leftovers(store, VAULT)
     mine = [item for item in found.items if item.cluster == f"strays ({made['cluster_id']})"]
     assert [stray.provider_id in item.name for item in mine] == [True]
     for call in ("find", "find_all"):
         script.fail(call, *[Throttled("Rate exceeded")] * 50)
-    (problem,) = delete_leftovers(store, mine, PrefectSeen(True)).values()
+    (problem,) = delete_leftovers(store, mine, VAULT).values()
     assert "Rate exceeded" in problem
     script.errors.clear()
     assert stray in provider.find(cluster.id)
-    assert list(delete_leftovers(store, mine, PrefectSeen(True)).values()) == [""]
+    assert list(delete_leftovers(store, mine, VAULT).values()) == [""]
     assert stray not in provider.find(cluster.id)

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from older_store import make_older_store
 from sqlalchemy import create_engine, inspect, text
 from store_samples import engine_url, new_cluster, python
 
+from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.states import NodeState
 from coopr_core.store import Store, indexes
 from coopr_core.store.database import StoreUnavailable
@@ -44,20 +47,41 @@ def test_opening_again_changes_nothing(new_url: str) -> None:
 
 
 def test_a_store_of_the_first_release_is_opened_and_its_clusters_can_be_worked_on(new_url: str) -> None:
-    with Store.open(new_url) as store:
-        cluster = new_cluster(store)
-        number = store.nodes(cluster.id)[0].number
+    make_older_store(new_url, "0001", {"demo": [{}]})
     engine = create_engine(engine_url(new_url))
-    with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE nodes DROP COLUMN options"))
-        connection.execute(text("DROP TABLE commits"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     with Store.open(new_url) as store:
+        cluster = store.cluster("demo")
+        number = store.nodes(cluster.id)[0].number
         assert [node.options for node in store.nodes(cluster.id)] == [{} for _ in store.nodes(cluster.id)]
         assert store.layout(cluster.id).nodes[0].options == {}
         token = store.intend_machine(cluster.id, number)
         store.record_machine(cluster.id, number, {"token": token}, NodeState.CREATED)
         assert store.node(cluster.id, number).state is NodeState.CREATED
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_facts_of_clusters_are_taken_from_the_jobs_of_an_older_store(new_url: str) -> None:
+    entity = {"name": "local", "providertype": "local", "provisioner": {"port": 2300}, "description": "here"}
+    plan = {"plan": {"groups": []}}
+    jobs: list[dict[str, Any]] = [
+        {"provider": entity, "ssh_key": "coopr-ssh-key/ours", "catalog": ["/srv/a"], "schedule": "stages", **plan},
+        {"schedule": "stages", "values": {"catalog": ["/srv/b", "/srv/a"], "restart": True}, **plan},
+        {"schedule": "stages", "values": {}, **plan},
+    ]
+    make_older_store(new_url, "0003", {"with": jobs, "without": []}, provider_settings="coopr-local/own")
+    with Store.open(new_url) as store:
+        made = store.cluster("with")
+        assert made.facts == ClusterFacts(
+            providers=(ProviderFacts("local", "local", {"port": 2300}, "coopr-local/own"),),
+            ssh_key="coopr-ssh-key/ours",
+            catalog=("/srv/a", "/srv/b"),
+        )
+        assert made.credentials == "coopr-local/own"
+        assert store.cluster("without").credentials == "coopr-local/own"
+        assert [job.id for job in store.jobs(made.id)] == ["00000001-001", "00000001-002", "00000001-003"]
+    engine = create_engine(engine_url(new_url))
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()

@@ -11,7 +11,7 @@ from coopr_cli.output import output_option, print_data
 from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
-    from flows.care.leftovers import PrefectSeen
+    from coopr_core.vault import Vault
 
 
 @click.command("gc")
@@ -23,12 +23,12 @@ def gc_command(dry_run: bool, yes: bool, output: str) -> int:
 
     Names it first, and asks. What a living node has, or a running job may be making, is never touched.
     """
+    from coopr_core.maintenance.leftovers import delete_leftovers, find_leftovers
     from coopr_core.store import Store
-    from flows.care.leftovers import delete_leftovers, find_leftovers
 
-    prefect = _prefect()
+    vault = _vault()
     with Store.open() as store:
-        found = find_leftovers(store, prefect)
+        found = find_leftovers(store, vault)
         if output == "table":
             print_table(
                 ("leftover", "name", "cluster", "why"),
@@ -41,7 +41,7 @@ def gc_command(dry_run: bool, yes: bool, output: str) -> int:
         results = {}
         if found.items and not dry_run:
             confirm(f"Delete these {len(found.items)} leftovers?", yes=yes)
-            results = delete_leftovers(store, found.items, prefect, confirmed=found.digest)
+            results = delete_leftovers(store, found.items, vault, confirmed=found.digest)
     failed = {item: reason for item, reason in results.items() if reason}
     if output != "table":
         entries = [
@@ -57,14 +57,15 @@ def gc_command(dry_run: bool, yes: bool, output: str) -> int:
     return 1 if failed else 0
 
 
-def _prefect() -> PrefectSeen:
-    """The Prefect server to ask, if one runs; none is started for this."""
+def _vault() -> Vault | None:
+    """Return the vault, if a Prefect server runs; none is started for this."""
     from coopr_cli.prefect_use import put_talk_aside
     from deployments.server import configure_prefect, server_status
-    from flows.care.leftovers import PrefectSeen
+    from flows.vault import VAULT
 
     server = server_status()
-    if server.running:
-        configure_prefect(server)
-        put_talk_aside()
-    return PrefectSeen(server.running)
+    if not server.running:
+        return None
+    configure_prefect(server)
+    put_talk_aside()
+    return VAULT

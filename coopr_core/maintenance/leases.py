@@ -1,4 +1,4 @@
-"""The clusters whose lease has run out, found out before any is deleted; never imports Prefect."""
+"""The leases of clusters: their terms as changes of them start from, and the clusters whose lease has run out."""
 
 from __future__ import annotations
 
@@ -6,12 +6,44 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from coopr_core.maintenance.lease_terms import part_of_lease
 from coopr_core.model.records import ClusterRecord, NewestJob
-from coopr_core.operations.confirmation import Part, Parts, Prepared
+from coopr_core.operations.confirmation import Part, Parts, Prepared, called, cluster_parts
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Terms(Prepared):
+    """Until when a cluster may live and whether it is protected, as it was at one time."""
+
+    cluster: ClusterRecord
+    newest: NewestJob
+
+    @property
+    def subject(self) -> str:
+        """The cluster."""
+        return called(self.cluster)
+
+    @property
+    def parts(self) -> Parts:
+        """The cluster, its lease, its protection and how its newest job stands."""
+        return {
+            **cluster_parts(self.cluster, self.newest),
+            "the lease": part_of_lease(self.cluster),
+            "the protection": Part.of(self.cluster.protected, "on" if self.cluster.protected else "off"),
+        }
+
+
+def part_of_lease(cluster: ClusterRecord) -> Part:
+    """Return the end of a cluster's lease."""
+    expires = cluster.expires_at
+    return Part.of(expires.isoformat() if expires else None, f"until {expires:%F %T} UTC" if expires else "for ever")
+
+
+def prepare_terms(store: Store, cluster: ClusterRecord) -> Terms:
+    """Return the terms of a cluster as they are now."""
+    return Terms(store.cluster_with_id(cluster.id), store.newest_job(cluster.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +73,7 @@ class Expired(Prepared):
 
 
 def find_expired(store: Store, tenant: str | None) -> Expired:
-    """The clusters of a tenant, or of all of them, whose lease has run out by now; the longest expired first."""
+    """Return the clusters of a tenant, or of all, whose lease has run out by now; the longest expired first."""
     found = store.clusters(tenant=tenant, expired_at=datetime.now(UTC))
     ordered = sorted(found, key=lambda each: (each.expires_at or each.created, each.id))
     return Expired(tuple((cluster, store.newest_job(cluster.id)) for cluster in ordered))

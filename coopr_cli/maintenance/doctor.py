@@ -10,7 +10,7 @@ from coopr_cli.output import output_option, print_data
 from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
-    from flows.care.checkup import Verdict
+    from coopr_core.maintenance.doctor import Verdict
 
 STYLES = {"ok": "green", "note": "yellow", "wrong": "red"}
 
@@ -22,9 +22,10 @@ def doctor_command(output: str) -> int:
 
     Exit code 1 when something is wrong; a note is something worth knowing that keeps nothing from working.
     """
-    from flows.care.checkup import check_all
+    from coopr_core.maintenance.doctor import check_all
+    from flows.maintenance.doctor import SERVER_CHECKS
 
-    verdicts = list(check_all())
+    verdicts = list(check_all(SERVER_CHECKS))
     wrong = [verdict for verdict in verdicts if verdict.state == "wrong"]
     if output != "table":
         print_data({"ok": not wrong, "checks": [verdict.to_json() for verdict in verdicts]}, output)

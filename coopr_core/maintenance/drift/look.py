@@ -17,32 +17,34 @@ from coopr_core.automators.contract import KeepsRecords
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import Busy, CooprError, NotFound, TimedOut, Unreachable
 from coopr_core.macros import MacroContext, expand
+from coopr_core.maintenance.drift.comparison import paths_that_differ
+from coopr_core.maintenance.drift.findings import Drift, Finding
+from coopr_core.maintenance.drift.past import Past
 from coopr_core.model.records import ClusterRecord, NodeRecord, TaskRecord
 from coopr_core.model.states import ClusterState, TaskState
 from coopr_core.operations.links import macro_nodes
 from coopr_core.providers.contract import Machine
+from coopr_core.providers.credentials import cluster_provider
 from coopr_core.providers.finding import find_machines
+from coopr_core.remote.keys import authorized_key, client_key
 from coopr_core.work.actions import Actions
+from coopr_core.work.passwords import asks_for_secrets, known_secrets
 from coopr_core.work.task_log import TaskLog
-from flows.care.drift.comparing import paths_that_differ
-from flows.care.drift.findings import Drift, Finding
-from flows.care.drift.past import Past
-from flows.runtime import authorized_key, client_key, cluster_provider
-from flows.secrets import asks_for_secrets, known_secrets
 
 if TYPE_CHECKING:
     from coopr_core.model.layout import ClusterLayout
     from coopr_core.remote.access import NodeAccess
     from coopr_core.store import Store
+    from coopr_core.vault import Vault
 
 _GREETING_SECONDS = 30
 _LAST_LINES = 5
 
 
-def find_drift(store: Store, cluster: ClusterRecord) -> Drift:
+def find_drift(store: Store, cluster: ClusterRecord, vault: Vault) -> Drift:
     """Look at every node of a cluster. Raises ``Busy`` while a job changes it.
 
-    A cluster with passwords in its config, or with blocks, needs Prefect to be configured for this process.
+    The vault is asked for a cluster with passwords in its config or with blocks alone.
     """
     from coopr_core.remote.access import NodeAccess
     from coopr_core.remote.redaction import Redactor
@@ -53,9 +55,9 @@ def find_drift(store: Store, cluster: ClusterRecord) -> Drift:
             hint="see `coopr status`, and look again when the job has ended",
         )
     cluster = store.cluster_with_id(cluster.id)
-    with NodeAccess(client_key(store, cluster), redactor=Redactor()) as access:
+    with NodeAccess(client_key(cluster, vault), redactor=Redactor()) as access:
         try:
-            return _Look(store, cluster, access).everywhere()
+            return _Look(store, cluster, access, vault).everywhere()
         except BaseException:
             access.stop()
             raise
@@ -64,17 +66,17 @@ def find_drift(store: Store, cluster: ClusterRecord) -> Drift:
 class _Look:
     """One look at one cluster."""
 
-    def __init__(self, store: Store, cluster: ClusterRecord, access: NodeAccess) -> None:
+    def __init__(self, store: Store, cluster: ClusterRecord, access: NodeAccess, vault: Vault) -> None:
         self._cluster = cluster
         self._installation = store.installation
         self._access = access
         self._layout: ClusterLayout = store.layout(cluster.id)
         self._nodes = store.nodes(cluster.id)
-        self._provider = cluster_provider(store, cluster)
+        self._provider = cluster_provider(cluster, vault)
         self._secret: Callable[[str], str] | None = None
         self._no_secrets = False
         if asks_for_secrets(self._layout):
-            self._secret = known_secrets(store, cluster.id, access.redactor.add)
+            self._secret = known_secrets(store, vault, cluster.id, access.redactor.add)
             self._no_secrets = self._secret is None
         self._past = Past(store, cluster.id)
         services = self._layout.services.values()
@@ -86,7 +88,7 @@ class _Look:
             provider=self._provider,
             automators=self._automators,
             access=access,
-            authorized_key=authorized_key(client_key(store, cluster)),
+            authorized_key=authorized_key(client_key(cluster, vault)),
             secret=self._secret,
         )
         self._macros = MacroContext(

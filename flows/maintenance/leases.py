@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from coopr_core.maintenance.lease_terms import prepare_terms
+from coopr_core.maintenance.leases import prepare_terms
 from coopr_core.operations.confirmation import as_confirmed
 from coopr_core.store import Store
 from flows.cluster_flow import cluster_flow

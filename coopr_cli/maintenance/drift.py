@@ -11,7 +11,7 @@ from coopr_cli.reaching import ready_prefect
 from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
-    from flows.care.drift import Drift
+    from coopr_core.maintenance.drift import Drift
 
 DIFFERENCES = 2
 """The exit code when something was found."""
@@ -29,15 +29,16 @@ def drift_command(clusters: tuple[str, ...], output: str) -> int:
     code 9 when it was named, otherwise it is left out with a word on stderr.
     """
     from coopr_core.errors import Busy
+    from coopr_core.maintenance.drift import find_drift
     from coopr_core.store import Store
-    from flows.care.drift import find_drift
+    from flows.vault import VAULT
 
     drifts = []
     with Store.open() as store:
         for cluster in [store.cluster(name) for name in clusters] or store.clusters():
             ready_prefect(store, cluster, passwords=True)
             try:
-                drifts.append(find_drift(store, cluster))
+                drifts.append(find_drift(store, cluster, VAULT))
             except Busy as error:
                 if clusters:
                     raise

@@ -15,12 +15,13 @@ import httpx
 from prefect.artifacts import create_table_artifact
 
 from coopr_core.errors import Busy, CooprError
+from coopr_core.maintenance.drift import find_drift
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.announcing import Announcer
-from flows.care.drift import find_drift
 from flows.cluster_flow import cluster_flow
 from flows.engine.run_log import flow_run_emitter
+from flows.vault import VAULT
 
 DRIFT = "coopr.cluster.drift"
 """The event of a cluster that is not what is recorded of it."""
@@ -45,7 +46,7 @@ def check_drift(cluster: str | None = None, tenant: str | None = None) -> dict[s
         wanted = [store.cluster(cluster, tenant=whose)] if cluster else store.clusters(tenant=whose)
         for each in wanted:
             try:
-                look = find_drift(store, each).to_json()
+                look = find_drift(store, each, VAULT).to_json()
             except CooprError as error:
                 if cluster:
                     raise

@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -36,25 +36,31 @@ class Verdict:
     hint: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The verdict as ``-o json`` prints it."""
+        """Return the verdict as ``-o json`` prints it."""
         return asdict(self)
 
 
-def check_all() -> Iterator[Verdict]:
-    """One verdict after the other; what needs settings is left out when they cannot be read."""
+Check = tuple[str, Callable[[Settings], Iterator[Verdict]]]
+"""What a part is called, and what looks at it."""
+
+
+def check_all(server: Sequence[Check] = ()) -> Iterator[Verdict]:
+    """Yield one verdict after the other; what needs settings is left out when they cannot be read.
+
+    ``server`` are the checks of the Prefect server, which this package knows nothing of.
+    """
     yield from _python()
     try:
         settings = load_settings()
     except CooprError as error:
         yield Verdict("settings", "wrong", str(error), error.hint)
         return
-    checks: tuple[tuple[str, Callable[[Settings], Iterator[Verdict]]], ...] = (
+    checks: tuple[Check, ...] = (
         ("state folder", _state_folder),
         ("key", _key),
         ("database", _database),
         ("catalog", _catalog),
-        ("proxies", _proxies),
-        ("Prefect server", _prefect_server),
+        *server,
         ("local addresses", _addresses),
         ("OpenSSH client", _openssh),
         ("local nodes", _local_nodes),
@@ -106,7 +112,7 @@ def _state_folder(settings: Settings) -> Iterator[Verdict]:
 
 
 def _file_system(folder: Path) -> str:
-    """The kind of file system a folder is on, empty when that is not known."""
+    """Return the kind of file system a folder is on, empty when that is not known."""
     import psutil
 
     mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
@@ -154,53 +160,6 @@ def _catalog(settings: Settings) -> Iterator[Verdict]:
         yield Verdict("catalog", "note", f"{text}; {len(known.problems)} warnings", "see `coopr catalog validate`")
     else:
         yield Verdict("catalog", "ok", text)
-
-
-def _proxies(settings: Settings) -> Iterator[Verdict]:
-    """Whether the proxy variables, which are meant for the outside, leave the way to the Prefect server open."""
-    from coopr_core.proxies import proxy_variables, restored, unusable
-    from flows.server import way_to_server
-
-    name = "proxies"
-    given = restored(os.environ)
-    variables, bad = proxy_variables(given), unusable(given)
-    if not variables and not bad:
-        yield Verdict(name, "ok", "no proxy is set")
-        return
-    host, is_direct = way_to_server()
-    for variable, reason in bad.items():
-        if is_direct:
-            text = f"{variable} cannot be used by coopr, which goes without; nodes get it as it is: {reason}"
-            yield Verdict(name, "note", text)
-        else:
-            hint = f"correct or unset {variable}, or put {host} into NO_PROXY"
-            yield Verdict(name, "wrong", f"{variable} keeps the Prefect server from being asked: {reason}", hint)
-    if not bad:
-        way = "past the proxy" if is_direct else "through the proxy"
-        yield Verdict(name, "ok", f"{', '.join(variables)} set; the Prefect server ({host}) is asked {way}")
-
-
-def _prefect_server(settings: Settings) -> Iterator[Verdict]:
-    from coopr_core.proxies import proxy_variables
-    from flows.server import server_status, way_to_server
-
-    name = "Prefect server"
-    server = server_status(settings.state_dir)
-    if server.running:
-        whose = "ours" if server.managed else "not started by coopr"
-        yield Verdict(name, "ok", f"{server.ui_url} answers ({whose})")
-    elif not server.managed:
-        hint = "start that server, or unset PREFECT_API_URL so that coopr starts one of its own"
-        host, is_direct = way_to_server()
-        if not is_direct:
-            hint += f"; it was asked through a proxy ({', '.join(proxy_variables(os.environ))}): "
-            hint += f"is {host} missing in NO_PROXY?"
-        yield Verdict(name, "wrong", f"{server.api_url} does not answer", hint)
-    elif server.pid:
-        hint = "`coopr server stop`, then try again"
-        yield Verdict(name, "wrong", f"the server coopr started (pid {server.pid}) does not answer", hint)
-    else:
-        yield Verdict(name, "ok", "none runs; it is started when it is first needed")
 
 
 def _addresses(settings: Settings) -> Iterator[Verdict]:

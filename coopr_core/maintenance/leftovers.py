@@ -16,23 +16,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from coopr_core.errors import CooprError, NotFound
+from coopr_core.errors import CooprError, Unreachable
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import ClusterState
 from coopr_core.operations.confirmation import Part, Parts, Prepared
 from coopr_core.providers import load_provider
 from coopr_core.providers.contract import Machine, Provider
+from coopr_core.providers.credentials import cluster_provider
 from coopr_core.providers.finding import find_all_machines, find_machines
 from coopr_core.remote.endpoint import Endpoint
 from coopr_core.settings import load_settings
-from flows.runtime import cluster_provider, needs_blocks
-from flows.secrets import block_name, clusters_with_keys, forget_secrets
+from coopr_core.work.passwords import clusters_with_keys, forget_secrets, key_name
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
+    from coopr_core.vault import Vault
 
 _CLUSTER_ID = re.compile(r"\d{8,}")
 
@@ -71,30 +70,26 @@ class Leftovers(Prepared):
         return {f"{item.kind} {item.name}": Part.of(item.to_json(), item.why) for item in self.items}
 
 
-@dataclass(frozen=True, slots=True)
-class PrefectSeen:
-    """Whether a Prefect server can be asked for keys of passwords."""
+def find_leftovers(store: Store, vault: Vault | None) -> Leftovers:
+    """Return everything left over, machines first.
 
-    reachable: bool
-
-
-def find_leftovers(store: Store, prefect: PrefectSeen) -> Leftovers:
-    """Everything left over, machines first. A provider that cannot be asked is named in ``unseen``."""
-    seen = _Seen(store, load_settings().state_dir, prefect)
+    A provider that cannot be asked is named in ``unseen``, and so is the vault where it is None: no server runs.
+    """
+    seen = _Seen(store, load_settings().state_dir, vault)
     seen.machines(store)
     items = tuple(_judged(seen, _Known(store)))
     return Leftovers(items, tuple(text for _, text in seen.unseen), frozenset(kind for kind, _ in seen.unseen))
 
 
 def delete_leftovers(
-    store: Store, chosen: Iterable[Leftover], prefect: PrefectSeen, *, confirmed: str = ""
+    store: Store, chosen: Iterable[Leftover], vault: Vault | None, *, confirmed: str = ""
 ) -> dict[Leftover, str]:
     """Delete what was chosen and is still left over now; each with what kept it from being deleted, if anything.
 
     What is not there any more counts as deleted, but not what could not be looked at again. Raises ``Refused`` when
     what is left over now is anything else than was ``confirmed``, if that was.
     """
-    again = find_leftovers(store, prefect)
+    again = find_leftovers(store, vault)
     again.check(confirmed)
     still = {item: item for item in again.items}
     results = {}
@@ -154,25 +149,25 @@ class _Known:
 class _Seen:
     """Everything there is, read before the store is asked whose it is."""
 
-    def __init__(self, store: Store, state_dir: Path, prefect: PrefectSeen) -> None:
-        self.prefect = prefect
+    def __init__(self, store: Store, state_dir: Path, vault: Vault | None) -> None:
+        self.vault = vault
         self.unseen: list[tuple[str, str]] = []
         self.found: dict[tuple[str, str], tuple[Machine, Provider]] = {}
         self.logs = _named_after_clusters(state_dir / "logs")
         self.known_hosts = sorted((state_dir / "ssh").glob("*.known_hosts"))
         self.keys: list[str] = []
-        if not prefect.reachable:
+        if vault is None:
             self.unseen.append(("secret", "the keys of passwords: no Prefect server runs (`coopr server start`)"))
             return
         try:
-            self.keys = clusters_with_keys(store)
-        except httpx.HTTPError as error:
-            self.unseen.append(("secret", f"the keys of passwords: {error or type(error).__name__}"))
+            self.keys = clusters_with_keys(store, vault)
+        except Unreachable as error:
+            self.unseen.append(("secret", f"the keys of passwords: {error.message}"))
 
     def machines(self, store: Store) -> None:
         """Ask every provider that clusters were made with, and those of the catalog that see all machines of ours."""
         for cluster in store.clusters(tenant=None, terminated=True):
-            self._ask(f"machines of {cluster.name} ({cluster.id})", partial(_of_cluster, store, cluster, self.prefect))
+            self._ask(f"machines of {cluster.name} ({cluster.id})", partial(_of_cluster, store, cluster, self.vault))
         for name, kind, settings in _catalog_providers():
             self._ask(f"machines of provider {name}", partial(_of_provider, kind, settings, store.installation))
 
@@ -186,10 +181,8 @@ class _Seen:
             self.found.setdefault((machine.provider_id, machine.token), (machine, provider))
 
 
-def _of_cluster(store: Store, cluster: ClusterRecord, prefect: PrefectSeen) -> tuple[Provider, list[Machine]]:
-    if not prefect.reachable and needs_blocks(store, cluster):
-        raise NotFound("their settings are in a block, and no Prefect server runs")
-    provider = cluster_provider(store, cluster)
+def _of_cluster(store: Store, cluster: ClusterRecord, vault: Vault | None) -> tuple[Provider, list[Machine]]:
+    provider = cluster_provider(cluster, vault)
     return provider, find_machines(provider, cluster.id, store.installation)
 
 
@@ -216,9 +209,9 @@ def _judged(seen: _Seen, known: _Known) -> Iterator[Leftover]:
         if why and not (known.knows(folder.name) and known.logs_were_kept(folder.name)):
             yield Leftover("logs", str(folder), known.label(folder.name), why, partial(shutil.rmtree, folder))
     for cluster_id in seen.keys:
-        if why := known.gone(cluster_id):
-            remove = partial(forget_secrets, known.store, cluster_id)
-            yield Leftover("secret", block_name(known.store, cluster_id), known.label(cluster_id), why, remove)
+        if seen.vault and (why := known.gone(cluster_id)):
+            remove = partial(forget_secrets, known.store, seen.vault, cluster_id)
+            yield Leftover("secret", key_name(known.store, cluster_id), known.label(cluster_id), why, remove)
     for file in seen.known_hosts:
         cluster_id = file.name.partition(".")[0]
         if why := known.gone(cluster_id):

@@ -6,10 +6,11 @@ import logging
 from typing import Any
 
 from coopr_core.errors import CooprError
+from coopr_core.maintenance.leftovers import delete_leftovers, find_leftovers
 from coopr_core.store import Store
-from flows.care.leftovers import PrefectSeen, delete_leftovers, find_leftovers
 from flows.cluster_flow import cluster_flow
 from flows.engine.run_log import flow_run_emitter
+from flows.vault import VAULT
 
 
 @cluster_flow("collect-garbage", "collect-garbage")
@@ -24,15 +25,14 @@ def collect_garbage(delete: bool = False, confirmed: str = "") -> dict[str, Any]
         What was found, what of it was deleted, and what could not be looked at; raises when a deletion failed.
     """
     say = flow_run_emitter()
-    prefect = PrefectSeen(reachable=True)
     with Store.open() as store:
-        found = find_leftovers(store, prefect)
+        found = find_leftovers(store, VAULT)
         found.check(confirmed)
         for item in found.items:
             say(logging.INFO, f"left over: {item.kind} {item.name}, because {item.why}")
         for unseen in found.unseen:
             say(logging.WARNING, f"not looked at: {unseen}")
-        results = delete_leftovers(store, found.items, prefect, confirmed=confirmed) if delete else {}
+        results = delete_leftovers(store, found.items, VAULT, confirmed=confirmed) if delete else {}
     failed = {item: reason for item, reason in results.items() if reason}
     for item, reason in failed.items():
         say(logging.ERROR, f"{item.kind} {item.name} is still there: {reason}")

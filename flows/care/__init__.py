@@ -1,1 +1,0 @@
-"""Looking after clusters that nobody is working on."""

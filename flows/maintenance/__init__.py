@@ -1,0 +1,1 @@
+"""The flows that look after clusters nobody is working on: drift, leftovers, leases."""
