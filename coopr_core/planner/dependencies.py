@@ -57,7 +57,9 @@ class ServiceDependencies:
         return _reach(self._graphs["runtime"].predecessors, services)
 
     def nearest(self, phase: str, service: str, has_task: Callable[[str], bool], *, back: bool = False) -> list[str]:
-        """The first services with a task on every way down from ``service``; ``back`` looks at dependants instead.
+        """Return the first services with a task on every way down from ``service``.
+
+        ``back`` looks at dependants instead.
 
         A service without the task is passed through: its own dependencies count in its place.
         """
@@ -96,7 +98,7 @@ def dependency_cycles(services: Mapping[str, Service]) -> list[tuple[str, tuple[
 
 
 def _graph(services: Mapping[str, Service], phase: str) -> nx.DiGraph[str]:
-    """The dependencies of ``phase`` as they are written, provided names resolved."""
+    """Return the dependencies of ``phase`` as they are written, provided names resolved."""
     providers: defaultdict[str, list[str]] = defaultdict(list)
     for name, service in services.items():
         for provided in dict.fromkeys(service.dependencies.provides):

@@ -37,7 +37,9 @@ class Estimate:
 
 
 def critical_path(plan: Plan, durations: Durations | None = None) -> tuple[Task, ...]:
-    """The chain of dependent tasks that takes longest, first to last; where several nodes could stand, the first does.
+    """Return the chain of dependent tasks that takes longest, first to last.
+
+    Where several nodes could stand, the first does.
 
     Without ``durations`` every task counts the same. That a node does one task at a time is not considered.
     """
@@ -47,7 +49,7 @@ def critical_path(plan: Plan, durations: Durations | None = None) -> tuple[Task,
 
 
 def critical_steps(plan: Plan, durations: Durations | None = None) -> tuple[int, ...]:
-    """The critical path as steps of the folded graph."""
+    """Return the critical path as steps of the folded graph."""
     return tuple(step for step, _ in _path(plan, durations))
 
 
@@ -93,26 +95,14 @@ def _weights(plan: Plan, durations: Durations | None) -> list[float]:
 
 
 def _path(plan: Plan, durations: Durations | None) -> list[tuple[int, int]]:
-    """The critical path as (step, node) pairs, found backwards from the step that ends last."""
+    """Return the critical path as (step, node) pairs.
+
+    A step of the same nodes as the one after it stays on its node.
+    """
     graph = plan.graph
-    if not graph.steps:
-        return []
-    weights = _weights(plan, durations)
-    starts = graph.longest(weights)
-    ends = [start + weight for start, weight in zip(starts, weights, strict=True)]
-    levels = graph.levels
-    number = max(range(len(ends)), key=lambda n: (ends[n], levels[n], -n))
-    node = graph.groups[graph.steps[number].group][0]
-    path = [(number, node)]
-    while graph.steps[number].after or graph.steps[number].joins:
-        step = graph.steps[number]
-        before = [(ends[n], levels[n], -n, node) for n in step.after]
-        for join in step.joins:
-            for member in graph.joins[join].members:
-                nodes = graph.groups[graph.steps[member].group]
-                stay = node if graph.steps[member].group == step.group else nodes[0]
-                before.append((ends[member], levels[member], -member, stay))
-        _, _, minus, node = max(before)
-        number = -minus
-        path.append((number, node))
+    path: list[tuple[int, int]] = []
+    for number in reversed(graph.heaviest_path(_weights(plan, durations))):
+        nodes = graph.groups[graph.steps[number].group]
+        stays = bool(path) and graph.steps[path[-1][0]].group == graph.steps[number].group
+        path.append((number, path[-1][1] if stays else nodes[0]))
     return path[::-1]

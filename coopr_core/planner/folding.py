@@ -22,7 +22,10 @@ _Key = tuple[bool, str, str]
 
 
 def fold(nodes: Mapping[Program, Sequence[int]], dependencies: ServiceDependencies | None) -> TaskGraph:
-    """The task graph of nodes that go through the programs given; ``dependencies`` None when no service has a task."""
+    """Return the task graph of nodes that go through the programs given.
+
+    ``dependencies`` None when no service has a task.
+    """
     folding = _Folding(dependencies)
     for group, program in enumerate(nodes):
         folding.add(group, program)
@@ -111,7 +114,7 @@ class _Folding:
             self.steps[step] = replace(self.steps[step], joins=(*self.steps[step].joins, gate))
 
     def _awaited(self, leaving: bool, action: str, service: str) -> list[_Key]:
-        """What the task type waits for."""
+        """Return what the task type waits for."""
         if self._dependencies is None:
             return []
 
@@ -134,7 +137,7 @@ class _Folding:
         return []
 
     def _join(self, key: _Key) -> int:
-        """The join of all tasks of a type, made on first need."""
+        """Return the join of all tasks of a type, made on first need."""
         if key not in self._join_of:
             self._join_of[key] = len(self.joins)
             self.joins.append(Join(task_type(key[1], key[2]), tuple(self._members[key])))

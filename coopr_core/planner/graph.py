@@ -1,8 +1,9 @@
 """The task graph, folded: nodes that go through the same steps are one group, and a step is written down once for it.
 
 A task depends on tasks of its own node (``Step.after``) and on joins (``Step.joins``): "every node has started B" is
-one join with B's start steps as members, not one edge for every pair of nodes. The size of the folded graph depends on
-the number of different node layouts; only what walks or lists the tasks grows with the number of nodes, linearly.
+one join with B's start steps as members, not one edge for every pair of nodes. Steps and joins are the vertices of a
+networkx graph (``TaskGraph.dag``), whose size depends on the number of different node layouts; only what walks or lists
+the tasks grows with the number of nodes, linearly.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from coopr_core.model.courses import NODE_ACTIONS, SERVICE_ACTIONS
 from coopr_core.planner.tasks import Task, task_type
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _RANK = {action: rank for rank, action in enumerate((*NODE_ACTIONS, *SERVICE_ACTIONS))}
 
@@ -59,72 +64,58 @@ class TaskGraph:
         return sum(len(self.groups[step.group]) for step in self.steps)
 
     @cached_property
-    def successors(self) -> tuple[tuple[int, ...], ...]:
-        """For each step, the steps of the same node that follow it directly."""
-        found: list[list[int]] = [[] for _ in self.steps]
-        for number, step in enumerate(self.steps):
-            for before in step.after:
-                found[before].append(number)
-        return tuple(map(tuple, found))
+    def dag(self) -> nx.DiGraph[int]:
+        """Steps and joins as one directed graph: a step is its number, a join its own behind those of all steps."""
+        import networkx as nx
 
-    @cached_property
-    def joined(self) -> tuple[tuple[int, ...], ...]:
-        """For each step, the joins it is a member of."""
-        found: list[list[int]] = [[] for _ in self.steps]
-        for number, join in enumerate(self.joins):
-            for member in join.members:
-                found[member].append(number)
-        return tuple(map(tuple, found))
-
-    @cached_property
-    def waiting(self) -> tuple[tuple[int, ...], ...]:
-        """For each join, the steps that wait for it."""
-        found: list[list[int]] = [[] for _ in self.joins]
+        dag: nx.DiGraph[int] = nx.DiGraph()
+        dag.add_nodes_from(range(len(self.steps) + len(self.joins)))
         for number, step in enumerate(self.steps):
-            for join in step.joins:
-                found[join].append(number)
-        return tuple(map(tuple, found))
+            dag.add_edges_from((before, number) for before in step.after)
+            dag.add_edges_from((len(self.steps) + join, number) for join in step.joins)
+        for number, join in enumerate(self.joins, len(self.steps)):
+            dag.add_edges_from((member, number) for member in join.members)
+        return dag
 
     @cached_property
     def order(self) -> tuple[int, ...]:
-        """The steps so that each comes after all it depends on (Kahn's algorithm over steps and joins).
+        """The vertices of ``dag`` so that each comes after all it depends on.
 
         Raises ValueError when the graph has a cycle, which no plan that ``plan`` made has.
         """
-        missing = [len(step.after) + len(step.joins) for step in self.steps]
-        missing_members = [len(join.members) for join in self.joins]
-        ready = [number for number, count in enumerate(missing) if count == 0]
-        for number in ready:
-            freed = list(self.successors[number])
-            for join in self.joined[number]:
-                missing_members[join] -= 1
-                if missing_members[join] == 0:
-                    freed.extend(self.waiting[join])
-            for step in freed:
-                missing[step] -= 1
-                if missing[step] == 0:
-                    ready.append(step)
-        if len(ready) < len(self.steps):
-            stuck = next(step for number, step in enumerate(self.steps) if missing[number])
-            raise ValueError(f"the task graph has a cycle through {stuck.type}")
-        return tuple(ready)
+        import networkx as nx
 
-    def longest(self, weights: Sequence[float]) -> list[float]:
-        """For each step, the weight of the heaviest path that leads to it, its own weight not counted."""
-        lengths = [0.0] * len(self.steps)
-        reached = [0.0] * len(self.joins)
-        for number in self.order:
-            step = self.steps[number]
-            before = (lengths[other] + weights[other] for other in step.after)
-            lengths[number] = max((*before, *(reached[join] for join in step.joins)), default=0.0)
-            for join in self.joined[number]:
-                reached[join] = max(reached[join], lengths[number] + weights[number])
-        return lengths
+        try:
+            return tuple(nx.topological_sort(self.dag))
+        except nx.NetworkXUnfeasible:
+            stuck = min(vertex for edge in nx.find_cycle(self.dag) for vertex in edge)
+            raise ValueError(f"the task graph has a cycle through {self.steps[stuck].type}") from None
+
+    @cached_property
+    def step_order(self) -> tuple[int, ...]:
+        """The steps alone in that order."""
+        return tuple(vertex for vertex in self.order if vertex < len(self.steps))
+
+    def heaviest_path(self, weights: Sequence[float]) -> list[int]:
+        """Return the steps of a path whose ``weights``, one for each step, are the most, first to last."""
+        import networkx as nx
+
+        count, end = len(self.steps), len(self.dag)
+        weighted: nx.DiGraph[int] = nx.DiGraph()
+        weighted.add_nodes_from(self.dag)
+        weighted.add_edges_from((a, b, {"weight": weights[a] if a < count else 0}) for a, b in self.dag.edges)
+        weighted.add_edges_from((step, end, {"weight": weight}) for step, weight in enumerate(weights))
+        path = nx.dag_longest_path(weighted, topo_order=(*self.order, end))
+        return [vertex for vertex in path if vertex < count]
 
     @cached_property
     def levels(self) -> tuple[int, ...]:
-        """For each step, the number of tasks on the longest path that leads to it."""
-        return tuple(int(length) for length in self.longest([1.0] * len(self.steps)))
+        """For each step, the number of tasks on the longest path that leads to it; joins are none."""
+        count = len(self.steps)
+        levels = [0] * len(self.dag)
+        for vertex in self.order:
+            levels[vertex] = max((levels[v] + (v < count) for v in self.dag.pred[vertex]), default=0)
+        return tuple(levels[:count])
 
     @cached_property
     def rows(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
@@ -140,7 +131,7 @@ class TaskGraph:
         return tuple(rows)
 
     def tasks(self, steps: Sequence[int]) -> Iterator[Task]:
-        """The tasks of ``steps`` in node order."""
+        """Yield the tasks of ``steps`` in node order."""
         if len(steps) == 1:
             step = self.steps[steps[0]]
             return (Task(node, step.action, step.service) for node in self.groups[step.group])

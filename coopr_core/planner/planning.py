@@ -98,17 +98,17 @@ class _Planning:
         self.dependencies = ServiceDependencies(self._services) if course.ordered else None
 
     def check_services(self, names: Iterable[str] | None) -> frozenset[str] | None:
-        """The services asked for, all of which must be on the cluster."""
+        """Return the services asked for, all of which must be on the cluster."""
         return None if names is None else self._known(frozenset(names), self._services, "service")
 
     def check_nodes(self, numbers: Iterable[int] | None) -> frozenset[int] | None:
-        """The nodes asked for, all of which must be in the layout."""
+        """Return the nodes asked for, all of which must be in the layout."""
         if numbers is None:
             return None
         return self._known(frozenset(numbers), {n.number for one in self._layouts for n in one.nodes}, "node")
 
     def check_changed(self) -> None:
-        """What must take a new configuration has to be there."""
+        """Refuse to configure anew what is not there."""
         if not self._changed:
             return
         on_node = {node.number: node.services for node in self._layout.nodes}
@@ -117,7 +117,7 @@ class _Planning:
             self._known(frozenset(names), on_node[number], "service", f" on node {number}")
 
     def expand(self, chosen: frozenset[str] | None) -> frozenset[str] | None:
-        """The services chosen and those that must start or stop with them."""
+        """Return the services chosen and those that must start or stop with them."""
         if chosen is None or self.dependencies is None:
             return chosen
         if self._course.along is Along.NEEDED:
@@ -178,7 +178,7 @@ class _Planning:
         return self._configured(number, self._adapt, names, Role.ADAPTING)
 
     def _configured(self, number: int, course: Course, names: Collection[str], role: Role) -> Program:
-        """The program for services that take a new configuration; those that reload do not restart for it."""
+        """Return the program for services that take a new configuration; those that reload do not restart for it."""
         reloading = self._reloads.get(number, ())
         restarting = [name for name in names if name not in reloading]
         own = self._program(course, restarting, role=role)
@@ -187,7 +187,7 @@ class _Planning:
     def _program(
         self, course: Course, names: Collection[str], *, role: Role = Role.MAIN, every_node: bool = False
     ) -> Program:
-        """The program for the services ``names``; nodes with the same services share it."""
+        """Return the program for the services ``names``; nodes with the same services share it."""
         key = (course.name, tuple(names), role, every_node)
         if key not in self._cache:
             self._cache[key] = program(course, frozenset(names), self._services, role=role, every_node=every_node)
@@ -195,7 +195,7 @@ class _Planning:
 
     @staticmethod
     def _placed(layouts: Collection[ClusterLayout]) -> dict[str, Service]:
-        """The definitions of all services that are on a node of the layouts; the first layout's hold."""
+        """Return the definitions of all services that are on a node of the layouts; the first layout's hold."""
         placed = sorted(
             {name for one in layouts for node_services in {n.services for n in one.nodes} for name in node_services}
         )

@@ -83,13 +83,13 @@ class Plan:
         return Changes(*(sum(column) for column in zip(*counted, strict=True))) if counted else Changes(0, 0, 0)
 
     def tasks_of(self, node: int) -> tuple[Task, ...]:
-        """The tasks of one node, each after those it depends on."""
+        """Return the tasks of one node, each after those it depends on."""
         group = self._group_of.get(node)
-        steps = (self.graph.steps[n] for n in self.graph.order)
+        steps = (self.graph.steps[n] for n in self.graph.step_order)
         return tuple(Task(node, step.action, step.service) for step in steps if step.group == group)
 
     def dependencies(self, task: Task) -> tuple[Task, ...]:
-        """The tasks that ``task`` directly waits for, sorted. Raises NotFound when it is not in the plan."""
+        """Return the tasks that ``task`` directly waits for, sorted. Raises NotFound when it is not in the plan."""
         step = self.graph.steps[self.step(task)]
         found = {Task(task.node, self.graph.steps[n].action, self.graph.steps[n].service) for n in step.after}
         for join in step.joins:
@@ -97,7 +97,7 @@ class Plan:
         return tuple(sorted(found))
 
     def step(self, task: Task) -> int:
-        """The number of the task's step in the folded graph. Raises NotFound when it is not in the plan."""
+        """Return the number of the task's step in the folded graph. Raises NotFound when it is not in the plan."""
         group = self._group_of.get(task.node, -1)
         try:
             return self._step_of[group, task.action, task.service]
@@ -107,13 +107,13 @@ class Plan:
             ) from None
 
     def walk(self, schedule: Schedule = "stages", done: Collection[Task] = frozenset()) -> Walker:
-        """A walker that hands out the plan's tasks as they become ready; ``done`` have succeeded before."""
+        """Return a walker that hands out the plan's tasks as they become ready; ``done`` have succeeded before."""
         from coopr_core.planner.walk import walker
 
         return walker(self, schedule, done)
 
     def critical_path(self, durations: Durations | None = None) -> tuple[Task, ...]:
-        """The chain of dependent tasks that takes longest; without ``durations`` every task counts the same."""
+        """Return the chain of dependent tasks that takes longest; without ``durations`` every task counts the same."""
         from coopr_core.planner.estimate import critical_path
 
         return critical_path(self, durations)
@@ -127,14 +127,14 @@ class Plan:
         return estimate(self, durations, concurrency=concurrency, schedule=schedule)
 
     def to_json(self) -> dict[str, Any]:
-        """The whole plan as JSON values, with a version; ``from_json`` reads it back."""
+        """Return the whole plan as JSON values, with a version; ``from_json`` reads it back."""
         from coopr_core.planner.saved import plan_to_json
 
         return plan_to_json(self)
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Plan:
-        """The plan that ``to_json`` wrote. Raises InvalidInput when it is not one or of another version."""
+        """Return the plan that ``to_json`` wrote. Raises InvalidInput when it is not one or of another version."""
         from coopr_core.planner.saved import plan_from_json
 
         return plan_from_json(value)

@@ -60,7 +60,7 @@ _SAVED = TypeAdapter(_SavedPlan)
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON values.
+    """Return the plan as JSON values.
 
     ``groups`` are nodes with the same steps; ``steps`` and ``joins`` are referred to by their position from 0;
     ``after`` are steps of the same node. ``stages`` list each task with its number, which its task id ends with, and
@@ -96,7 +96,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 
 
 def graph_to_json(plan: Plan) -> dict[str, Any]:
-    """The least that ``plan_from_json`` reads: the folded graph alone, as small as the plan has kinds of tasks."""
+    """Return the least that ``plan_from_json`` reads: the folded graph alone, small as the kinds of tasks are few."""
     graph = plan.graph
     steps_of: list[list[int]] = [[] for _ in graph.groups]
     for number, step in enumerate(graph.steps):
@@ -115,7 +115,10 @@ def graph_to_json(plan: Plan) -> dict[str, Any]:
 
 
 def plan_from_json(value: Mapping[str, Any]) -> Plan:
-    """The plan ``plan_to_json`` wrote. Raises InvalidInput when the value is none, of another version, or damaged."""
+    """Return the plan ``plan_to_json`` wrote.
+
+    Raises InvalidInput when the value is none, of another version, or damaged.
+    """
     if value.get("format") != FORMAT:
         raise InvalidInput("this is not a saved plan", hint="save one with: coopr plan -o FILE.plan")
     if value.get("version") != VERSION:
@@ -161,7 +164,7 @@ def _graph(saved: _SavedPlan) -> TaskGraph:
 
 
 def fingerprint(*values: object) -> str:
-    """A short text that changes when any of ``values`` does: layouts, entities, plans, plain JSON values.
+    """Return a short text that changes when any of ``values`` does: layouts, entities, plans, plain JSON values.
 
     ``coopr apply`` compares the fingerprints of catalog and cluster in the plan file with today's. Mappings compare
     regardless of their order, sequences do not.

@@ -1,19 +1,21 @@
 """Walking a plan: which tasks may start now, given those that are complete.
 
 A task is handed out once, when all it depends on is complete, and no node ever has two tasks handed out that are not
-complete. The whole walk costs time and memory linear in the number of tasks (times log of a node's tasks for
-"dataflow"), because a join counts its missing members instead of remembering pairs.
+complete. One walker serves both schedules, which differ in the graph it walks: for ``stages`` each stage is a join that
+the next waits for; for ``dataflow`` the plan's own graph. The whole walk costs time and memory linear in the number of
+tasks (times log of a node's tasks), because a join counts its missing members instead of remembering pairs.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
 from coopr_core.errors import InvalidInput
 from coopr_core.model.courses import NODE_ACTIONS
+from coopr_core.planner.graph import Join, TaskGraph
 from coopr_core.planner.tasks import Task
 
 if TYPE_CHECKING:
@@ -22,38 +24,95 @@ if TYPE_CHECKING:
 Schedule = Literal["stages", "dataflow"]
 
 
-class Walker(ABC):
-    """Hands out the tasks of a plan as they become ready."""
+class Walker:
+    """Hands out the tasks of a plan as they become ready, in the order of ``graph``, which has the plan's steps.
 
-    def __init__(self, plan: Plan, done: Collection[Task]) -> None:
+    Of the tasks a node could run, the one with the lowest ``ranks`` goes first; so do they when they are handed out.
+    """
+
+    def __init__(self, plan: Plan, graph: TaskGraph, ranks: list[int], done: Collection[Task]) -> None:
         self._plan = plan
-        self._done = set(done)
-        self._running: set[Task] = set()
+        self._groups = [graph.groups[step.group] for step in graph.steps]
+        self._kinds = [(step.action, step.service) for step in graph.steps]
+        self._ranks = ranks
+        self._remaining = len(plan)
+        self._running: dict[Task, int] = {}
+        self._place = {node: place for nodes in graph.groups for place, node in enumerate(nodes)}
+        self._done = [bytearray(len(nodes)) for nodes in self._groups]
+        self._followers: list[list[int]] = [[] for _ in graph.steps]
+        self._joined: list[list[int]] = [[] for _ in graph.steps]
+        self._waiting: list[list[int]] = [[] for _ in graph.joins]
+        for number, step in enumerate(graph.steps):
+            for before in step.after:
+                self._followers[before].append(number)
+            for awaited in step.joins:
+                self._waiting[awaited].append(number)
+        for number, join in enumerate(graph.joins):
+            for member in join.members:
+                self._joined[member].append(number)
+        self._missing_before = [
+            [len(step.after)] * len(nodes) if step.after else []
+            for step, nodes in zip(graph.steps, self._groups, strict=True)
+        ]
+        self._missing_joins = [len(step.joins) for step in graph.steps]
+        self._missing_members = [sum(len(self._groups[member]) for member in join.members) for join in graph.joins]
+        self._queues: dict[int, list[tuple[int, int]]] = {node: [] for node in self._place}
+        self._busy: set[int] = set()
+        self._fresh: list[int] = []
+        self._opened: list[int] = []
+        for task in done:
+            number = plan.step(task)
+            self._done[number][self._place[task.node]] = 1
+            self._remaining -= 1
+        for number, step in enumerate(graph.steps):
+            if not step.after and not step.joins:
+                self._open(number)
+        for task in done:
+            self._free(task.node, plan.step(task))
 
-    @abstractmethod
     def ready(self) -> list[Task]:
-        """The tasks that became ready since the last call, most urgent first; each is handed out once."""
+        """Return the tasks that became ready since the last call, most urgent first; each is handed out once."""
+        found = self._whole_steps()
+        busy, queues = self._busy, self._queues
+        for node in self._fresh:
+            if node not in busy and (queue := queues[node]):
+                busy.add(node)
+                rank, number = heappop(queue)
+                found.append((rank, node, number))
+        self._fresh.clear()
+        found.sort()
+        kinds = self._kinds
+        tasks = [Task(node, *kinds[number]) for _, node, number in found]
+        self._running.update(zip(tasks, (number for _, _, number in found), strict=True))
+        return tasks
 
     def complete(self, task: Task) -> None:
-        """``task``, which was handed out, has succeeded. Raises InvalidInput when it was not handed out."""
-        if task not in self._running:
+        """Take note that ``task`` has succeeded. Raises InvalidInput when it was not handed out."""
+        number = self._running.pop(task, -1)
+        if number < 0:
             raise InvalidInput(f"{task} is not running", hint="complete each task once, after ready() returned it")
-        self._running.remove(task)
-        self._done.add(task)
-        self._free(task)
+        node = task.node
+        self._done[number][self._place[node]] = 1
+        self._remaining -= 1
+        self._free(node, number)
 
     def abandon(self, node: int) -> tuple[Task, ...]:
         """Give up on ``node``: its tasks that are not complete are never handed out and nothing waits for them.
 
-        Returns them in plan order. Call it when the node's running task, if any, has ended.
+        Return them in plan order. Call it when the node's running task, if any, has ended.
         """
-        given_up = tuple(task for task in self._plan.tasks_of(node) if task not in self._done)
-        for task in given_up:
-            self._running.discard(task)
-        self._done.update(given_up)
-        for task in given_up:
-            self._free(task)
-        return given_up
+        place = self._place.get(node)
+        steps = [(task, self._plan.step(task)) for task in self._plan.tasks_of(node)]
+        given_up = [(task, number) for task, number in steps if place is not None and not self._done[number][place]]
+        for task, number in given_up:
+            self._running.pop(task, None)
+            self._done[number][self._place[node]] = 1
+        self._remaining -= len(given_up)
+        for _, number in given_up:
+            self._free(node, number)
+        if place is not None:
+            self._queues[node].clear()
+        return tuple(task for task, _ in given_up)
 
     @property
     def running(self) -> frozenset[Task]:
@@ -63,145 +122,111 @@ class Walker(ABC):
     @property
     def remaining(self) -> int:
         """How many tasks are not complete."""
-        return len(self._plan) - len(self._done)
+        return self._remaining
 
     @property
     def finished(self) -> bool:
         """Whether every task is complete."""
-        return self.remaining == 0
+        return self._remaining == 0
 
-    @abstractmethod
-    def _free(self, task: Task) -> None:
-        """Count what waits for ``task``."""
-
-
-class StageWalker(Walker):
-    """A task is ready when the stage before its own is complete."""
-
-    def __init__(self, plan: Plan, done: Collection[Task]) -> None:
-        super().__init__(plan, done)
-        self._next = 0
-
-    def ready(self) -> list[Task]:
-        """The tasks of the next stage that has any left, once the stage before it is complete."""
-        stages = self._plan.stages
-        while not self._running and self._next < len(stages):
-            tasks = [task for task in stages[self._next] if task not in self._done]
-            self._next += 1
-            if tasks:
-                self._running.update(tasks)
-                return tasks
-        return []
-
-    def _free(self, task: Task) -> None:
-        """Nothing to count: the stage is complete when none of its tasks runs."""
-
-
-class DataflowWalker(Walker):
-    """A task is ready when all it depends on is complete and its node is free.
-
-    Two more rules: of the tasks a node could run, the one with the longest way to the end goes first; and no service's
-    task starts before every machine of the plan is confirmed, because its configuration may name any node's address.
-    """
-
-    def __init__(self, plan: Plan, done: Collection[Task]) -> None:
-        super().__init__(plan, done)
-        graph = plan.graph
-        self._graph = graph
-        self._heights = _heights(plan)
-        self._blocked = [[len(step.after) + len(step.joins)] * len(graph.groups[step.group]) for step in graph.steps]
-        self._join_missing = [
-            sum(len(graph.groups[graph.steps[m].group]) for m in join.members) for join in graph.joins
-        ]
-        self._place = {node: place for nodes in graph.groups for place, node in enumerate(nodes)}
-        self._queue: dict[int, list[tuple[int, int]]] = {node: [] for nodes in graph.groups for node in nodes}
-        self._busy: set[int] = set()
-        self._fresh: list[int] = []
-        self._unconfirmed = sum(len(graph.groups[s.group]) for s in graph.steps if s.action == "CONFIRM")
-        self._held: list[tuple[int, int]] = []
-        for number, step in enumerate(graph.steps):
-            if not step.after and not step.joins:
-                for node in graph.groups[step.group]:
-                    self._enable(node, number)
-        for task in done:
-            self._free(task)
-
-    def ready(self) -> list[Task]:
-        """The most urgent task of each node that has become free or has got work."""
-        found = []
-        fresh, self._fresh = self._fresh, []
-        for node in dict.fromkeys(fresh):
-            queue = self._queue[node]
-            while queue and node not in self._busy:
-                height, number = heappop(queue)
-                step = self._graph.steps[number]
-                task = Task(node, step.action, step.service)
-                if task not in self._done:
-                    self._busy.add(node)
-                    found.append((height, number, task))
-        found.sort()
-        tasks = [task for _, _, task in found]
-        self._running.update(tasks)
-        return tasks
-
-    def _free(self, task: Task) -> None:
-        graph, node = self._graph, task.node
-        number = self._plan.step(task)
+    def _free(self, node: int, number: int) -> None:
+        """Count what waits for a step of a node that is complete."""
         self._busy.discard(node)
-        self._fresh.append(node)
-        for follower in graph.successors[number]:
-            self._unblock(node, follower)
-        for join in graph.joined[number]:
-            self._join_missing[join] -= 1
-            if self._join_missing[join] == 0:
-                for waiting in graph.waiting[join]:
-                    for other in graph.groups[graph.steps[waiting].group]:
-                        self._unblock(other, waiting)
-        if task.action == "CONFIRM":
-            self._unconfirmed -= 1
-            if self._unconfirmed == 0:
-                held, self._held = self._held, []
-                for other, step in held:
-                    self._enable(other, step)
+        if self._queues[node]:
+            self._fresh.append(node)
+        for follower in self._followers[number]:
+            before, place = self._missing_before[follower], self._place[node]
+            before[place] -= 1
+            if not before[place] and not self._missing_joins[follower]:
+                self._enable(node, follower)
+        for join in self._joined[number]:
+            self._missing_members[join] -= 1
+            if not self._missing_members[join]:
+                for waiting in self._waiting[join]:
+                    self._missing_joins[waiting] -= 1
+                    if not self._missing_joins[waiting]:
+                        self._open(waiting)
 
-    def _unblock(self, node: int, number: int) -> None:
-        blocked = self._blocked[number]
-        place = self._place[node]
-        blocked[place] -= 1
-        if blocked[place] == 0:
-            self._enable(node, number)
+    def _open(self, number: int) -> None:
+        """Enable a step, whose joins are complete, on each node that waits for nothing else."""
+        before = self._missing_before[number]
+        if not before:
+            self._opened.append(number)
+            return
+        for place, node in enumerate(self._groups[number]):
+            if not before[place]:
+                self._enable(node, number)
+
+    def _whole_steps(self) -> list[tuple[int, int, int]]:
+        """Take the steps that all their nodes may start: rank, node and step where a node is free for it."""
+        found = []
+        busy, queues = self._busy, self._queues
+        self._opened.sort(key=self._ranks.__getitem__)
+        for number in self._opened:
+            rank = self._ranks[number]
+            for node, over in zip(self._groups[number], self._done[number], strict=True):
+                if over:
+                    continue
+                if node in busy or queues[node]:
+                    self._enable(node, number)
+                else:
+                    busy.add(node)
+                    found.append((rank, node, number))
+        self._opened.clear()
+        return found
 
     def _enable(self, node: int, number: int) -> None:
-        step = self._graph.steps[number]
-        if self._unconfirmed and step.action not in NODE_ACTIONS:
-            self._held.append((node, number))
-            return
-        heappush(self._queue[node], (self._heights[number], number))
-        self._fresh.append(node)
+        if not self._done[number][self._place[node]]:
+            heappush(self._queues[node], (self._ranks[number], number))
+            self._fresh.append(node)
 
 
 def walker(plan: Plan, schedule: Schedule, done: Iterable[Task]) -> Walker:
-    """The walker of ``schedule``. Raises NotFound for a task in ``done`` that is not in the plan."""
+    """Return the walker of ``schedule``. Raises NotFound for a task in ``done`` that is not in the plan."""
     finished = frozenset(done)
-    for task in finished:
-        plan.step(task)
     if schedule == "stages":
-        return StageWalker(plan, finished)
+        return Walker(plan, _staged(plan.graph), [0] * len(plan.graph.steps), finished)
     if schedule == "dataflow":
-        return DataflowWalker(plan, finished)
+        graph = _machines_first(plan.graph)
+        heights = _heights(graph)
+        order = sorted(range(len(heights)), key=lambda number: (-heights[number], number))
+        ranks = [0] * len(order)
+        for rank, number in enumerate(order):
+            ranks[number] = rank
+        return Walker(plan, graph, ranks, finished)
     raise InvalidInput(f"unknown schedule {schedule!r}", hint="stages or dataflow")
 
 
-def _heights(plan: Plan) -> list[int]:
-    """For each step, minus the number of tasks on the longest path that starts at it."""
-    graph = plan.graph
-    heights = [-1] * len(graph.steps)
-    join_heights = [0] * len(graph.joins)
-    for number in reversed(graph.order):
-        step = graph.steps[number]
-        below = [heights[follower] for follower in graph.successors[number]]
-        below += [join_heights[join] for join in graph.joined[number]]
-        heights[number] = min(below, default=0) - 1
-        for join in step.joins:
-            join_heights[join] = min(join_heights[join], heights[number])
-    return heights
+def _staged(graph: TaskGraph) -> TaskGraph:
+    """Return the same steps, where each stage waits for the whole stage before it and for nothing else."""
+    stages = [steps for level in graph.rows for steps in level]
+    steps = list(graph.steps)
+    for place, stage in enumerate(stages):
+        for number in stage:
+            steps[number] = replace(steps[number], after=(), joins=(place - 1,) if place else ())
+    return TaskGraph(graph.groups, tuple(steps), tuple(Join(f"stage {n}", s) for n, s in enumerate(stages[:-1], 1)))
+
+
+def _machines_first(graph: TaskGraph) -> TaskGraph:
+    """Return the same graph, where no service's task starts before every machine is confirmed.
+
+    A service's configuration may name any node's address.
+    """
+    confirmed = tuple(number for number, step in enumerate(graph.steps) if step.action == "CONFIRM")
+    if not confirmed:
+        return graph
+    joins = (*graph.joins, Join("every machine is confirmed", confirmed))
+    steps = tuple(
+        step if step.action in NODE_ACTIONS else replace(step, joins=(*step.joins, len(graph.joins)))
+        for step in graph.steps
+    )
+    return TaskGraph(graph.groups, steps, joins)
+
+
+def _heights(graph: TaskGraph) -> list[int]:
+    """Return the number of tasks on the longest path that starts at each step; joins count nothing."""
+    count = len(graph.steps)
+    heights = [0] * len(graph.dag)
+    for vertex in reversed(graph.order):
+        heights[vertex] = max((heights[v] for v in graph.dag.succ[vertex]), default=0) + (vertex < count)
+    return heights[:count]

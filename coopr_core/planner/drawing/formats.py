@@ -60,7 +60,7 @@ def draw(plan: Plan, path: Path, durations: Durations | None = None, *, hosts: M
 def render(
     plan: Plan, format: str, durations: Durations | None = None, *, hosts: Mapping[int, str] | None = None
 ) -> str:
-    """The drawing of ``plan`` as text of one of FORMATS, with the nodes' host names if they are given."""
+    """Return the drawing of ``plan`` as text of one of FORMATS, with the nodes' host names if they are given."""
     if format not in FORMATS:
         raise InvalidInput(
             f"cannot draw a plan as {format!r}", hint=f"end the file's name with {', '.join('.' + f for f in FORMATS)}"
@@ -73,7 +73,7 @@ def render(
 
 
 def _dot(drawn: Picture) -> str:
-    """The picture as Graphviz text."""
+    """Return the picture as Graphviz text."""
     try:
         import pygraphviz
     except ImportError as error:
@@ -167,7 +167,7 @@ def _svg(dot: str) -> str:
 
 
 def _mermaid(drawn: Picture) -> str:
-    """The picture as a Mermaid flow chart."""
+    """Return the picture as a Mermaid flow chart."""
     lines = ["---", f'title: "{drawn.title}"', "---", "flowchart LR"]
     for place, box in enumerate(drawn.boxes):
         lines.append(f'  subgraph b{place}["{_quoted(box.title)}"]')

@@ -63,7 +63,7 @@ class Picture:
 
 
 def picture(plan: Plan, durations: Durations | None = None, hosts: Mapping[int, str] | None = None) -> Picture:
-    """The picture of ``plan``; its critical path is the one that ``durations`` give, or the one with most tasks.
+    """Return the picture of ``plan``; its critical path is the one that ``durations`` give, or the one with most tasks.
 
     ``hosts`` are the host names of nodes by number, where they are to be shown.
     """
@@ -91,7 +91,7 @@ def picture(plan: Plan, durations: Durations | None = None, hosts: Mapping[int, 
 
 
 def _edges(plan: Plan) -> dict[tuple[str, str], bool]:
-    """The arrows between steps and joins that no longer way implies, and whether they speak of every node.
+    """Return the arrows between steps and joins that no longer way implies, and whether they speak of every node.
 
     A longer way always passes a join when the arrow does: arrows on one node only link the machine and one service.
     """
@@ -128,7 +128,7 @@ def _contract(edges: dict[tuple[str, str], bool]) -> set[str]:
 def _critical_edges(
     path: Sequence[str], edges: dict[tuple[str, str], bool], meetings: set[str]
 ) -> set[tuple[str, str]]:
-    """The arrows along the critical path; a step of it that no arrow shows, as others imply it, gets one."""
+    """Return the arrows along the critical path; a step of it that no arrow shows, as others imply it, gets one."""
     marked: set[tuple[str, str]] = set()
     for tail, head in pairwise(path):
         way = next((m for m in sorted(meetings) if (tail, m) in edges and (m, head) in edges), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import networkx as nx
 import pytest
 from growth import growth
 from planner_reference import layout, service
@@ -148,3 +149,15 @@ def test_walking_costs_the_same_for_every_task_however_many_there_are(schedule: 
 def test_the_folded_graph_does_not_grow_with_the_nodes() -> None:
     small, large = plan("CLUSTER_CREATE", big(10)).graph, plan("CLUSTER_CREATE", big(1000)).graph
     assert (len(small.steps), len(small.joins)) == (len(large.steps), len(large.joins))
+
+
+def test_the_task_graph_is_networkx_whatever_the_number_of_nodes() -> None:
+    many = layout((DB, APP), ["db"], *[["app"]] * 200)
+    small, large = (plan("CLUSTER_CREATE", each).graph for each in (TWO, many))
+    assert isinstance(large.dag, nx.DiGraph)
+    assert nx.is_directed_acyclic_graph(large.dag)
+    assert len(large.dag) == len(large.steps) + len(large.joins) == len(small.dag)
+    create = next(number for number, step in enumerate(large.steps) if step.action == "CREATE")
+    after = {large.steps[n].type for n in nx.descendants(large.dag, create) if n < len(large.steps)}
+    assert "CREATE" not in after
+    assert {"CONFIRM", "BOOTSTRAP"} < after
