@@ -39,7 +39,7 @@ class CooprError(Exception):
         self.hint = hint
 
     def to_json(self) -> dict[str, Any]:
-        """The error as ``-o json`` prints it."""
+        """Return the error as ``-o json`` prints it."""
         return {"error": self.code, "message": self.message, "hint": self.hint, "retry": str(self.retry)}
 
 
@@ -69,7 +69,10 @@ _SHOWN_ALIKE = 3
 
 
 def told(problems: Sequence[Problem]) -> Iterable[tuple[str, str]]:
-    """The problems a line each, as severity and text; a flood of equal ones is cut short, with how many there are."""
+    """Return the problems a line each, as severity and text.
+
+    A flood of equal ones is cut short, with how many there are.
+    """
     alike = Counter((problem.severity, problem.message) for problem in problems)
     seen: Counter[tuple[str, str]] = Counter()
     for problem in problems:
@@ -96,7 +99,7 @@ class InvalidInput(CooprError):
         return "\n".join([self.message, *(f"  {line}" for _, line in told(self.problems))])
 
     def to_json(self) -> dict[str, Any]:
-        """The error with its problems."""
+        """Return the error with its problems."""
         places = [
             {"severity": p.severity, "file": p.file, "line": p.line, "path": p.path, "message": p.message}
             for p in self.problems
@@ -232,7 +235,7 @@ class DiskFull(CooprError):
 
 
 def no_room(error: OSError) -> DiskFull | None:
-    """The failure for a file that could not be written because the disk is full; None for any other reason."""
+    """Return the failure for a file that could not be written because the disk is full; None for any other reason."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return None
     what = f": {error.filename} cannot be written" if error.filename else ""
@@ -240,7 +243,7 @@ def no_room(error: OSError) -> DiskFull | None:
 
 
 def unwritable(error: OSError) -> CooprError | None:
-    """The failure for a file that cannot be used because of where it is; None for a failure of another kind."""
+    """Return the failure for a file that cannot be used because of where it is; None for a failure of another kind."""
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         name = error.filename or "a file"
         return CooprError(f"{name} cannot be used: {error.strerror}", hint="`coopr doctor` says more")

@@ -49,7 +49,7 @@ def narrow(path: Path, mode: int = SHARED) -> None:
 
 
 def private(path: str, flags: int) -> int:
-    """The ``opener`` of files that only their owner may read."""
+    """Return the ``opener`` of files that only their owner may read."""
     return os.open(path, flags, 0o600)
 
 

@@ -32,7 +32,7 @@ def is_loopback(host: str) -> bool:
 
 
 def proxy_variables(environment: Mapping[str, str]) -> list[str]:
-    """The variables that name a proxy."""
+    """Return the variables that name a proxy."""
     return sorted(
         name
         for name, value in environment.items()
@@ -58,7 +58,10 @@ def go_direct(*hosts: str) -> None:
 
 
 def unusable(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that keep httpx from making any client, each with the reason; costs an import if a proxy is set."""
+    """Return the variables that keep httpx from making any client, each with the reason.
+
+    Costs an import if a proxy is set.
+    """
     named = [name for name in proxy_variables(environment) if name.lower() in _READ_BY_HTTPX]
     found = {name: reason for name in named if (reason := _reason(environment[name]))}
     lists = [name for name in _DIRECT if any(map(_is_unreadable, environment.get(name, "").split(",")))]
@@ -77,7 +80,7 @@ def set_aside_unusable() -> None:
 
 
 def restored(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment with what was set aside back in its place."""
+    """Return an environment with what was set aside back in its place."""
     aside = {name.removeprefix(_ASIDE): value for name, value in environment.items() if name.startswith(_ASIDE)}
     return {**{name: value for name, value in environment.items() if not name.startswith(_ASIDE)}, **aside}
 
@@ -103,7 +106,7 @@ def _is_unreadable(entry: str) -> bool:
 
 
 def _readable(entry: str) -> str:
-    """An entry of ``NO_PROXY`` as httpx can read it, empty when there is no such form."""
+    """Return an entry of ``NO_PROXY`` as httpx can read it, empty when there is no such form."""
     entry = entry.strip()
     name = re.sub(r"^\[(.*)\]$", r"\1", entry)
     try:
@@ -113,7 +116,7 @@ def _readable(entry: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """The host of a URL, empty when it has none."""
+    """Return the host of a URL, empty when it has none."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

@@ -31,18 +31,18 @@ FILE_NAME = "coopr.yaml"
 
 
 def default_state_dir() -> Path:
-    """The platform's standard folder for what we keep: ``~/.local/state/coopr``, as root ``/var/lib/coopr``."""
+    """Return the platform's standard folder for what we keep: ``~/.local/state/coopr``, as root ``/var/lib/coopr``."""
     return platformdirs.user_state_path("coopr", appauthor=False, use_site_for_root=True)
 
 
 def user_settings_file() -> Path:
-    """The user's own settings file, which need not exist; ``COOPR_CONFIG`` names another."""
+    """Return the user's own settings file, which need not exist; ``COOPR_CONFIG`` names another."""
     folder = platformdirs.user_config_path("coopr", appauthor=False)
     return Path(os.environ.get("COOPR_CONFIG") or folder / FILE_NAME)
 
 
 def without_password(url: str) -> str:
-    """A database URL as it may be shown: the password, wherever it stands, is ``***``."""
+    """Return a database URL as it may be shown: the password, wherever it stands, is ``***``."""
     url = re.sub(r"^((?:[^:/?#]+://)?[^:@/?#]*):(?!//).*@", r"\1:***@", url, flags=re.DOTALL)
     return re.sub(r"([?&](?:password|sslpassword|passfile)=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
 
@@ -124,11 +124,11 @@ class Settings(BaseModel):
         return without_password(self.database_url)
 
     def catalog_with(self, *more: str | Path) -> tuple[Path, ...]:
-        """The folders of the catalog that a command or a flow means: this setting's, and ``more`` laid over them."""
+        """Return the catalog folders that a command or a flow means: this setting's, and ``more`` laid over them."""
         return absolute_folders([*self.catalog, *more])
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as they may be shown."""
+        """Return the settings as they may be shown."""
         return {**self.model_dump(mode="json"), "database_url": self.shown_database_url}
 
 
@@ -142,7 +142,7 @@ class _Given:
 
 
 def load_settings(**flags: object) -> Settings:
-    """The settings, with ``flags`` (None: not given) above everything else.
+    """Return the settings, with ``flags`` (None: not given) above everything else.
 
     Raises ``InvalidInput`` with every problem found, each with its file and line or its variable.
     """
@@ -184,7 +184,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
 
 
 def _from_file(path: Path, problems: list[Problem]) -> dict[str, _Given]:
-    """The settings of one file; relative folders in it are meant from where the file is."""
+    """Return the settings of one file; relative folders in it are meant from where the file is."""
     from coopr_core.catalog.documents import parse_yaml
 
     try:

@@ -12,7 +12,7 @@ _LEAST_PART = 3
 
 
 def near(name: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """The known names most like ``name``, the likeliest first; upper and lower case count as the same.
+    """Return the known names most like ``name``, the likeliest first; upper and lower case count as the same.
 
     A known name that is ``name`` in another case comes alone. Names spelt alike come before those that begin with
     ``name`` or have it as a word: ``nats`` may mean ``nats-server``. Costs one comparison per known name.

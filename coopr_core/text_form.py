@@ -10,17 +10,20 @@ from unicodedata import normalize
 
 
 def composed(text: str) -> str:
-    """The text in NFC."""
+    """Return the text in NFC."""
     return text if text.isascii() else normalize("NFC", text)
 
 
 def forms(text: str) -> tuple[str, ...]:
-    """The text as it is written, in NFC and in NFD, each once: what it may have been recorded as."""
+    """Return the text as it is written, in NFC and in NFD, each once: what it may have been recorded as."""
     return (text,) if text.isascii() else tuple(dict.fromkeys((text, composed(text), normalize("NFD", text))))
 
 
 def spelt(text: str, known: Iterable[str]) -> str:
-    """The known text that is the same as ``text``; ``text`` in NFC when none is. Linear, for letters beyond ASCII."""
+    """Return the known text that is the same as ``text``; ``text`` in NFC when none is.
+
+    Linear, for letters beyond ASCII.
+    """
     if text.isascii():
         return text
     wanted = composed(text)

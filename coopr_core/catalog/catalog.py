@@ -102,7 +102,7 @@ class Catalog:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Iterable[Any]]) -> Catalog:
-        """A catalog from JSON values: folder name -> its entities (``{"services": [{"name": "a"}, ...], ...}``).
+        """Return a catalog from JSON values: folder name -> its entities (``{"services": [{"name": "a"}, ...], ...}``).
 
         Raises ``InvalidInput`` with every problem found in them.
         """
@@ -152,41 +152,41 @@ class Catalog:
         )
 
     def template(self, name: str) -> ClusterTemplate:
-        """The merged template of that name. Raises ``NotFound``."""
+        """Return the merged template of that name. Raises ``NotFound``."""
         return _find(self.templates, name, TEMPLATE)
 
     def service(self, name: str) -> Service:
-        """The service of that name. Raises ``NotFound``."""
+        """Return the service of that name. Raises ``NotFound``."""
         return _find(self.services, name, SERVICE)
 
     def provider(self, name: str) -> Provider:
-        """The provider of that name. Raises ``NotFound``."""
+        """Return the provider of that name. Raises ``NotFound``."""
         return _find(self.providers, name, PROVIDER)
 
     def hardware_type(self, name: str) -> HardwareType:
-        """The hardware type of that name. Raises ``NotFound``."""
+        """Return the hardware type of that name. Raises ``NotFound``."""
         return _find(self.hardware_types, name, HARDWARE)
 
     def image_type(self, name: str) -> ImageType:
-        """The image type of that name. Raises ``NotFound``."""
+        """Return the image type of that name. Raises ``NotFound``."""
         return _find(self.image_types, name, IMAGE)
 
     def source(self, entity: Entity) -> Path | None:
-        """The file an entity was read from; None when it was not read from a file."""
+        """Return the file an entity was read from; None when it was not read from a file."""
         origin = self._origins.get((kind_of(entity), entity.name))
         return origin.path if origin else None
 
     def problem(self, finding: Finding, severity: str = "warning") -> Problem:
-        """A finding about one of the catalog's entities, placed in the file a person has to look at."""
+        """Return a finding about one of the catalog's entities, placed in the file a person has to look at."""
         (problem,) = self._places.problems([finding], severity)
         return problem
 
     def problems_of(self, findings: Iterable[Finding], severity: str = "warning") -> list[Problem]:
-        """Findings about the catalog's entities, placed likewise; what many inherit from one is one problem."""
+        """Return findings about the catalog's entities, placed likewise; what many inherit from one is one problem."""
         return self._places.problems(findings, severity)
 
     def located(self, entity: Entity, problem: Problem) -> Problem:
-        """A problem of one of the catalog's entities, with the file and the line its path stands at."""
+        """Return a problem of one of the catalog's entities, with the file and the line its path stands at."""
         return self._places.located(entity, problem)
 
     @cached_property

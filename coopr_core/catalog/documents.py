@@ -41,13 +41,13 @@ class Document:
     value: Any
 
     def line(self, path: Sequence[str | int]) -> int:
-        """The line of the key or list element at a path, else of the nearest one above it; 0 when unknown."""
+        """Return the line of the key or list element at a path, else of the nearest one above it; 0 when unknown."""
         from coopr_core.catalog.yaml_text import line_of
 
         return line_of(_as_yaml(self.text) if is_json(self.file) else self.text, path)
 
     def number_problems(self, accepted: Collection[int] = ()) -> list[Problem]:
-        """A problem for every number that a script would get written otherwise than it stands here.
+        """Return a problem for every number that a script would get written otherwise than it stands here.
 
         ``accepted`` are the ``id`` of those whose reader keeps what was written.
         """
@@ -78,7 +78,7 @@ def read(path: Path) -> Document:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file. Raises ``InvalidInput`` when it cannot be read, is too large or is no UTF-8 text."""
+    """Return the text of a file. Raises ``InvalidInput`` when it cannot be read, is too large or is no UTF-8 text."""
     file = str(path)
     try:
         if not path.is_file():
@@ -92,7 +92,7 @@ def read_text(path: Path) -> str:
 
 
 def text_of(content: bytes, file: str) -> str:
-    """What stands in a file, from its bytes. Raises ``InvalidInput`` when they are too many or no UTF-8 text."""
+    """Return what stands in a file, from its bytes. Raises ``InvalidInput`` when they are too many or no UTF-8 text."""
     if len(content) > LARGEST:
         raise _invalid(file, f"is larger than {LARGEST // 1024 // 1024} MB")
     try:
@@ -118,7 +118,7 @@ def parse(text: str, file: str) -> Document:
 
 
 def parse_yaml(text: str, file: str) -> Any:
-    """The value of YAML text, whatever the file is called. Raises ``InvalidInput`` like ``parse``."""
+    """Return the value of YAML text, whatever the file is called. Raises ``InvalidInput`` like ``parse``."""
     from coopr_core.catalog.yaml_text import load
 
     try:

@@ -52,7 +52,7 @@ def _not_a_boolean(value: object) -> object:
 
 
 def _named(value: object) -> object:
-    """The original names a template as ``{"name": "base"}`` where others inherit from it; the name of it."""
+    """Return the name of a template that the original writes as ``{"name": "base"}`` where others inherit from it."""
     if not isinstance(value, dict):
         return value
     name = value.get("name")
@@ -300,7 +300,7 @@ class Defaults(_Part):
     @model_validator(mode="before")
     @classmethod
     def _config_of_services(cls, value: Any) -> Any:
-        """A service written as ``{name: b, config: {...}}`` puts its config below its name, as in the original."""
+        """Put the config of a service written as ``{name: b, config: {...}}`` below its name, as in the original."""
         services = value.get("services") if isinstance(value, dict) else None
         if not isinstance(services, list | tuple) or not any(isinstance(item, dict) for item in services):
             return value

@@ -28,7 +28,7 @@ class Source:
 
 
 def sources(path: Path, problems: list[Problem]) -> Iterator[Source]:
-    """The entity files of a catalog directory (or one of its folders, or one file in it), in name order.
+    """Yield the entity files of a catalog directory (or one of its folders, or one file in it), in name order.
 
     What cannot be read goes to ``problems``.
     """
@@ -94,7 +94,7 @@ def _entity(path: Path, kind: Kind, problems: list[Problem]) -> Iterator[Source]
 
 
 def _scripts(folder: Path, problems: list[Problem]) -> dict[str, str]:
-    """The text of every file below a service's folder, by its path there."""
+    """Return the text of every file below a service's folder, by its path there."""
     files = {}
 
     def unreadable(error: OSError) -> None:
@@ -121,5 +121,5 @@ def _scripts(folder: Path, problems: list[Problem]) -> dict[str, str]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder, in name order, hidden files left out."""
+    """Return what lies in a folder, in name order, hidden files left out."""
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

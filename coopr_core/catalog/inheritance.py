@@ -120,7 +120,7 @@ class _Lines:
 
 
 def _ends(line: Line) -> Line:
-    """The line without the places of a template between its first and its last."""
+    """Return the line without the places of a template between its first and its last."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for index, template in enumerate(line):
@@ -199,5 +199,5 @@ def _broken_locks(line: Line) -> list[Finding]:
 
 
 def _distinct_groups(groups: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-    """The groups without those that are another one in another order."""
+    """Return the groups without those that are another one in another order."""
     return tuple({frozenset(group): group for group in reversed(groups)}.values())[::-1]

@@ -56,7 +56,7 @@ class Places:
         self._lines = lines
 
     def problems(self, findings: Iterable[Finding], severity: str) -> list[Problem]:
-        """The findings as problems of files; without a file an entity's kind and name stand in its place.
+        """Return the findings as problems of files; without a file an entity's kind and name stand in its place.
 
         What many templates inherit from one is one problem.
         """
@@ -71,7 +71,7 @@ class Places:
         return problems
 
     def _place(self, finding: Finding) -> tuple[Document, Path, str]:
-        """The document and the path of a finding, and whose it is when it is inherited from there."""
+        """Return the document and the path of a finding, and whose it is when it is inherited from there."""
         for entity in self._homes(finding.entity):
             document = self._document(entity)
             path = _positions(document.value, finding.path)
@@ -82,7 +82,7 @@ class Places:
         return self._document(finding.entity), plain, ""
 
     def located(self, entity: Entity, problem: Problem) -> Problem:
-        """A problem that has a path and knows neither file nor line, with both."""
+        """Return a problem that has a path and knows neither file nor line, with both."""
         document = self._document(entity)
         path = path_of(problem.path)
         return replace(problem, file=document.file, line=document.line(path) if document.text else 0)
@@ -101,7 +101,7 @@ class Places:
 
 
 def kind_of(entity: Entity) -> Kind:
-    """The kind of an entity."""
+    """Return the kind of an entity."""
     return next(kind for kind in KINDS if type(entity) is kind.model)
 
 
@@ -110,7 +110,7 @@ def _placed(message: str, document: Document, path: Path, severity: str) -> Prob
 
 
 def _positions(value: Any, path: Sequence[Step]) -> Path | None:
-    """The path with list elements by position, or None when the value does not have it."""
+    """Return the path with list elements by position, or None when the value does not have it."""
     found: list[str | int] = []
     for step in path:
         if isinstance(value, Mapping) and isinstance(step, str) and step not in value:

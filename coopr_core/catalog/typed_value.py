@@ -28,7 +28,10 @@ _FRAME = (yaml.StreamStartToken, yaml.StreamEndToken)
 
 
 def read_value(text: str, place: str) -> Any:
-    """The value of ``text``; ``place`` names it in messages. Raises ``InvalidInput`` for what would be changed."""
+    """Return the value of ``text``; ``place`` names it in messages.
+
+    Raises ``InvalidInput`` for what would be changed.
+    """
     if not text:
         return ""
     if any("\ud800" <= character <= "\udfff" for character in text):

@@ -39,7 +39,7 @@ _WANTED = {
 
 
 def entity_from(model: type[Model], document: Document) -> Model:
-    """The entity a document describes. Raises ``InvalidInput`` with every problem, its path and its line."""
+    """Return the entity a document describes. Raises ``InvalidInput`` with every problem, its path and its line."""
     try:
         entity = model.model_validate(document.value)
         problems = _changed_numbers(entity, document)
@@ -54,7 +54,7 @@ def entity_from(model: type[Model], document: Document) -> Model:
 
 
 def _changed_numbers(entity: BaseModel, document: Document) -> list[Problem]:
-    """The numbers that neither became text as they were written nor stand where a number is wanted."""
+    """Return the numbers that neither became text as they were written nor stand where a number is wanted."""
     if not any(changed_numbers(document.value)):
         return []
     left = {id(number) for _, number in changed_numbers(entity.model_dump())}
@@ -80,7 +80,7 @@ def explain(error: ValidationError, model: type[BaseModel], value: Any) -> list[
 
 
 def _path_in(detail: Mapping[str, Any], value: Any) -> Path:
-    """The path without the parts pydantic adds for the members of a union, which the value does not have."""
+    """Return the path without the parts pydantic adds for the members of a union, which the value does not have."""
     path: list[str | int] = []
     for part in detail["loc"]:
         if isinstance(value, Mapping) and (part in value or detail["type"] == "missing"):
@@ -149,7 +149,7 @@ def _advice(kind: str, given: Any) -> str:
 
 
 def _known_keys(model: type[BaseModel], path: Path) -> list[str]:
-    """The keys the model knows at a path."""
+    """Return the keys the model knows at a path."""
     here: Any = model
     for part in path:
         if isinstance(here, type) and issubclass(here, BaseModel):
@@ -164,7 +164,7 @@ def _known_keys(model: type[BaseModel], path: Path) -> list[str]:
 
 
 def _other_names(model: type[BaseModel], field: str) -> list[str]:
-    """What else a field is called in files."""
+    """Return what else a field is called in files."""
     alias = model.model_fields[field].validation_alias
     names = alias.choices if isinstance(alias, AliasChoices) else ()
     return [name for name in names if isinstance(name, str) and name != field]

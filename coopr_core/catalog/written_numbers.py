@@ -36,7 +36,7 @@ class WrittenFloat(float):
 
 
 def written(number: int | float, text: str) -> int | float:
-    """The number, which remembers its text when that is not how a script would get it."""
+    """Return the number, which remembers its text when that is not how a script would get it."""
     if json.dumps(number) == text:
         return number
     kept = WrittenFloat(number) if isinstance(number, float) else WrittenInt(number)
@@ -57,11 +57,11 @@ def changed_numbers(tree: Any, path: Path = ()) -> Iterator[tuple[Path, WrittenI
 
 
 def advice(number: WrittenInt | WrittenFloat) -> str:
-    """What to write instead of a number that would be changed."""
+    """Return what to write instead of a number that would be changed."""
     told = json.dumps(number)
     return f'{number} would reach a script as {told}: write "{number}" for the text, {told} for the number'
 
 
 def number_problems(tree: Any, file: str = "") -> list[Problem]:
-    """A problem for every number of the tree that would be changed."""
+    """Return a problem for every number of the tree that would be changed."""
     return [Problem(advice(number), file, path_text(path)) for path, number in changed_numbers(tree)]

@@ -68,7 +68,7 @@ _plain_scalar("merge", "<<", "<")
 
 
 def load(text: str, file: str) -> Any:
-    """The value of YAML text. Raises ``InvalidInput`` with every problem found in it."""
+    """Return the value of YAML text. Raises ``InvalidInput`` with every problem found in it."""
     try:
         _refuse_depth(text)
         nodes = list(yaml.compose_all(text, Loader=_Loader))
@@ -119,7 +119,7 @@ def _refuse_depth(text: str) -> None:
 
 
 def line_of(text: str, path: Sequence[str | int]) -> int:
-    """The line of the key or element at a path, else of the nearest one above it; 0 when the text is no YAML."""
+    """Return the line of the key or element at a path, else of the nearest one above it; 0 when the text is no YAML."""
     try:
         node = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError):
@@ -136,7 +136,7 @@ def line_of(text: str, path: Sequence[str | int]) -> int:
 
 
 def duplicate_keys(text: str, file: str) -> list[Problem]:
-    """A problem, with its line, for every key given twice."""
+    """Return a problem, with its line, for every key given twice."""
     builder = _Builder(file)
     try:
         for node in yaml.compose_all(text, Loader=_Loader):

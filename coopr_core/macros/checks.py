@@ -62,7 +62,7 @@ def check_macros(
     config: Mapping[str, Any] | None = None,
     loose: bool = False,
 ) -> list[Problem]:
-    """The macros that cannot be resolved on a cluster with these services, each as an error with its path.
+    """Return the macros that cannot be resolved on a cluster with these services, each as an error with its path.
 
     ``has_self`` is False for texts that belong to no node (links); ``config`` is what ``config.KEY`` looks into, None
     when it is not known; ``loose`` is for an action's fields.

@@ -60,7 +60,7 @@ class MacroContext:
             object.__setattr__(self, "index", ClusterIndex(self.nodes))
 
     def at(self, number: int | None) -> MacroContext:
-        """The same cluster seen from another node."""
+        """Return the same cluster seen from another node."""
         return replace(self, self_number=number)
 
     @property
@@ -71,7 +71,7 @@ class MacroContext:
 
 
 def config_value(config: Mapping[str, Any], key: str) -> str:
-    """The plain value at a dotted path of the config; a key that has dots itself is found too.
+    """Return the plain value at a dotted path of the config; a key that has dots itself is found too.
 
     Raises ``LookupError`` when there is none, or when it holds macros: what a macro gives is not expanded again.
     """
@@ -89,7 +89,7 @@ def config_value(config: Mapping[str, Any], key: str) -> str:
 
 
 def _literal(value: str) -> str | None:
-    """The text without escapes; None when there are macros in it."""
+    """Return the text without escapes; None when there are macros in it."""
     try:
         pieces = parse(value)
     except BadMacro:

@@ -24,7 +24,7 @@ def is_secret_key(key: str) -> bool:
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """The lines of the diff, without file names; empty when the two are equal."""
+    """Return the lines of the diff, without file names; empty when the two are equal."""
     old, new = _text(_hidden(before, before)), _text(_hidden(after, before))
     return tuple(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
 

@@ -33,7 +33,7 @@ class _NotForThisNode(Exception):
 
 
 def expand(tree: Any, context: MacroContext, path: str = "config", *, loose: bool = False) -> Any:
-    """The tree with every macro in its texts expanded; ``loose`` is for an action's fields.
+    """Return the tree with every macro in its texts expanded; ``loose`` is for an action's fields.
 
     Raises ``UnresolvedMacro`` with all that cannot be.
     """

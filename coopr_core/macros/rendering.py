@@ -37,19 +37,22 @@ class Rendering:
         self._actions: dict[str, tuple[list[str], bool]] = {}
 
     def config(self, number: int) -> dict[str, Any]:
-        """The config as node ``number`` gets it; to be read only."""
+        """Return the config as node ``number`` gets it; to be read only."""
         key = -1 if self._alike else number
         if key not in self._expanded:
             self._expanded[key] = expand(dict(self._layout.config), self._context.at(number))
         return self._expanded[key]
 
     def seen(self, service: Service, number: int) -> dict[str, Any]:
-        """What ``service`` reads of it: values by path; all of it, by top-level key, when the service does not say."""
+        """Return what ``service`` reads of it: values by path.
+
+        All of it, by top-level key, when the service does not say.
+        """
         config = self.config(number)
         return {path: _at(config, path) for path in service.config} if service.config else config
 
     def fields(self, service: Service, number: int) -> dict[str, Any]:
-        """The fields with macros of what a change of config runs, by action, as they are for node ``number``."""
+        """Return the fields with macros of what a change of config runs, by action, as they are for node ``number``."""
         actions, own = self._with_macros(service)
         key = (service.name, number if own else -1)
         if key not in self._fields:
@@ -61,7 +64,7 @@ class Rendering:
         return self._fields[key]
 
     def _with_macros(self, service: Service) -> tuple[list[str], bool]:
-        """The actions with macros in their fields, and whether any of those depends on the node."""
+        """Return the actions with macros in their fields, and whether any of those depends on the node."""
         if service.name not in self._actions:
             actions = {name: action for name, action in service.actions.items() if name in _RUN_AGAIN}
             found = {name: list(uses(action.fields, loose=True)) for name, action in actions.items()}
@@ -78,7 +81,9 @@ def changed_services(
     nodes_before: Sequence[MacroNode],
     nodes_after: Sequence[MacroNode],
 ) -> dict[int, tuple[str, ...]]:
-    """The services that stay on their node and find something else there, by node; nodes without any are left out.
+    """Return the services that stay on their node and find something else there, by node.
+
+    Nodes without any are left out.
 
     Raises ``UnresolvedMacro`` when either config cannot be expanded.
     """

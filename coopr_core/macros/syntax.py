@@ -81,7 +81,10 @@ class Macro:
 
 @lru_cache(maxsize=8192)
 def parse(text: str, loose: bool = False) -> tuple[str | Macro, ...]:
-    """The text as literal pieces and macros. Raises ``BadMacro``; when ``loose``, only for what is meant as a macro."""
+    """Return the text as literal pieces and macros.
+
+    Raises ``BadMacro``; when ``loose``, only for what is meant as a macro.
+    """
     pieces: list[str | Macro] = []
     for is_macro, part in cut(text, loose):
         if is_macro:
@@ -96,7 +99,7 @@ def parse(text: str, loose: bool = False) -> tuple[str | Macro, ...]:
 
 
 def cut(text: str, loose: bool = False) -> Iterator[tuple[bool, str]]:
-    """The text's pieces in order: False and a literal, or True and what lies between two ``%``."""
+    """Yield the text's pieces in order: False and a literal, or True and what lies between two ``%``."""
     start = position = 0
     while (opening := _lone_percent(text, position)) >= 0:
         if quoted := _quoted(text, opening):
@@ -118,14 +121,14 @@ def cut(text: str, loose: bool = False) -> Iterator[tuple[bool, str]]:
 
 
 def literal(text: str) -> str:
-    """The notation that gives ``text`` as it stands, whatever is in it."""
+    """Return the notation that gives ``text`` as it stands, whatever is in it."""
     quote = '"' if "')%" in text and '")%' not in text else "'"
     begin, end = f"%literal({quote}", f"{quote})%"
     return begin + f"{quote}{end}{begin})%".join(text.split(end)) + end
 
 
 def with_escapes(text: str) -> str:
-    """The text with its macros as they are and the escape around the rest that has ``%``: what somebody meant."""
+    """Return the text with its macros as they are and the escape around the rest that has ``%``."""
     try:
         pieces = parse(text, loose=True)
     except BadMacro:
@@ -136,7 +139,10 @@ def with_escapes(text: str) -> str:
 
 
 def unreadable(error: BadMacro, text: str, secret: bool, where: str = "") -> str:
-    """What is wrong with a text, and how it is written when it is meant as it stands; ``secret``: it is not shown."""
+    """Return what is wrong with a text, and how it is written when it is meant as it stands.
+
+    ``secret``: it is not shown.
+    """
     if error.meant:
         return f"macro {error.source} cannot be read{where}: {error}"
     if secret:
@@ -157,7 +163,7 @@ _LIKE_A_MACRO = re.compile(r"[a-z]+\.(?:[\w-]+\.)*(?:self|owner|service\.[\w.-]+
 
 
 def _quoted(text: str, position: int) -> tuple[str, int] | None:
-    """The text in the escape that starts at a ``%``, and where the escape ends."""
+    """Return the text in the escape that starts at a ``%``, and where the escape ends."""
     if not text.startswith(_ESCAPE, position):
         return None
     start = position + len(_ESCAPE) + 1
@@ -180,7 +186,7 @@ def _is_meant(part: str) -> bool:
 
 
 def _lone_percent(text: str, start: int) -> int:
-    """The next ``%`` that is not one of a pair, or -1."""
+    """Return the next ``%`` that is not one of a pair, or -1."""
     position = text.find("%", start)
     while position >= 0 and text.startswith("%%", position):
         position = text.find("%", position + 2)
@@ -188,7 +194,10 @@ def _lone_percent(text: str, start: int) -> int:
 
 
 def _closing(text: str, start: int) -> int:
-    """The ``%`` that ends a macro which started before: a lone one, or one right before the escape; -1 if none."""
+    """Return the ``%`` that ends a macro which started before: a lone one, or one right before the escape.
+
+    -1 if none.
+    """
     position = text.find("%", start)
     while position >= 0 and text.startswith("%%", position):
         if _quoted(text, position + 1):
@@ -293,7 +302,7 @@ def _name_from(dotted: str) -> Name:
 
 
 def _after(dotted: str, words: str) -> str | None:
-    """What follows the words and a dot; None when the text does not start with them."""
+    """Return what follows the words and a dot; None when the text does not start with them."""
     if not dotted.startswith(f"{words}."):
         return None
     rest = dotted[len(words) + 1 :]
@@ -303,7 +312,7 @@ def _after(dotted: str, words: str) -> str | None:
 
 
 def _pieces(pattern: str) -> tuple[str, ...]:
-    """The pattern cut at each ``$`` that stands for the element; ``$$`` is a literal ``$``."""
+    """Return the pattern cut at each ``$`` that stands for the element; ``$$`` is a literal ``$``."""
     pieces = [""]
     position = 0
     while position < len(pattern):

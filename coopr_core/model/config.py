@@ -32,7 +32,7 @@ def requested_config(
     request: Mapping[str, Any] | None,
     mode: Literal["merge", "replace"] = "merge",
 ) -> dict[str, Any]:
-    """A cluster's config: the request's over the template's, or in its place when ``mode`` is ``"replace"``.
+    """Return a cluster's config: the request's over the template's, or in its place when ``mode`` is ``"replace"``.
 
     Without a request's config the template's is used in either mode.
     """
@@ -42,7 +42,7 @@ def requested_config(
 
 
 def _known_key(key: str, known: Iterable[str]) -> str:
-    """The known key that is the same text as ``key``; ``key`` as it is when none is."""
+    """Return the known key that is the same text as ``key``; ``key`` as it is when none is."""
     if not isinstance(key, str) or key.isascii():
         return key
     wanted = composed(key)

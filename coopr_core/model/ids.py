@@ -17,29 +17,29 @@ _COUNTER = re.compile(r"[0-9]{3,18}")
 
 
 def cluster_id(number: int) -> str:
-    """The id of cluster ``number``: at least eight digits."""
+    """Return the id of cluster ``number``: at least eight digits."""
     return f"{_positive(number, 'cluster'):08d}"
 
 
 def job_id(cluster: str, number: int) -> str:
-    """The id of the cluster's job ``number``: at least three digits."""
+    """Return the id of the cluster's job ``number``: at least three digits."""
     parse_cluster_id(cluster)
     return f"{cluster}-{_positive(number, 'job'):03d}"
 
 
 def task_id(job: str, number: int) -> str:
-    """The id of the job's task ``number``: at least three digits."""
+    """Return the id of the job's task ``number``: at least three digits."""
     parse_job_id(job)
     return f"{job}-{_positive(number, 'task'):03d}"
 
 
 def parse_cluster_id(text: str) -> int:
-    """The number in a cluster id. Raises ``InvalidInput`` when it is not one."""
+    """Return the number in a cluster id. Raises ``InvalidInput`` when it is not one."""
     return _number(text, text, "cluster id, like 00000015", _CLUSTER_ID, 8)
 
 
 def parse_job_id(text: str) -> tuple[str, int]:
-    """The cluster id and the job number in a job id. Raises ``InvalidInput`` when it is not one."""
+    """Return the cluster id and the job number in a job id. Raises ``InvalidInput`` when it is not one."""
     wanted = "job id, like 00000015-044"
     cluster, dash, job = text.rpartition("-")
     _number(cluster, text, wanted, _CLUSTER_ID, 8)
@@ -47,7 +47,7 @@ def parse_job_id(text: str) -> tuple[str, int]:
 
 
 def parse_task_id(text: str) -> tuple[str, int]:
-    """The job id and the task number in a task id. Raises ``InvalidInput`` when it is not one."""
+    """Return the job id and the task number in a task id. Raises ``InvalidInput`` when it is not one."""
     wanted = "task id, like 00000015-044-275"
     job, dash, task = text.rpartition("-")
     cluster, _, counter = job.rpartition("-")
@@ -62,7 +62,10 @@ def is_cluster_id(text: str) -> bool:
 
 
 def cluster_number(text: str) -> int | None:
-    """The number of the cluster a person means by digits, ``00000015`` or just ``15``; None for any other text."""
+    """Return the number of the cluster a person means by digits, ``00000015`` or just ``15``.
+
+    None for any other text.
+    """
     return int(text) if _DIGITS.fullmatch(text) and int(text) > 0 else None
 
 

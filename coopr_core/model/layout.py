@@ -50,5 +50,5 @@ class ClusterLayout:
     links: tuple[Link, ...] = ()
 
     def nodes_with(self, service: str) -> tuple[Node, ...]:
-        """The nodes that have ``service``, in number order."""
+        """Return the nodes that have ``service``, in number order."""
         return tuple(node for node in self.nodes if service in node.services)

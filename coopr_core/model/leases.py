@@ -50,7 +50,7 @@ def parse_duration(value: int | str) -> int:
 
 
 def format_duration(milliseconds: int) -> str:
-    """The duration as people write it: ``1d12h``, ``unlimited`` for 0; parts of a second are dropped."""
+    """Return the duration as people write it: ``1d12h``, ``unlimited`` for 0; parts of a second are dropped."""
     if milliseconds == FOREVER:
         return "unlimited"
     rest, parts = milliseconds, []
@@ -71,12 +71,12 @@ class Lease:
 
     @classmethod
     def of(cls, durations: LeaseDuration) -> Lease:
-        """The rules as a template writes them."""
+        """Return the rules as a template writes them."""
         return cls(parse_duration(durations.initial), parse_duration(durations.max), parse_duration(durations.step))
 
 
 def grant(lease: Lease, requested: int | str | None = None) -> int:
-    """The duration a new cluster gets: what was requested, else the template's initial; 0 is for ever.
+    """Return the duration a new cluster gets: what was requested, else the template's initial; 0 is for ever.
 
     Raises ``InvalidInput`` when the request asks for more than the template's initial.
     """
@@ -97,7 +97,7 @@ def expiry(created: datetime, granted: int) -> datetime | None:
 
 
 def extend(lease: Lease, created: datetime, expires: datetime | None, by: int | str) -> datetime | None:
-    """The new expiry of a cluster whose lease is extended by a duration; 0 asks for ever, None is never.
+    """Return the new expiry of a cluster whose lease is extended by a duration; 0 asks for ever, None is never.
 
     Raises ``InvalidInput`` when ``by`` is longer than the step, when the new end lies after created + max, and when
     for ever is asked for but the template limits either.

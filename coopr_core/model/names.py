@@ -29,7 +29,7 @@ _LABEL = re.compile(r"[A-Za-z0-9-]{1,63}")
 
 
 def cluster_name_problem(name: str) -> str:
-    """What is wrong with a cluster name, or "" when nothing is."""
+    """Return what is wrong with a cluster name, or "" when nothing is."""
     if _CLUSTER_NAME.fullmatch(name):
         return ""
     return f'"{name}" is no cluster name: it takes 1 to 255 letters, digits, "_", "." or "-"'
@@ -43,12 +43,15 @@ def id_like_problem(name: str) -> str:
 
 
 def handle(name: str, cluster_id: str) -> str:
-    """What to type for a cluster: its name; its id where an earlier version gave it a name that looks like an id."""
+    """Return what to type for a cluster: its name.
+
+    Its id where an earlier version gave it a name that looks like an id.
+    """
     return cluster_id if id_like_problem(name) else name
 
 
 def new_name_problem(name: str) -> str:
-    """What is wrong with the name of a cluster that is to be made, or "": it also has to give valid host names."""
+    """Return what is wrong with the name of a new cluster, or "": it also has to give valid host names."""
     if problem := cluster_name_problem(name) or id_like_problem(name):
         return problem
     label = _stem(name)
@@ -67,7 +70,7 @@ def new_name_problem(name: str) -> str:
 
 
 def dns_suffix_problem(suffix: str) -> str:
-    """What is wrong with a DNS suffix, or "" when nothing is. A leading dot is not part of a suffix."""
+    """Return what is wrong with a DNS suffix, or "" when nothing is. A leading dot is not part of a suffix."""
     if len(suffix) > LONGEST_SUFFIX:
         return f"a DNS suffix has at most {LONGEST_SUFFIX} characters, not {len(suffix)}"
     for label in suffix.split("."):
@@ -78,7 +81,7 @@ def dns_suffix_problem(suffix: str) -> str:
 
 
 def host_name(cluster_name: str, cluster_id: str, node_number: int, suffix: str | None = None) -> str:
-    """The host name of a node as people read it: ``<cluster name><cluster number>-<node number>.<suffix>``.
+    """Return the host name of a node as people read it: ``<cluster name><cluster number>-<node number>.<suffix>``.
 
     Leading digits of the cluster name are stripped, ``_`` and ``.`` become ``-``, letters lower case, and the name is
     cut so that the first label fits 63 characters. The suffix is kept as it is written.
@@ -88,7 +91,7 @@ def host_name(cluster_name: str, cluster_id: str, node_number: int, suffix: str 
 
 
 def dns_name(cluster_name: str, cluster_id: str, node_number: int, suffix: str | None = None) -> str:
-    """The host name of a node as DNS takes it, which is what the node is called.
+    """Return the host name of a node as DNS takes it, which is what the node is called.
 
     That is ``host_name``; where letters beyond ASCII are in it, their IDNA form (``xn--...``), cut until it fits.
     """
@@ -106,7 +109,7 @@ def dns_name(cluster_name: str, cluster_id: str, node_number: int, suffix: str |
 
 
 def dns_form(host: str) -> str:
-    """A host name as it may be typed, in the form nodes are called by: letters beyond ASCII in their IDNA form."""
+    """Return a host name, as it may be typed, in the form nodes have: letters beyond ASCII in their IDNA form."""
     label, dot, rest = composed(host).partition(".")
     try:
         return f"{_in_dns(label)}{dot}{rest}"
@@ -115,7 +118,7 @@ def dns_form(host: str) -> str:
 
 
 def _stem(cluster_name: str) -> str:
-    """What the host names of a cluster's nodes begin with."""
+    """Return what the host names of a cluster's nodes begin with."""
     first = 0
     while first < len(cluster_name) and cluster_name[first].isdecimal():
         first += 1
@@ -123,7 +126,10 @@ def _stem(cluster_name: str) -> str:
 
 
 def _in_dns(label: str) -> str:
-    """A label in its IDNA form (RFC 5891, characters mapped by UTS 46). Raises ``ValueError`` when it has none."""
+    """Return a label in its IDNA form (RFC 5891, characters mapped by UTS 46).
+
+    Raises ``ValueError`` when it has none.
+    """
     if label.isascii():
         return label
     import idna
@@ -135,7 +141,7 @@ def _in_dns(label: str) -> str:
 
 
 def name_nodes(layout: ClusterLayout, cluster_name: str, cluster_id: str, suffix: str | None = None) -> ClusterLayout:
-    """The layout with every node's host name set."""
+    """Return the layout with every node's host name set."""
     return replace(
         layout,
         nodes=tuple(

@@ -28,7 +28,7 @@ class FailurePolicy:
 
     @classmethod
     def of(cls, on_failure: OnFailure = "hold", min_nodes: int | None = None) -> FailurePolicy:
-        """The policy asked for. Raises ``InvalidInput`` for a number of nodes that means nothing."""
+        """Return the policy asked for. Raises ``InvalidInput`` for a number of nodes that means nothing."""
         if min_nodes is not None and on_failure != "continue":
             raise InvalidInput(
                 f"--min-nodes says how many nodes are enough to continue, not to {on_failure}",
@@ -40,9 +40,9 @@ class FailurePolicy:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> FailurePolicy:
-        """What ``to_json`` made; the default where it is not there."""
+        """Return what ``to_json`` made; the default where it is not there."""
         return cls(values.get("on_failure", "hold"), int(values.get("min_nodes", 1)))
 
     def to_json(self) -> dict[str, Any]:
-        """The policy as a job remembers it."""
+        """Return the policy as a job remembers it."""
         return {"on_failure": self.on_failure, "min_nodes": self.min_nodes}

@@ -40,7 +40,7 @@ class Holding:
     price: float = 0.0
 
     def __sub__(self, other: Holding) -> Holding:
-        """What is left of it without ``other``; below nothing where ``other`` has more."""
+        """Return what is left of it without ``other``; below nothing where ``other`` has more."""
         return Holding(self.clusters - other.clusters, self.nodes - other.nodes, self.price - other.price)
 
 
@@ -71,7 +71,7 @@ class TenantOverQuota(OverQuota):
         self.excess = excess
 
     def to_json(self) -> dict[str, Any]:
-        """The error with its numbers."""
+        """Return the error with its numbers."""
         return {**super().to_json(), "excess": [asdict(each) for each in self.excess]}
 
 

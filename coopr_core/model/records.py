@@ -115,7 +115,7 @@ class NewestJob:
 
     @classmethod
     def of(cls, job: JobRecord | None) -> Self:
-        """The newest job's, given that job."""
+        """Return the newest job's, given that job."""
         return cls() if job is None else cls(job.id, str(job.operation), str(job.state), job.ended)
 
     def __str__(self) -> str:

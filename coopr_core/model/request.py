@@ -46,7 +46,10 @@ class ClusterRequest(BaseModel):
 
     @classmethod
     def parse(cls, **values: Any) -> Self:
-        """The request made of these values. Raises ``InvalidInput`` that names each wrong field as the command does."""
+        """Return the request made of these values.
+
+        Raises ``InvalidInput`` that names each wrong field as the command does.
+        """
         from coopr_core.catalog.validation import explain
 
         try:
@@ -60,7 +63,7 @@ class ClusterRequest(BaseModel):
 
     @classmethod
     def recorded(cls, values: Mapping[str, Any]) -> Self:
-        """A request read back from the record: its cluster keeps its name, whatever new ones may be called."""
+        """Return a request read back from the record: its cluster keeps its name, whatever new ones may be called."""
         return cls.model_validate(values, context={_RECORDED: True})
 
     @field_validator("name")
@@ -107,13 +110,13 @@ class ClusterRequest(BaseModel):
 
 
 def _without(problem: str, value: Value) -> Value:
-    """The value, unless there is a problem with it."""
+    """Return the value, unless there is a problem with it."""
     if problem:
         raise ValueError(problem)
     return value
 
 
 def _option(path: tuple[str | int, ...]) -> str:
-    """A field as the command calls it: ``--hardware-type``; the name is no option but the argument."""
+    """Return a field as the command calls it: ``--hardware-type``; the name is no option but the argument."""
     field = str(path[0]) if path else "request"
     return OPTIONS.get(field) or ("name" if field == "name" else f"--{field.replace('_', '-')}")

@@ -17,12 +17,14 @@ PREFIX = "COOPR_CONFIG_"
 
 
 def config_variables(config: Mapping[str, Any]) -> dict[str, str]:
-    """The variables of a config: one for each scalar and each list of scalars."""
+    """Return the variables of a config: one for each scalar and each list of scalars."""
     return {name: value for _, name, value in _leaves(config, ()) if value is not None}
 
 
 def clashes(config: Mapping[str, Any], place: str = "config") -> list[Problem]:
-    """The values that would become the same as another for a script, each with both paths; ``place`` is the config's.
+    """Return the values that would become the same as another for a script, each with both paths.
+
+    ``place`` is the config's.
 
     Scripts know a value by its variable, and by its path with ``/`` (``coopr_lookup_key``).
     """
@@ -53,7 +55,7 @@ def _leaves(tree: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[t
 
 
 def _text(scalar: object) -> str:
-    """A scalar as a shell wants it: null is empty."""
+    """Return a scalar as a shell wants it: null is empty."""
     if scalar is None:
         return ""
     return scalar if isinstance(scalar, str) else json.dumps(scalar)

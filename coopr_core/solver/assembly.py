@@ -39,7 +39,7 @@ def nodes_of(
     request: ClusterRequest,
     present: Sequence[Node] = (),
 ) -> list[Node]:
-    """New nodes, batch by batch, numbered after those ``present`` and spread over the zones."""
+    """Return new nodes, batch by batch, numbered after those ``present`` and spread over the zones."""
     number = max((node.number for node in present), default=FIRST_NODE_NUMBER - 1)
     suffix = request.dns_suffix or choice.template.defaults.dnsSuffix
     nodes: list[Node] = []
@@ -91,7 +91,7 @@ def offered(choice: Choice, node: Node) -> Node:
 
 
 def _options(choice: Choice, node: Node) -> Mapping[str, Any]:
-    """What the types of a node say about it to the provider; as they were where it offers neither any more."""
+    """Return what the types of a node say about it to the provider; as they were where it offers neither any more."""
     hardware, image = choice.hardware.get(node.hardware_type), choice.images.get(node.image_type)
     if hardware is None and image is None:
         return node.options
@@ -107,7 +107,7 @@ def _options(choice: Choice, node: Node) -> Mapping[str, Any]:
 
 
 def layout_of(choice: Choice, request: ClusterRequest, nodes: Sequence[Node]) -> ClusterLayout:
-    """The layout of these nodes with services, config and links (the template's first, then the services')."""
+    """Return the layout of these nodes with services, config and links (the template's first, then the services')."""
     links = [*choice.template.links, *(link for service in choice.services.values() for link in service.links)]
     return ClusterLayout(
         nodes=tuple(nodes),

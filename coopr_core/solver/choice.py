@@ -126,7 +126,7 @@ def choose(catalog: Entities, request: ClusterRequest, present: Iterable[str] = 
 
 
 def choose_provider(catalog: Entities, request: ClusterRequest, template: ClusterTemplate) -> Provider:
-    """The provider of the request, else the template's default."""
+    """Return the provider of the request, else the template's default."""
     name = request.provider or template.defaults.provider
     if not name:
         raise InvalidInput(
@@ -137,7 +137,7 @@ def choose_provider(catalog: Entities, request: ClusterRequest, template: Cluste
 
 
 def choose_size(template: ClusterTemplate, size: int | None) -> int:
-    """The number of nodes, within the template's bounds; the least it allows when ``size`` is None."""
+    """Return the number of nodes, within the template's bounds; the least it allows when ``size`` is None."""
     bounds = template.constraints.size
     least, most = bounds.min or 1, bounds.max
     if most is not None and most < least:
@@ -161,7 +161,7 @@ def choose_size(template: ClusterTemplate, size: int | None) -> int:
 def choose_services(
     catalog: Entities, template: ClusterTemplate, names: tuple[str, ...], present: tuple[str, ...] = ()
 ) -> dict[str, Service]:
-    """The services of the cluster by name, sorted: those chosen and those ``present``, checked."""
+    """Return the services of the cluster by name, sorted: those chosen and those ``present``, checked."""
     if not names and not present:
         raise InvalidInput(
             f"template {template.name} has no default services and the request names none",

@@ -27,7 +27,7 @@ def solve(
     replace: Collection[int] = (),
     counts: Mapping[str, int] | None = None,
 ) -> ClusterLayout:
-    """The layout of the cluster that ``request`` asks for.
+    """Return the layout of the cluster that ``request`` asks for.
 
     The answer is the first layout in the order of preference (or the cheapest, with ``request.optimize = "cost"``), and
     always the same; a request without a size gets the least that has one. With ``current`` the cluster is changed
@@ -56,7 +56,7 @@ def solve(
 
 
 def _layout(choice: Choice, request: ClusterRequest) -> ClusterLayout:
-    """The layout of a new cluster of the size of ``choice``."""
+    """Return the layout of a new cluster of the size of ``choice``."""
     question = ask(choice, by_cost=request.optimize == "cost")
     problem = question.problem()
     if request.optimize == "cost":
@@ -71,7 +71,7 @@ def _layout(choice: Choice, request: ClusterRequest) -> ClusterLayout:
 
 
 def _least_layout(choice: Choice, request: ClusterRequest) -> ClusterLayout:
-    """The layout of the least size that has one; the least the template allows need not."""
+    """Return the layout of the least size that has one; the least the template allows need not."""
     question, most = ask(choice), choice.template.constraints.size.max
     size, uneven = question.least_size(question.constraints, choice.size, most), None
     for _ in range(ZONES_TRIED):

@@ -33,7 +33,7 @@ def explain(
     types: Sequence[str] = (),
     reason: str = "",
 ) -> Unsatisfiable:
-    """The refusal that says which of ``constraints`` clash; ``types`` are the type names a change may choose."""
+    """Return the refusal that says which of ``constraints`` clash; ``types`` are the type names a change may choose."""
     ordered = sorted(constraints, key=lambda c: (_KEEP_FIRST.index(c.kind), c.remedy is not None))
     clash = minimal_clash(ordered, possible)
     relaxations = [found for c in clash if (found := relax(c, constraints, possible, types)) is not None]
@@ -48,7 +48,7 @@ def explain(
 
 
 def minimal_clash(constraints: Sequence[Constraint], possible: Possible) -> list[Constraint]:
-    """A minimal impossible subset of the (impossible) constraints, preferring the earlier ones."""
+    """Return a minimal impossible subset of the (impossible) constraints, preferring the earlier ones."""
     if not possible(()):
         return []
 
@@ -69,7 +69,7 @@ def minimal_clash(constraints: Sequence[Constraint], possible: Possible) -> list
 def relax(
     constraint: Constraint, constraints: Sequence[Constraint], possible: Possible, types: Sequence[str] = ()
 ) -> Relaxation | None:
-    """The smallest change of ``constraint`` that alone makes a layout possible, or None."""
+    """Return the smallest change of ``constraint`` that alone makes a layout possible, or None."""
     others = [c for c in constraints if c is not constraint]
     if constraint.kind in (Kind.SIZE, Kind.LEAST_SIZE, Kind.MOST_SIZE) or not possible(others):
         return None

@@ -38,7 +38,7 @@ class Question:
     prices: Mapping[str, int] = field(default_factory=dict)
 
     def problem(self, constraints: Iterable[Constraint] | None = None, size: int | None = None) -> LayoutProblem:
-        """The problem these constraints (all by default) pose for a cluster of ``size`` nodes in all."""
+        """Return the problem these constraints (all by default) pose for a cluster of ``size`` nodes in all."""
         hardware = sorted(self.choice.hardware, key=lambda name: (self.prices.get(name, 0), name))
         return pose(
             self.constraints if constraints is None else constraints,
@@ -67,7 +67,7 @@ class Question:
         return self.least_size(constraints, *_bounds(constraints)) is not None
 
     def least_size(self, constraints: Sequence[Constraint], least: int, most: int | None) -> int | None:
-        """The least size from ``least`` to ``most`` that works; None when none does."""
+        """Return the least size from ``least`` to ``most`` that works; None when none does."""
         least = max(least, self.present)
         if any(c.kind is Kind.RATIO for c in constraints):
             last = least + SIZES_TRIED if most is None else min(most, least + SIZES_TRIED)
@@ -102,7 +102,7 @@ class Question:
         return Span(first, self.present + room if most is None else min(most, self.present + room))
 
     def sizes(self) -> tuple[int, ...]:
-        """The nearest smaller and the nearest larger size that works, within the template's bounds."""
+        """Return the nearest smaller and the nearest larger size that works, within the template's bounds."""
         asked, (least, most) = self.choice.size, self._allowed()
         if not self._has_ratio():
             span = self.span()
@@ -140,7 +140,7 @@ class Question:
 
 
 def ask(choice: Choice, by_cost: bool = False) -> Question:
-    """The question a request for a new cluster asks."""
+    """Return the question a request for a new cluster asks."""
     return Question(choice, constraints_of(choice), prices=whole_prices(choice.hardware) if by_cost else {})
 
 

@@ -30,7 +30,7 @@ class Clash:
         return f"{self.source}: {self.path} = {written(self.value)}" + (f" ({self.note})" if self.note else "")
 
     def to_json(self) -> dict[str, Any]:
-        """The constraint with its text."""
+        """Return the constraint with its text."""
         value = list(self.value) if isinstance(self.value, tuple) else self.value
         return {"source": self.source, "path": self.path, "value": value, "text": str(self)}
 
@@ -54,7 +54,7 @@ class Relaxation:
         return f"{where} = {written(self.value)} instead of {written(self.constraint.value)}"
 
     def to_json(self) -> dict[str, Any]:
-        """The change with its text."""
+        """Return the change with its text."""
         value = list(self.value) if isinstance(self.value, tuple) else self.value
         return {"constraint": self.constraint.to_json(), "value": value, "text": str(self)}
 
@@ -130,7 +130,7 @@ class Unsatisfiable(CooprError):
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """The error with its clashing constraints and the ways out."""
+        """Return the error with its clashing constraints and the ways out."""
         return {
             **super().to_json(),
             "reason": self.reason,
@@ -142,7 +142,7 @@ class Unsatisfiable(CooprError):
 
 
 def written(value: Any) -> str:
-    """A value as it stands in a catalog file."""
+    """Return a value as it stands in a catalog file."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(written, value))}]"
     return str(value)

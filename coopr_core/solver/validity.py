@@ -29,7 +29,7 @@ class Outgrown(Unsatisfiable):
 
 
 def renewed(catalog: Entities, request: ClusterRequest, current: ClusterLayout) -> ClusterLayout:
-    """``current`` under today's template: the same nodes with today's services, config and links.
+    """Return ``current`` under today's template: the same nodes with today's services, config and links.
 
     Raises ``Outgrown`` with every constraint the nodes do not obey, ``NotFound`` or ``InvalidInput`` when the
     template or a service is gone, may no longer be chosen, or misses a dependency.
@@ -48,7 +48,7 @@ def renewed(catalog: Entities, request: ClusterRequest, current: ClusterLayout) 
 
 
 def violations(choice: Choice, nodes: Sequence[Node]) -> tuple[Clash, ...]:
-    """The constraints of ``choice`` that ``nodes`` do not obey, each with what it finds instead."""
+    """Return the constraints of ``choice`` that ``nodes`` do not obey, each with what it finds instead."""
     constraints = constraints_of(choice)
     low, high = quantities(constraints, choice.services, len(nodes), {})
     used = Counter(name for node in nodes for name in node.services)
@@ -73,7 +73,7 @@ def _broken(
     low: dict[str, int],
     high: dict[str, int],
 ) -> str:
-    """What a constraint meets that it forbids, in words; "" when it holds."""
+    """Return what a constraint meets that it forbids, in words; "" when it holds."""
     name = constraint.services[0] if constraint.services else ""
     group = chosen.intersection(constraint.services)
     values = set(constraint.values)

@@ -17,7 +17,7 @@ from coopr_core.model.layout import Node
 
 
 def zones_of(provider: Provider) -> tuple[str, ...]:
-    """The provider's zones: ``zones`` of its provisioner fields, a list or text with commas."""
+    """Return the provider's zones: ``zones`` of its provisioner fields, a list or text with commas."""
     given = provider.provisioner.get("zones") or ()
     parts = given.split(",") if isinstance(given, str) else given
     return tuple(dict.fromkeys(text for part in parts if (text := str(part).strip())))

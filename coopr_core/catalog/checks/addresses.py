@@ -36,7 +36,10 @@ class Flaw(NamedTuple):
 
 
 def flaw_of(url: str, config: Mapping[str, Any] | None = None) -> Flaw | None:
-    """What is wrong with a link's address, macros in it or not; nothing when that depends on what is not known."""
+    """Return what is wrong with a link's address, macros in it or not.
+
+    Nothing when that depends on what is not known.
+    """
     try:
         pieces = [_known(piece, config or {}) for piece in parse(url)]
     except BadMacro:
@@ -65,7 +68,7 @@ def flaw_of(url: str, config: Mapping[str, Any] | None = None) -> Flaw | None:
 def in_links(
     entities: Iterable[Service | ClusterTemplate], *, usable: bool, config: Mapping[str, Any] | None = None
 ) -> Iterator[Finding]:
-    """The links that are wrong in such a way, each as a finding about its entity.
+    """Yield the links that are wrong in such a way, each as a finding about its entity.
 
     ``config`` is that of the cluster; a template's own is used when it is not given.
     """
@@ -78,7 +81,7 @@ def in_links(
 
 
 def _known(piece: str | Macro, config: Mapping[str, Any]) -> str | None:
-    """A piece of a text as it will be; None for a macro without a value here."""
+    """Return a piece of a text as it will be; None for a macro without a value here."""
     if isinstance(piece, str):
         return piece
     if piece.name.form != "config":

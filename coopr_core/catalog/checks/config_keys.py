@@ -58,7 +58,7 @@ def unread_keys(
     services: Iterable[Service],
     present: Mapping[str, Any] | None = None,
 ) -> list[UnreadKey]:
-    """The keys of ``config`` that nobody would read on a cluster of the template with these services.
+    """Return the keys of ``config`` that nobody would read on a cluster of the template with these services.
 
     ``present`` is config that is on record already: its keys are known, whoever reads them.
     """
@@ -80,7 +80,7 @@ def unread_keys(
 
 
 def known_keys(template: ClusterTemplate, services: Iterable[Service]) -> dict[str, None] | None:
-    """The dotted keys a cluster with these services knows, each with all below it; None when it takes any."""
+    """Return the dotted keys a cluster with these services knows, each with all below it; None when it takes any."""
     services = list(services)
     if template.config == "any" or not all(service.config for service in services):
         return None

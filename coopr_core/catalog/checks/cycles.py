@@ -19,7 +19,7 @@ Graph = Mapping[str, Mapping[str, str]]
 
 
 def dependency_cycles(services: Mapping[str, Service]) -> list[Finding]:
-    """A finding for every knot of services that wait for each other, with a shortest way around."""
+    """Return a finding for every knot of services that wait for each other, with a shortest way around."""
     found = []
     providers = names_provided(services)
     for phase in ("install", "runtime"):
@@ -55,7 +55,7 @@ def _graph(
 
 
 def _knots(graph: Graph) -> Iterator[set[str]]:
-    """The strongly connected components that hold a cycle (Tarjan 1972, without recursion)."""
+    """Yield the strongly connected components that hold a cycle (Tarjan 1972, without recursion)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -91,7 +91,7 @@ def _knots(graph: Graph) -> Iterator[set[str]]:
 
 
 def _shortest_cycle(graph: Graph, start: str, knot: set[str]) -> tuple[str, ...]:
-    """The shortest way from a service of a knot back to itself."""
+    """Return the shortest way from a service of a knot back to itself."""
     came_from: dict[str, str] = {}
     queue = deque([start])
     while queue:

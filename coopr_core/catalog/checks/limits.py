@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def in_limits(catalog: Catalog) -> Iterator[Finding]:
-    """Merged templates that no size satisfies whatever is chosen, and leases that cannot be extended."""
+    """Yield merged templates that no size satisfies whatever is chosen, and leases that cannot be extended."""
     for template in catalog.templates.values():
         yield from _size(template)
         yield from _quantities(template)

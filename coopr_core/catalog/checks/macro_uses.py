@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def in_macros(catalog: Catalog) -> Iterator[Finding]:
-    """The macros of each merged template's default config and links, and of each service's links and actions."""
+    """Yield the macros of each merged template's default config and links, and of each service's links and actions."""
     for template in catalog.templates.values():
         choosable = set(template.compatibility.services or catalog.services) & catalog.services.keys()
         for use in uses(template.defaults.config, ("defaults", "config")):
@@ -36,7 +36,7 @@ def in_macros(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _in_actions(catalog: Catalog, template: ClusterTemplate) -> Iterator[Finding]:
-    """The macros in actions of the default services that have no value on a cluster of these, by default config."""
+    """Yield the macros in actions of the default services that have no value on a cluster with default config."""
     names = template.defaults.services
     for name in names:
         service = catalog.services.get(name)

@@ -27,7 +27,7 @@ class Flaw(NamedTuple):
 
 
 def in_files(service: Service) -> Iterator[Flaw]:
-    """The scripts among the service's files with such lines, and those with no lines at all."""
+    """Yield the scripts among the service's files with such lines, and those with no lines at all."""
     named = [action.fields.get("script") for action in service.actions.values()]
     run = {str(PurePosixPath(script)) for script in named if isinstance(script, str)}
     for path, text in sorted(service.files.items()):
@@ -41,7 +41,7 @@ def in_files(service: Service) -> Iterator[Flaw]:
 
 
 def in_commands(service: Service) -> Iterator[tuple[str, str]]:
-    """The shell texts with such lines: the action, and what is wrong."""
+    """Yield the shell texts with such lines: the action, and what is wrong."""
     for name, action in sorted(service.actions.items()):
         command = action.fields.get("command")
         if action.type == "shell" and isinstance(command, str) and _first_of_dos(command):
@@ -57,7 +57,7 @@ def _is_for_a_shell(path: str, text: str) -> bool:
 
 
 def _first_of_dos(text: str) -> int:
-    """The first line that ends with a carriage return when the first or most lines do; else 0.
+    """Return the first line that ends with a carriage return when the first or most lines do; else 0.
 
     A script in which a few later lines end so may mean it (the text of a request, say).
     """

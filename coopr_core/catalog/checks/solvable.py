@@ -22,7 +22,7 @@ Solve = Callable[["Catalog", ClusterRequest], ClusterLayout]
 
 
 def unsolvable(catalog: Catalog, solve: Solve) -> list[Problem]:
-    """A warning for every template whose defaults have no layout of its least size, with the sizes that have one."""
+    """Return a warning for every template whose defaults have no layout of its least size, naming those that have."""
     problems = []
     for template in catalog.templates.values():
         request = ClusterRequest(name="check", template=template.name)
@@ -41,7 +41,7 @@ def unsolvable(catalog: Catalog, solve: Solve) -> list[Problem]:
 
 
 def _working(catalog: Catalog, solve: Solve, request: ClusterRequest) -> str:
-    """The sizes that work where that of ``request`` does not, as its refusal has them."""
+    """Return the sizes that work where that of ``request`` does not, as its refusal has them."""
     try:
         solve(catalog, request)
     except CooprError as error:

@@ -10,7 +10,7 @@ from coopr_core.model.variables import clashes
 
 
 def of_templates(templates: Iterable[ClusterTemplate]) -> Iterator[Finding]:
-    """The values of each template's default config that become the same variable as another."""
+    """Yield the values of each template's default config that become the same variable as another."""
     for template in templates:
         for problem in clashes(template.defaults.config, "defaults.config"):
             yield Finding(template, tuple(problem.path.split(".")), problem.message)

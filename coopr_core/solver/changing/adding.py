@@ -86,7 +86,7 @@ class _Adding:
         return all(self._shares(kinds, part, ()) is not None for part in self._joined(kinds, 0))
 
     def place(self) -> list[Node]:
-        """The nodes with every block placed, by number; all blocks must be possible."""
+        """Return the nodes with every block placed, by number; all blocks must be possible."""
         for block, names in enumerate(self._blocks):
             kinds = self._kinds(block)
             part = next(part for part in self._joined(kinds, block) if part >> block & 1)
@@ -98,7 +98,7 @@ class _Adding:
         return list(self._nodes)
 
     def _kinds(self, first: int) -> list[_Kind]:
-        """The nodes as they are now, by preference; blocks before ``first`` are on them already."""
+        """Return the nodes as they are now, by preference; blocks before ``first`` are on them already."""
         equal: dict[tuple[int, str, str, tuple[str, ...]], list[Node]] = {}
         for node in self._nodes:
             key = (-len(node.services), node.hardware_type, node.image_type, tuple(sorted(node.services)))
@@ -203,7 +203,7 @@ class _Adding:
 
 
 def _limits(choice: Choice, name: str) -> tuple[bool, int, int, str]:
-    """The order in which services are added: the lowest maximum first, then the highest minimum, then by name."""
+    """Return the order in which services are added: lowest maximum first, then highest minimum, then by name."""
     own = choice.template.constraints.services.get(name)
     if own is None:
         return (True, 0, 0, name)

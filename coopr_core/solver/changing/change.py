@@ -32,7 +32,7 @@ from coopr_core.solver.search.problem import quantities
 def change(
     catalog: Entities, request: ClusterRequest, current: ClusterLayout, replaced: Collection[int] = ()
 ) -> ClusterLayout:
-    """The layout of ``current`` after the changes ``request`` asks for."""
+    """Return the layout of ``current`` after the changes ``request`` asks for."""
     nodes = list(current.nodes)
     if not nodes:
         raise InvalidInput("the cluster has no nodes to change", hint="create it first")
@@ -66,7 +66,7 @@ def grow(choice: Choice, request: ClusterRequest, present: Sequence[Node]) -> li
 
 
 def shrink(choice: Choice, present: Sequence[Node]) -> list[Node]:
-    """The nodes that stay when the cluster shrinks to the size of ``choice``."""
+    """Return the nodes that stay when the cluster shrinks to the size of ``choice``."""
     everything = constraints_of(choice)
     constraints = [c for c in everything if c.kind in (Kind.SIZE, Kind.LEAST, Kind.RATIO)]
     last = dict.fromkeys(choice.services, 1) | {c.services[0]: 0 for c in constraints if c.kind is Kind.LEAST}

@@ -30,7 +30,9 @@ from coopr_core.suggestions import among
 def count_services(
     catalog: Entities, request: ClusterRequest, current: ClusterLayout, counts: Mapping[str, int]
 ) -> ClusterLayout:
-    """The layout of ``current`` with each service of ``counts`` on exactly so many nodes; ``request.size`` is ignored.
+    """Return the layout of ``current`` with each service of ``counts`` on exactly so many nodes.
+
+    ``request.size`` is ignored.
 
     Raises NotFound for a service that is not on the cluster, InvalidInput for more of one and fewer of another at
     once, Unsatisfiable when no such layout exists.
@@ -117,11 +119,11 @@ class _Scaling:
         )
 
     def layout(self, size: int, nodes: Sequence[Node]) -> ClusterLayout:
-        """The layout of these nodes, ``size`` of them."""
+        """Return the layout of these nodes, ``size`` of them."""
         return layout_of(self._choice(size), self._request, nodes)
 
     def _sizes(self, change: Mapping[str, int], sign: int) -> Iterator[int]:
-        """The sizes the change can lead to, the nearest first: all on the same nodes, or each on nodes of its own."""
+        """Yield the sizes the change can lead to, the nearest first: all on the same nodes, or each on its own."""
         for nodes in range(max(change.values()), sum(change.values()) + 1):
             if len(self._nodes) + sign * nodes > 0:
                 yield len(self._nodes) + sign * nodes

@@ -14,7 +14,7 @@ from coopr_core.model.layout import Node
 
 
 def leaving(present: Sequence[Node], count: int, spare: Counter[str]) -> set[int] | None:
-    """The numbers of the ``count`` nodes that leave, the newest first; None when they cannot.
+    """Return the numbers of the ``count`` nodes that leave, the newest first; None when they cannot.
 
     ``spare`` says how many nodes each service can do without.
     """

@@ -19,7 +19,7 @@ from coopr_core.solver.search.programs import IntegerProgram, add_patterns
 
 
 def price_per_hour(offer: HardwareOffer) -> Decimal | None:
-    """The price of one machine, None when the catalog does not say or says no number."""
+    """Return the price of one machine, None when the catalog does not say or says no number."""
     try:
         price = Decimal(offer.cost.strip())
     except InvalidOperation:
@@ -38,7 +38,7 @@ def whole_prices(hardware: Mapping[str, HardwareOffer]) -> dict[str, int]:
 
 
 def count_cheapest(problem: LayoutProblem, size: int) -> list[Batch] | None:
-    """The preferred one of the cheapest layouts of ``size`` nodes; None when there is no layout."""
+    """Return the preferred one of the cheapest layouts of ``size`` nodes; None when there is no layout."""
     if not problem.hardware:
         return None
     cheapest = min(problem.prices)
@@ -74,7 +74,7 @@ class PricedJudge:
         return _affordable(self.least_price(rest, bounded=False), rest)
 
     def least_price(self, rest: Remainder, bounded: bool = True) -> int | None:
-        """The least total price of a layout; without ``bounded`` maxima and empty nodes do not matter."""
+        """Return the least total price of a layout; without ``bounded`` maxima and empty nodes do not matter."""
         if bounded and any(low > high for low, high in zip(rest.low, rest.high, strict=True)):
             return None
         key = (replace(rest, money=0, high=rest.high if bounded else ()), bounded)

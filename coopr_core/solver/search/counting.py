@@ -47,7 +47,7 @@ class Remainder:
     money: int = 0
 
     def without(self, mask: int, times: int, price: int = 0) -> Remainder:
-        """What is left once ``times`` nodes with the blocks ``mask`` are taken."""
+        """Return what is left once ``times`` nodes with the blocks ``mask`` are taken."""
         low, high = list(self.low), list(self.high)
         rest = mask
         while rest:
@@ -66,7 +66,7 @@ class Judge(Protocol):
         """Whether some layout of ``rest.size`` nodes places everything."""
 
     def fits(self, rest: Remainder) -> bool:
-        """The part of ``solvable`` that can only gain when a node holds more blocks."""
+        """Return the part of ``solvable`` that can only gain when a node holds more blocks."""
 
 
 class PackingJudge:
@@ -85,7 +85,10 @@ class PackingJudge:
         return (room is None or rest.size <= room) and self.fits(rest)
 
     def room(self, rest: Remainder) -> int | None:
-        """The most nodes on which every one has a service; None when services that go everywhere fill any number."""
+        """Return the most nodes on which every one has a service.
+
+        None when services that go everywhere fill any number.
+        """
         if self._filler:
             return None
         return sum(high for block, high in enumerate(rest.high) if self._placeable >> block & 1)
@@ -108,7 +111,7 @@ class _Lessons:
 
 
 def count_nodes(problem: LayoutProblem, size: int, judge: Judge | None = None, money: int = 0) -> list[Batch] | None:
-    """The preferred layout of ``size`` nodes as batches in order of preference; None when there is none."""
+    """Return the preferred layout of ``size`` nodes as batches in order of preference; None when there is none."""
     judge = judge or PackingJudge(problem)
     rest = Remainder(problem.low, problem.high, size, money)
     if not problem.hardware or not problem.images or not judge.solvable(rest):
@@ -134,7 +137,7 @@ def _first(
     judge: Judge,
     lessons: _Lessons,
 ) -> tuple[int, int, int]:
-    """The most preferred layout of one node that leaves a solvable remainder."""
+    """Return the most preferred layout of one node that leaves a solvable remainder."""
     available = sum(1 << block for block, high in enumerate(rest.high) if high > 0)
     most = len(weights)
     if not problem.everywhere:
@@ -183,7 +186,7 @@ def _first_on(
 
 
 def _learn(problem: LayoutProblem, mask: int, price: int, rest: Remainder, judge: Judge) -> int:
-    """A smallest mask of blocks of which every set must have one, since ``mask`` and all sets like it leave no room."""
+    """Return a smallest mask of blocks of which every set must have one, as ``mask`` and all like it leave no room."""
     missing = sum(1 << block for block, low in enumerate(rest.low) if low) & ~mask
     covered = mask
     for block in range(len(problem.blocks)):

@@ -90,7 +90,7 @@ class Packing:
         return nodes
 
     def _yields_to(self, block: int) -> int:
-        """The blocks on whose nodes ``block`` can always be as well, whatever else is there."""
+        """Return the blocks on whose nodes ``block`` can always be as well, whatever else is there."""
         if block not in self._hosts:
             self._hosts[block] = self._find_hosts(block)
         return self._hosts[block]
@@ -111,7 +111,7 @@ class Packing:
         return hosts
 
     def _never_with(self, block: int) -> int:
-        """The blocks that can never share a node with ``block``."""
+        """Return the blocks that can never share a node with ``block``."""
         if block not in self._foes:
             others = bits(self._all & ~(1 << block))
             self._foes[block] = sum(1 << other for other in others if self._impossible(1 << other | 1 << block))

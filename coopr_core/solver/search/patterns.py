@@ -15,7 +15,7 @@ from coopr_core.solver.search.problem import bits
 
 @lru_cache(maxsize=512)
 def maximal_sets(blocks: int, groups: tuple[int, ...]) -> tuple[int, ...]:
-    """The subsets of ``blocks`` that contain no group and to which nothing can be added, ascending."""
+    """Return the subsets of ``blocks`` that contain no group and to which nothing can be added, ascending."""
     if all(group.bit_count() == 2 for group in groups):
         return tuple(sorted(_independent(blocks, groups)))
     return tuple(sorted(_broken(blocks, groups)))

@@ -29,7 +29,7 @@ class Wanted:
 
 
 def best_set(wanted: Wanted, weights: Sequence[int]) -> int | None:
-    """The wanted set of the most services, the first by name among equals; None when there is none."""
+    """Return the wanted set of the most services, the first by name among equals; None when there is none."""
     allowed = wanted.allowed
     hits = [mask & allowed for mask in wanted.hits]
     if not all(hits):
@@ -49,7 +49,7 @@ def best_set(wanted: Wanted, weights: Sequence[int]) -> int | None:
 
 
 def parts(edges: Sequence[int]) -> list[int]:
-    """The unions of edges that touch each other, directly or through others."""
+    """Return the unions of edges that touch each other, directly or through others."""
     found: list[int] = []
     for edge in edges:
         joined = edge

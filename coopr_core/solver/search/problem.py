@@ -61,7 +61,7 @@ class LayoutProblem:
                 yield hardware, image, mask
 
     def services(self, mask: int) -> tuple[str, ...]:
-        """The services of a node with these blocks, sorted."""
+        """Return the services of a node with these blocks, sorted."""
         return tuple(sorted([*self.everywhere, *(name for block in bits(mask) for name in self.blocks[block])]))
 
 
@@ -75,7 +75,7 @@ def pose(
     used: Mapping[str, int] | None = None,
     prices: Mapping[str, int] | None = None,
 ) -> LayoutProblem:
-    """The problem these constraints pose for a cluster of ``size`` nodes.
+    """Return the problem these constraints pose for a cluster of ``size`` nodes.
 
     ``constrained`` are the services with an entry of their own in the template, ``hardware`` and ``images`` the types
     the provider offers in order of preference; ``used`` says on how many nodes that are already there each service is.
@@ -123,7 +123,7 @@ def pose(
 def quantities(
     constraints: Iterable[Constraint], services: Iterable[str], size: int, used: Mapping[str, int]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """The least and the most nodes each service still needs and may get in a cluster of ``size`` nodes in all.
+    """Return the least and the most nodes each service still needs and may get in a cluster of ``size`` nodes in all.
 
     A ratio n asks for exactly one node in n, rounded up, held within the service's min and max.
     """
@@ -148,7 +148,7 @@ def quantities(
 
 
 def bits(mask: int) -> Iterator[int]:
-    """The positions of the bits set, ascending."""
+    """Yield the positions of the bits set, ascending."""
     while mask:
         lowest = mask & -mask
         yield lowest.bit_length() - 1

@@ -33,22 +33,22 @@ class IntegerProgram:
         self._rows: list[tuple[float, float, dict[int, float]]] = []
 
     def column(self, cost: float = 0.0, most: float = float("inf")) -> int:
-        """A new column; returns its number."""
+        """Return a new column; returns its number."""
         self.costs.append(cost)
         self._tops.append(most)
         return len(self.costs) - 1
 
     def row(self, terms: dict[int, float], least: float = float("-inf"), most: float = float("inf")) -> None:
-        """A new row: ``least <= sum of factor * column <= most``."""
+        """Add a row: ``least <= sum of factor * column <= most``."""
         self._rows.append((least, most, terms))
 
     def solve(self) -> list[int] | None:
-        """The value of each column, or None when there is no solution."""
+        """Return the value of each column, or None when there is no solution."""
         solver = self._run(whole=True)
         return None if solver is None else [round(value) for value in solver.getSolution().col_value]
 
     def bound(self) -> int:
-        """The least sum of the costs when columns need not be whole, rounded up: no solution costs less."""
+        """Return the least sum of the costs when columns need not be whole, rounded up: no solution costs less."""
         solver = self._run(whole=False)
         return UNBOUNDED if solver is None else ceil(solver.getInfo().objective_function_value - TOLERANCE)
 

@@ -33,17 +33,17 @@ def check_software() -> None:
 
 
 def master() -> Member:
-    """The node the master is on."""
+    """Return the node the master is on."""
     return members("spark.master_hosts", "spark.masters")[0]
 
 
 def master_url() -> str:
-    """What workers and applications connect to."""
+    """Return what workers and applications connect to."""
     return f"spark://{master().address}:{number('spark.master_port')}"
 
 
 def master_state() -> dict[str, Any]:
-    """What the master's page says of itself and its workers; empty while it does not answer."""
+    """Return what the master's page says of itself and its workers; empty while it does not answer."""
     return get_json(f"http://{master().address}:{number('spark.master_ui_port')}/json/") or {}
 
 
@@ -70,7 +70,7 @@ def write_settings() -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment of every Spark process of this node."""
+    """Return the environment of every Spark process of this node."""
     return {
         "JAVA_HOME": str(JAVA_HOME),
         "SPARK_HOME": str(SPARK_HOME),
@@ -83,7 +83,7 @@ def environment() -> dict[str, str]:
 
 
 def jvm(main_class: str, *arguments: object) -> list[str]:
-    """The command of a daemon: a small JVM that runs ``main_class``."""
+    """Return the command of a daemon: a small JVM that runs ``main_class``."""
     return [
         str(JAVA_HOME / "bin" / "java"),
         f"-Xmx{config('spark.daemon_memory')}",

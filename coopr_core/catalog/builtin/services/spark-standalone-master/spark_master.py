@@ -20,7 +20,7 @@ daemon = Daemon("spark-master")
 
 
 def install() -> None:
-    """The software is spark-software's; here it is only made sure that it runs."""
+    """Make sure that the software, which spark-software brings, runs."""
     check_software()
 
 
@@ -44,7 +44,7 @@ def start() -> None:
 
 
 def health() -> None:
-    """The master leads."""
+    """Check that the master leads."""
     daemon.check(_missing)
 
 

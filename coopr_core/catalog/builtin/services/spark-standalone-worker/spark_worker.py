@@ -22,7 +22,7 @@ daemon = Daemon("spark-worker")
 
 
 def install() -> None:
-    """The software is spark-software's; here it is only made sure that it runs."""
+    """Make sure that the software, which spark-software brings, runs."""
     check_software()
 
 
@@ -48,13 +48,16 @@ def start() -> None:
 
 
 def health() -> None:
-    """The master counts this worker."""
+    """Check that the master counts this worker."""
     me = this_member(members("spark.worker_hosts", "spark.workers"))
     daemon.check(lambda: _missing(me))
 
 
 def _missing(me: Member) -> str:
-    """What keeps this worker from getting work; an earlier worker of this node may still be on the master's list."""
+    """Return what keeps this worker from getting work.
+
+    An earlier worker of this node may still be on the master's list.
+    """
     page = f"http://{bind_address()}:{me.port(number('spark.worker_ui_port'))}/json/"
     identity = (get_json(page) or {}).get("id")
     if not identity:

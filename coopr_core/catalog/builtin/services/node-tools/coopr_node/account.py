@@ -40,7 +40,7 @@ def account() -> pwd.struct_passwd | None:
 
 
 def identity() -> dict[str, Any]:
-    """The arguments that make ``subprocess`` start a process as the account."""
+    """Return the arguments that make ``subprocess`` start a process as the account."""
     user = account()
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
 
