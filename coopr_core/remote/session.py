@@ -41,6 +41,8 @@ LAST_LINES = 40
 LARGEST_FILE = 256 * 1024 * 1024
 _FILE_SECONDS = 120
 _SLOWEST_BYTES_PER_SECOND = 50_000
+_END = "#coopr:end"
+"""The end of a command's standard input, by which a node knows that it has all of it."""
 
 
 @cache
@@ -80,19 +82,29 @@ class Session:
         """The same connection with commands and files under root's name, by ``sudo -n`` unless we log in as root."""
         return Session(self._link, self._machine, self._redactor, self._on_line, root=True)
 
-    def run(self, command: str, *, timeout: float | None = None, on_line: LineSink | None = None) -> CommandResult:
-        """Run a command under ``sh`` and wait for its end; its standard input is empty.
+    def run(
+        self,
+        command: str,
+        *,
+        text: str = "",
+        timeout: float | None = None,
+        on_line: LineSink | None = None,
+    ) -> CommandResult:
+        """Run a command under ``sh`` and wait for its end; its standard input is ``text``.
 
-        Output comes line by line, redacted, to ``on_line`` in this thread. Raises ``CommandTimedOut`` after
-        ``timeout`` seconds, ``CommandStopped`` after ``stop``, ``ConnectionLost`` (an ``OutcomeUnknown``) when the
-        connection ends first, ``Unreachable`` when the command never began.
+        ``text`` may be secret, as a command may not; it cannot hold a NUL character, and costs no round trip. Output
+        comes line by line, redacted, to ``on_line`` in this thread. Raises ``CommandTimedOut`` after ``timeout``
+        seconds, ``CommandStopped`` after ``stop``, ``ConnectionLost`` (an ``OutcomeUnknown``) when the connection ends
+        first, ``Unreachable`` when the command never began.
         """
         output = _Output(on_line or self._on_line, self._redactor)
+        if "\0" in text:
+            raise InvalidInput("what a command on a node reads cannot hold a NUL character")
+        given = (text + _END).encode("utf-8", "surrogatepass") if text else b""
+        line = self._wrapped(command, marked=True, size=len(given))
         try:
             # The line tells the warden that its standard input is connected.
-            status = self._execute(
-                self._wrapped(command, marked=True), output.receive, content=[b"\n"], end=False, timeout=timeout
-            )
+            status = self._execute(line, output.receive, content=[given, b"\n"], end=False, timeout=timeout)
         except (CommandTimedOut, CommandStopped, ConnectionLost) as error:
             output.finish()
             error.tail = output.tail
@@ -100,10 +112,12 @@ class Session:
         output.finish()
         return output.result(status)
 
-    def _wrapped(self, command: str, *, marked: bool = False) -> str:
-        """What has the node run a command that ends with its connection."""
+    def _wrapped(self, command: str, *, marked: bool = False, size: int = 0) -> str:
+        """Return what has the node run a command that ends with its connection, on ``size`` bytes that come first."""
         elevated = self._elevated(command) if self._root else command
-        return through_any_shell(_warden(), elevated, *(["root"] if self._root else []), marked=marked)
+        given = [str(size), _END] if size else []
+        owner = ["root" if self._root else ""] if self._root or given else []
+        return through_any_shell(_warden(), elevated, *owner, *given, marked=marked)
 
     def _plain(self, command: str) -> str:
         """What has the node run a command of ours."""

@@ -13,7 +13,7 @@ import pytest
 from ssh_servers import AsyncServer, machine_at
 from watching import alive, wait_for
 
-from coopr_core.errors import NotFound
+from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.command import CommandStopped, CommandTimedOut, Execution, NoChannel, RemoteFailure
 from coopr_core.remote.endpoint import Limits
@@ -90,6 +90,25 @@ def test_a_command_on_an_open_connection_waits_for_no_delayed_acknowledgement(se
 
 def test_a_command_has_an_empty_standard_input(session: Session) -> None:
     assert session.run("cat; echo end", timeout=5).stdout == "end\n"
+
+
+@pytest.mark.parametrize("text", ["x", "%s \\n 'č'\n\n", "#coopr:end", "s3cret\n" * 30_000], ids=len)
+def test_a_command_reads_the_text_it_is_given_and_then_the_end(session: Session, text: str) -> None:
+    read = session.run('cat; cat; cat "/proc/$$/cmdline" "/proc/$PPID/cmdline" >&2; exit 3', text=text)
+    assert (read.exit_status, read.stdout[-1000:]) == (3, text[-1000:])
+    assert "s3cret" not in read.stderr
+    assert session.run("wc -c", text=text).stdout.strip() == str(len(text.encode()))
+
+
+def test_a_command_out_of_time_is_ended_also_with_a_text(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(CommandTimedOut):
+        session.run("exec sh -s", text=f"echo $$ > {tmp_path}/pid; exec sleep 60 </dev/null\n", timeout=1)
+    wait_for(lambda: not alive(int((tmp_path / "pid").read_text())), "the command ends")
+
+
+def test_a_text_that_a_shell_cannot_take_is_refused(session: Session) -> None:
+    with pytest.raises(InvalidInput, match="NUL"):
+        session.run("cat", text="a\0b")
 
 
 def test_a_command_keeps_the_default_interrupt_signal(session: Session) -> None:
