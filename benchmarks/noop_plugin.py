@@ -15,12 +15,12 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from coopr_core.automators.contract import NodeInputs, Result
+from coopr_core.automators.context import TaskContext
+from coopr_core.automators.contract import ActionFields, Automator, Result
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.providers.settings import NodeOptions, ProviderSettings
 
 if TYPE_CHECKING:
-    from coopr_core.catalog.entities import Service
     from coopr_core.remote.session import Session
 
 ACTIONS = ("CREATE", "CONFIRM", "BOOTSTRAP", "INSTALL", "CONFIGURE", "INITIALIZE", "START")
@@ -81,17 +81,19 @@ class NoopProvider:
         return []
 
 
-class NoopAutomator:
+class NoopAutomator(Automator[ActionFields]):
     """Actions that succeed at once, without a connection."""
 
-    def bootstrap(self, node: NodeInputs, session: Session) -> Result:
+    fields_type = ActionFields
+
+    def bootstrap(self, context: TaskContext, session: Session) -> Result:
         """Do nothing."""
-        work(node.number, "BOOTSTRAP")
+        work(context.number, context.action)
         return Result()
 
-    def run(self, action: str, service: Service, node: NodeInputs, session: Session) -> Result:
+    def run(self, context: TaskContext, session: Session) -> Result:
         """Do nothing."""
-        work(node.number, action.upper())
+        work(context.number, context.action)
         return Result()
 
 

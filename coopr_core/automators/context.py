@@ -25,7 +25,7 @@ class SeenNodes:
     """
 
     def __init__(self, properties: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        self.properties = dict(properties or {})
+        self.properties = properties or {}
 
     @cached_property
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""The values of a task as lines that ``coopr_lookup_key`` finds with nothing but ``awk``. Cost: linear in the values."""
+"""The values of a task as lines that ``coopr_lookup_key`` finds with nothing but ``awk``."""
 
 from __future__ import annotations
 

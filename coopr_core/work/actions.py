@@ -8,7 +8,7 @@ Prefect.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators.contract import Automator, Result
 from coopr_core.catalog.entities import ACTIONS
@@ -37,7 +37,7 @@ class Actions:
         cluster: ClusterRecord,
         layout: ClusterLayout,
         provider: Provider,
-        automators: Mapping[str, Automator],
+        automators: Mapping[str, Automator[Any]],
         access: NodeAccess,
         authorized_key: str,
         secret: Callable[[str], str] | None = None,

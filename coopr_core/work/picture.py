@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from coopr_core.automators.context import SeenNodes
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import CooprError
 from coopr_core.macros import MacroContext, expand
@@ -33,14 +34,19 @@ class _View:
 
     hidden: frozenset[int]
     described: dict[str, Mapping[str, Any]]
+    seen: SeenNodes = field(init=False)
     macros: MacroContext | None = None
     configs: dict[int | None, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.seen = SeenNodes(self.described)
 
     def change(self, before: NodeRecord, after: NodeRecord) -> None:
         """Take note of a node's change."""
         if after.number in self.hidden:
             return
         self.described = {**self.described, str(after.number): _described(after)}
+        self.seen = SeenNodes(self.described)
         if _addresses(before) != _addresses(after):
             self.macros, self.configs = None, {}
 
@@ -114,6 +120,11 @@ class ClusterPicture:
         """Return what node ``number`` is told of the nodes, by their number; to be read only, and never changing."""
         with self._lock:
             return self._view(number).described
+
+    def seen(self, number: int) -> SeenNodes:
+        """Return the same, to be rendered once for all tasks that are told the same."""
+        with self._lock:
+            return self._view(number).seen
 
     def macros(self, number: int) -> MacroContext:
         """Return what macros stand for on a node, worked out once for all that see the same nodes."""

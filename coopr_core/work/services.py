@@ -10,13 +10,14 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from coopr_core.automators.contract import Automator, NodeInputs, Result
+from coopr_core.automators.context import TaskContext
+from coopr_core.automators.contract import Automator, Result
+from coopr_core.automators.preparation import prepare_node
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import CooprError
 from coopr_core.macros import expand
 from coopr_core.macros.rendering import fields_path
-from coopr_core.model.records import NodeRecord, TaskRecord
-from coopr_core.providers.contract import Machine
+from coopr_core.model.records import TaskRecord
 
 if TYPE_CHECKING:
     from coopr_core.remote.access import NodeAccess
@@ -31,7 +32,7 @@ class ServiceActions:
     def __init__(
         self,
         picture: ClusterPicture,
-        automators: Mapping[str, Automator],
+        automators: Mapping[str, Automator[Any]],
         machines: Machines,
         access: NodeAccess,
     ) -> None:
@@ -41,30 +42,29 @@ class ServiceActions:
         self._access = access
 
     def bootstrap(self, task: TaskRecord, log: TaskLog) -> Result:
-        """Prepare the node for every automator its services use."""
-        services = self._picture.services_of(task.node)
-        inputs = self._inputs(task, None)
-        used = sorted({action.type for service in services for action in service.actions.values()})
-        result = Result()
-        for name in used:
-            log.write(f"preparing for automator {name}: {', '.join(service.name for service in services)}")
-            session = self._access.session(self._machines.usable(task.node, log)).with_output(log)
-            result = self._automators[name].bootstrap(inputs, session)
+        """Prepare the node, for every automator its services use."""
+        context = self._context(task, None)
+        names = ", ".join(service.name for service in context.services)
+        session = self._access.session(self._machines.usable(task.node, log)).with_output(log)
+        used = {name: self._automators[name] for name in context.automators}
+        result = prepare_node(context, session) if any(each.on_node for each in used.values()) else Result()
+        for name, automator in used.items():
             if result.exit_status:
                 break
+            log.write(f"preparing for automator {name}: {names}")
+            own = automator.bootstrap(context, session)
+            result = own if own.exit_status or own.tail else result
         return result
 
     def run(self, task: TaskRecord, log: TaskLog) -> Result:
         """Run the task's action of its service, on a node that is prepared again if it has to be."""
         service = self._picture.layout.services[task.service]
-        action = task.action.lower()
-        automator = self._automators[service.actions[action].type]
-        machine = self._machines.usable(task.node, log)
-        session = self._access.session(machine).with_output(log)
-        result = automator.run(action, service, self._inputs(task, service), session)
+        automator = self._automators[service.actions[task.action.lower()].type]
+        session = self._access.session(self._machines.usable(task.node, log)).with_output(log)
+        result = automator.run(self._context(task, service), session)
         if result.unprepared:
             self._prepare_again(task, result, log)
-            result = automator.run(action, service, self._inputs(task, service), session)
+            result = automator.run(self._context(task, service), session)
             if result.unprepared:
                 raise self._unpreparable(task, result)
         if result.properties and not result.exit_status:
@@ -86,54 +86,36 @@ class ServiceActions:
             "was complete can only be deleted and created again.",
         )
 
-    def _inputs(self, task: TaskRecord, service: Service | None) -> NodeInputs:
-        node = self._picture.node(task.node)
-        machine = self._picture.machine(task.node)
-        return NodeInputs(
-            task_id=task.id,
-            host_name=node.host_name,
-            number=node.number,
-            root=machine.root,
-            services=self._picture.services_of(task.node),
-            task_json=self._task_json(task, node, machine, service),
-        )
-
-    def _task_json(
-        self, task: TaskRecord, node: NodeRecord, machine: Machine, service: Service | None
-    ) -> dict[str, Any]:
-        """Return the task as it is written to the node (section 12); BOOTSTRAP, which may run early, gets no config."""
-        leaving = self._picture.leaving_with(task.service, node.number)
-        config: Any = {}
-        described: dict[str, Any] = {}
+    def _context(self, task: TaskRecord, service: Service | None) -> TaskContext:
+        """Return what the task is told; BOOTSTRAP, which may run early, gets no config."""
+        picture, number = self._picture, task.node
+        node, machine = picture.node(number), picture.machine(number)
+        config: Mapping[str, Any] = {}
+        fields: Mapping[str, Any] = {}
         if service is not None:
-            config = self._picture.config(node.number)
-            action = service.actions[task.action.lower()]
-            place = fields_path(service.name, task.action.lower())
-            fields = expand(dict(action.fields), self._picture.macros(node.number), place, loose=True)
-            described = {"name": service.name, "action": {"type": action.type, "fields": fields}}
-        return {
-            "taskId": task.id,
-            "jobId": task.job_id,
-            "clusterId": task.cluster_id,
-            "clusterName": self._picture.cluster.name,
-            "taskName": task.action,
-            "nodeId": str(node.number),
-            "config": {
-                "cluster": config,
-                "service": described,
-                "hostname": node.host_name,
-                "ipaddresses": dict(machine.addresses),
-                "nodenum": node.number,
-                "sshuser": machine.ssh_user,
-                "hardwaretype": node.hardware_type,
-                "imagetype": node.image_type,
-                "flavor": node.flavor,
-                "image": node.image,
-                "automators": sorted(
-                    {a.type for s in self._picture.services_of(node.number) for a in s.actions.values()}
-                ),
-                "services": list(node.services),
-                **({"leaving": leaving} if leaving else {}),
-                "nodes": self._picture.described(node.number),
-            },
-        }
+            config = picture.config(number)
+            action = task.action.lower()
+            place = fields_path(service.name, action)
+            fields = expand(dict(service.actions[action].fields), picture.macros(number), place, loose=True)
+        return TaskContext(
+            task_id=task.id,
+            job_id=task.job_id,
+            cluster_id=task.cluster_id,
+            cluster_name=picture.cluster.name,
+            action=task.action,
+            number=number,
+            host_name=node.host_name,
+            root=machine.root,
+            services=picture.services_of(number),
+            service=service,
+            fields=fields,
+            config=config,
+            addresses=machine.addresses,
+            ssh_user=machine.ssh_user,
+            hardware_type=node.hardware_type,
+            image_type=node.image_type,
+            flavor=node.flavor,
+            image=node.image,
+            nodes=picture.seen(number),
+            leaving=picture.leaving_with(task.service, number),
+        )

@@ -12,7 +12,9 @@ import pytest
 from sqlalchemy import update
 from store_samples import record_cluster
 
-from coopr_core.automators.contract import NodeInputs, Result
+from coopr_core.automators.context import TaskContext
+from coopr_core.automators.contract import ActionFields, Automator, Result
+from coopr_core.automators.task_files import task_json
 from coopr_core.catalog.entities import ClusterTemplate, Service
 from coopr_core.errors import (
     CooprError,
@@ -82,19 +84,22 @@ class Cloud:
         return list(self.machines.values())
 
 
-class Recorder:
+class Recorder(Automator[ActionFields]):
     """An automator that remembers what it was given, and loses the connection as often as it is told."""
 
+    fields_type = ActionFields
+
     def __init__(self) -> None:
-        self.given: list[NodeInputs] = []
+        super().__init__()
+        self.given: list[TaskContext] = []
         self.lost = 0
 
-    def bootstrap(self, node: NodeInputs, session: Any) -> Result:
-        self.given.append(node)
+    def bootstrap(self, context: TaskContext, session: Any) -> Result:
+        self.given.append(context)
         return Result()
 
-    def run(self, action: str, service: Service, node: NodeInputs, session: Any) -> Result:
-        self.given.append(node)
+    def run(self, context: TaskContext, session: Any) -> Result:
+        self.given.append(context)
         if self.lost:
             self.lost -= 1
             raise OutcomeUnknown("the connection was lost")
@@ -255,7 +260,7 @@ def test_a_tasks_json_has_the_documented_keys_with_macros_expanded_for_its_node(
         job.do("CONFIRM", node)
     job.do("START", 1000)
     job.do("START", 1001)
-    given = job.recorder.given[-1].task_json
+    given = task_json(job.recorder.given[-1])
     names = [node.host_name for node in store.nodes(job.cluster.id)]
     task = job.tasks["START", 1001]
     expected = (task.id, task.job_id, job.cluster.id, "START", "1001")

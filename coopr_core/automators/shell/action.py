@@ -1,64 +1,28 @@
-"""One action of a service as the shell automator understands it: which script or text, with what, for how long.
-
-``check_action`` finds everything wrong in it before anything is connected to; ``read_action`` raises for it.
-"""
+"""One action of a service as the shell automator understands it: which script or text, with what, for how long."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
+from pydantic import BeforeValidator, Field
+
+from coopr_core.automators.contract import ActionFields, field_problem
 from coopr_core.catalog.entities import Service
-from coopr_core.errors import InvalidInput, Problem
+from coopr_core.errors import Problem
 from coopr_core.macros import uses
-from coopr_core.providers.settings import SettingField
 
 DEFAULT_TIMEOUT = "30m"
-
-FIELDS = (
-    SettingField("script", "Script", "text", "A file of the service's own folder. Its #! line is honoured."),
-    SettingField(
-        "args",
-        "Arguments",
-        "text",
-        "What the script is given: a list, or text split as a shell would. Visible in the node's process list.",
-        default=(),
-    ),
-    SettingField("command", "Command", "text", "Shell text to run instead of a script."),
-    SettingField(
-        "timeout",
-        "Time limit",
-        "text",
-        "How long it may take: seconds, or text like 90s, 5m, 1h30m.",
-        default=DEFAULT_TIMEOUT,
-        overridable=True,
-    ),
-)
-"""What there is to fill in for an action of type ``shell``."""
-
-REQUIRED_SETS = (("script",), ("command",))
-"""The combinations of fields of which exactly one must be given."""
 
 _DURATION = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?", re.ASCII)
 _UNITS = (86400, 3600, 60, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class ShellAction:
-    """What to run: a script of the service with its arguments, or shell text. ``timeout`` is in seconds."""
-
-    script: str
-    args: tuple[str, ...]
-    command: str
-    timeout: float
-
-
 def seconds(value: object) -> float:
-    """Seconds from a number, or from text like ``90``, ``90s``, ``5m``, ``1h30m``. Raises ``ValueError``."""
+    """Return seconds from a number, or from text like ``90``, ``90s``, ``5m``, ``1h30m``. Raises ``ValueError``."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"{value!r} is no duration")
     if isinstance(value, str):
@@ -77,7 +41,8 @@ def seconds(value: object) -> float:
     return result
 
 
-def _arguments(value: object) -> tuple[str, ...]:
+def arguments(value: object) -> tuple[str, ...]:
+    """Return the arguments in a list, or in text split as a shell would. Raises ``ValueError``."""
     if isinstance(value, str):
         return tuple(shlex.split(value))
     if isinstance(value, Sequence) and all(isinstance(item, str | int | float) for item in value):
@@ -85,78 +50,54 @@ def _arguments(value: object) -> tuple[str, ...]:
     raise ValueError("must be a list of texts, or text")
 
 
-def check_action(action: str, service: Service, fields: Mapping[str, Any] | None = None) -> list[Problem]:
-    """Everything wrong with an action of a service; each problem names the service, the action and the place.
+class ShellFields(ActionFields):
+    """What there is to fill in for an action of type ``shell``: a script of the service, or shell text."""
 
-    ``fields`` are the action's with their macros expanded; without them the catalog's are checked, as far as that goes.
-    """
-    given = service.actions[action].fields if fields is None else fields
-    place = f"provisioner.actions.{action}.fields"
-    problems: list[Problem] = []
+    required_sets: ClassVar[tuple[tuple[str, ...], ...]] = (("script",), ("command",))
 
-    def problem(name: str, message: str) -> None:
-        path = f"{place}.{name}" if name else place
-        problems.append(Problem(f"service {service.name!r}, action {action!r}: {message}", path=path))
-
-    known = [field.name for field in FIELDS]
-    for name in given:
-        if name not in known:
-            problem(name, f"unknown field {name!r}; the shell automator knows {', '.join(known)}")
-    ways = [name for (name,) in REQUIRED_SETS if given.get(name)]
-    if len(ways) != 1:
-        problem("", "needs either 'script' or 'command'" + (", not both" if ways else ""))
-    for name in ways:
-        if not isinstance(given[name], str):
-            problem(name, f"{name!r} must be text")
-    script = given.get("script")
-    if isinstance(script, str) and script and not (fields is None and _is_macro(script)):
-        script = normalized(script)
-        if script not in map(normalized, service.files):
-            there = ", ".join(sorted(service.files)) or "no files at all"
-            problem("script", f"there is no script {script!r} among the service's files ({there})")
-    for name, read in (("args", _arguments), ("timeout", seconds)):
-        value = given.get(name)
-        if value is not None and not (fields is None and _is_macro(value)):
-            try:
-                read(value)
-            except ValueError as error:
-                problem(name, f"{name!r}: {error}")
-    for name, value in service.actions[action].fields.items():
-        if name != "command" and any(use.name is not None and use.name.secret for use in uses(value, loose=True)):
-            what = "arguments are visible in the node's process list" if name == "args" else "a secret has no use here"
-            problem(name, f"{what}: let the script read the secret from config")
-    return problems
-
-
-def _is_macro(value: object) -> bool:
-    return any(uses(value, loose=True))
-
-
-def normalized(path: str) -> str:
-    """A script's path as the service's files are keyed: without ``./``."""
-    return str(PurePosixPath(path)) if path else path
-
-
-def read_action(action: str, service: Service, fields: Mapping[str, Any]) -> ShellAction:
-    """The action, ready to run. Raises ``InvalidInput`` with every problem found."""
-    problems = check_action(action, service, fields)
-    if problems:
-        raise InvalidInput(
-            f"action {action!r} of service {service.name!r} cannot be run",
-            hint="Correct the service in the catalog: `coopr catalog validate` shows all such problems.",
-            problems=problems,
-        )
-    timeout = fields.get("timeout")
-    return ShellAction(
-        script=normalized(fields.get("script") or ""),
-        args=_arguments(fields.get("args") or ()),
-        command=fields.get("command") or "",
-        timeout=seconds(DEFAULT_TIMEOUT if timeout is None else timeout),
+    script: str = Field(
+        default="", title="Script", description="A file of the service's own folder. Its #! line is honoured."
+    )
+    args: Annotated[tuple[str, ...], BeforeValidator(arguments)] = Field(
+        default=(),
+        title="Arguments",
+        description="What the script is given: a list, or text split as a shell would. Visible in the node's process "
+        "list.",
+    )
+    command: str = Field(default="", title="Command", description="Shell text to run instead of a script.")
+    timeout: Annotated[float, BeforeValidator(seconds)] = Field(
+        default=DEFAULT_TIMEOUT,
+        validate_default=True,
+        title="Time limit",
+        description="How long it may take: seconds, or text like 90s, 5m, 1h30m.",
+        json_schema_extra={"overridable": True},
     )
 
 
+def script_problems(action: str, service: Service, given: Mapping[str, Any], *, expanded: bool) -> Iterator[Problem]:
+    """Yield what is wrong with an action beyond the kinds of its fields: its script, and secrets where they show."""
+    script, command = given.get("script"), given.get("command")
+    if script and command:
+        yield field_problem(action, service, "", "needs either 'script' or 'command', not both")
+    if isinstance(script, str) and script and (expanded or not any(uses(script, loose=True))):
+        script = normalized(script)
+        if script not in map(normalized, service.files):
+            there = ", ".join(sorted(service.files)) or "no files at all"
+            message = f"there is no script {script!r} among the service's files ({there})"
+            yield field_problem(action, service, "script", message)
+    for name, value in service.actions[action].fields.items():
+        if name != "command" and any(use.name is not None and use.name.secret for use in uses(value, loose=True)):
+            what = "arguments are visible in the node's process list" if name == "args" else "a secret has no use here"
+            yield field_problem(action, service, name, f"{what}: let the script read the secret from config")
+
+
+def normalized(path: str) -> str:
+    """Return a script's path as the service's files are keyed: without ``./``."""
+    return str(PurePosixPath(path)) if path else path
+
+
 def interpreter(name: str, text: str) -> tuple[str, ...]:
-    """What runs a script: its ``#!`` line, else ``python3`` for ``.py``, else ``sh``.
+    """Return what runs a script: its ``#!`` line, else ``python3`` for ``.py``, else ``sh``.
 
     We read the line ourselves, so that a folder mounted ``noexec`` does not matter. As in Linux, all after the
     interpreter's name is one argument.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators import load_automator
-from coopr_core.automators.contract import KeepsRecords
+from coopr_core.automators.contract import Automator
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import Busy, CooprError, NotFound, TimedOut, Unreachable
 from coopr_core.macros import MacroContext, expand
@@ -158,7 +158,7 @@ class _Look:
         if not tasks:
             message = "its config was never applied"
             return [_on(node, "no-record", message, service=service.name, hint=configure)]
-        if not isinstance(automator, KeepsRecords) or node.machine is None:
+        if not automator.on_node or node.machine is None:
             self._unchecked[f"config of {service.name}: automator {action.type} keeps no record of it"] = None
             return []
         machine = Machine.from_json(node.machine)
@@ -183,7 +183,7 @@ class _Look:
         message = f"its config is not what was last applied: {shown}"
         return [_on(node, "config", message, service=service.name, paths=paths, hint=configure)]
 
-    def _record(self, automator: KeepsRecords, machine: Machine, tasks: Sequence[str]) -> Mapping[str, Any]:
+    def _record(self, automator: Automator[Any], machine: Machine, tasks: Sequence[str]) -> Mapping[str, Any]:
         """The newest record there is; a task that found nothing to adapt to succeeded without leaving one."""
         missing: NotFound | None = None
         for task in tasks:
@@ -218,7 +218,7 @@ class _Look:
             message = f"its health cannot be checked: {error.message}"
             return [_on(node, "unhealthy", message, service=service.name, hint=error.hint)]
         automator = self._automators[action.type]
-        if isinstance(automator, KeepsRecords) and node.machine is not None:
+        if automator.on_node and node.machine is not None:
             machine = Machine.from_json(node.machine)
             automator.forget(task.id, machine.root, self._access.session(machine))
         if result.exit_status == 0:

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_shell_automator import TASK_ID, lines, node, service
+from task_contexts import TASK_ID, node, service, task
+from test_shell_automator import lines
 from watching import alive, wait_for
 
-from coopr_core.automators.contract import NodeInputs, Result
+from coopr_core.automators.contract import Result
+from coopr_core.automators.preparation import prepare_node
 from coopr_core.automators.shell import ShellAutomator
 from coopr_core.remote.command import CommandTimedOut
 from coopr_core.remote.session import Session
@@ -38,11 +40,11 @@ class Node:
 
     def start(self, command: str, timeout: float = 60) -> tuple[Result, list[str]]:
         demo = service(start={"command": command, "timeout": timeout})
-        inputs: NodeInputs = node(self.root, demo)
+        inputs = node(self.root, demo)
         shell = ShellAutomator()
-        shell.bootstrap(inputs, self.session)
+        prepare_node(inputs, self.session)
         watched, seen = lines(self.session)
-        return shell.run("start", demo, inputs, watched), seen
+        return shell.run(task("start", demo, inputs), watched), seen
 
     def left_running(self, seen: list[str]) -> tuple[list[int], Path]:
         """The processes and the file that the task's log names."""

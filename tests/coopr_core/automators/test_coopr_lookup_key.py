@@ -15,9 +15,9 @@ from examples import examples
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from coopr_core.automators.shell.task_files import key_lines
+from coopr_core.automators.keys import key_lines
 
-SCRIPT = files("coopr_core.automators.shell").joinpath("coopr_lookup_key.sh").read_text()
+SCRIPT = files("coopr_core.automators").joinpath("coopr_lookup_key.sh").read_text()
 SHELLS = {
     "sh": ["sh"],
     "dash": ["dash"],

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from task_contexts import TASK_ID, node, service, task
 
 from coopr_core.automators import load_automator
-from coopr_core.automators.contract import NodeInputs
+from coopr_core.automators.environment import environment
+from coopr_core.automators.preparation import prepare_node
 from coopr_core.automators.shell import ShellAutomator
-from coopr_core.catalog.entities import Service
+from coopr_core.automators.task_files import task_json
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.remote.command import CommandTimedOut
 from coopr_core.remote.session import Session
 
 pytestmark = pytest.mark.both
 
-TASK_ID = "00000015-044-275"
 HOSTILE = {
     "quotes": """it's "quoted" `id` $(id) $HOME""",
     "lines": "one\ntwo\n\tthree\n",
@@ -33,27 +34,6 @@ HOSTILE = {
     "empty": "",
     "dash": "-n",
 }
-
-
-def service(name: str = "demo", files: dict[str, str] | None = None, **actions: dict[str, Any]) -> Service:
-    described = {action: {"type": "shell", "fields": fields} for action, fields in actions.items()}
-    return Service.model_validate({"name": name, "provisioner": {"actions": described}, "files": files or {}})
-
-
-def node(root: Path, *services: Service, config: dict[str, Any] | None = None) -> NodeInputs:
-    return NodeInputs(
-        task_id=TASK_ID,
-        host_name="demo15-1000.local",
-        number=1000,
-        root=str(root),
-        services=services,
-        task_json={
-            "taskId": TASK_ID,
-            "clusterId": "00000015",
-            "clusterName": "demo",
-            "config": {"cluster": config or {}, "ipaddresses": {"bind_v4": "127.0.0.1", "access_v4": "127.0.0.9"}},
-        },
-    )
 
 
 @pytest.fixture
@@ -81,9 +61,9 @@ def test_a_script_runs_in_its_services_folder_with_its_arguments(
         start={"script": "bin/go.sh", "args": ["a b", "it's", 3]},
     )
     inputs = node(root, demo)
-    assert shell.bootstrap(inputs, session).exit_status == 0
+    assert prepare_node(inputs, session).exit_status == 0
     watched, seen = lines(session)
-    result = shell.run("START", demo, inputs, watched)
+    result = shell.run(task("START", demo, inputs), watched)
     assert result.exit_status == 0
     assert seen == [f"{root}/var/lib/coopr/.coopr/services/demo", "data", "<a b>", "<it's>", "<3>"]
 
@@ -92,8 +72,8 @@ def test_a_script_gets_the_task_as_variables(shell: ShellAutomator, session: Ses
     config = {"nats": {"client-port": 4222, "tls": True, "off": None}, "peers": ["a", "b", 3], "maps": [{"x": 1}]}
     demo = service(files={"show.sh": 'env -0 > "$COOPR_DATA/out"\n'}, start={"script": "show.sh"})
     inputs = node(root, demo, config={**config, **HOSTILE})
-    shell.bootstrap(inputs, session)
-    assert shell.run("start", demo, inputs, session).exit_status == 0
+    prepare_node(inputs, session)
+    assert shell.run(task("start", demo, inputs), session).exit_status == 0
     text = (root / "var/lib/coopr/demo/out").read_text()
     variables = dict(line.split("=", 1) for line in text.split("\0") if "=" in line)
     ours = {name: value for name, value in variables.items() if name.startswith("COOPR_") and name not in os.environ}
@@ -123,14 +103,14 @@ def test_the_tasks_files_are_for_their_owner_alone_and_hold_the_json(
 ) -> None:
     demo = service(start={"command": "true"})
     inputs = node(root, demo, config={"password": "s3cret"})
-    shell.bootstrap(inputs, session)
-    shell.run("start", demo, inputs, session)
+    prepare_node(inputs, session)
+    shell.run(task("start", demo, inputs), session)
     folder = root / "var/cache/coopr"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == {
         f"{TASK_ID}.{kind}": 0o600 for kind in ("json", "keys", "env", "sh", "command")
     }
-    assert json.loads((folder / f"{TASK_ID}.json").read_text()) == inputs.task_json
+    assert json.loads((folder / f"{TASK_ID}.json").read_text()) == task_json(task("start", demo, inputs))
 
 
 def test_what_a_script_makes_on_a_shared_machine_is_for_its_owner_alone(
@@ -138,9 +118,9 @@ def test_what_a_script_makes_on_a_shared_machine_is_for_its_owner_alone(
 ) -> None:
     demo = service(start={"command": 'umask; cd "$COOPR_DATA"; touch a; mkdir b'})
     inputs = node(root, demo)
-    shell.bootstrap(inputs, session)
+    prepare_node(inputs, session)
     watched, seen = lines(session)
-    assert shell.run("start", demo, inputs, watched).exit_status == 0
+    assert shell.run(task("start", demo, inputs), watched).exit_status == 0
     assert seen == ["0077"]
     modes = [(root / "var/lib/coopr/demo" / name).stat().st_mode & 0o777 for name in ("a", "b")]
     assert modes == [0o600, 0o700]
@@ -152,9 +132,9 @@ def test_nothing_secret_is_on_any_command_line(shell: ShellAutomator, session: S
         start={"command": f"[ $COOPR_CONFIG_PASSWORD = {secret} ] && cat /proc/[0-9]*/cmdline | tr '\\0' ' '"}
     )
     inputs = node(root, demo, config={"password": secret})
-    shell.bootstrap(inputs, session)
+    prepare_node(inputs, session)
     watched, seen = lines(session)
-    assert shell.run("start", demo, inputs, watched).exit_status == 0
+    assert shell.run(task("start", demo, inputs), watched).exit_status == 0
     assert TASK_ID in "".join(seen)
     assert secret not in "".join(seen)
 
@@ -175,9 +155,9 @@ def test_a_scripts_first_line_says_what_runs_it(
 ) -> None:
     demo = service(files={name: text}, start={"script": f"./{name}", "args": "x"})
     inputs = node(root, demo)
-    shell.bootstrap(inputs, session)
+    prepare_node(inputs, session)
     watched, seen = lines(session)
-    shell.run("start", demo, inputs, watched)
+    shell.run(task("start", demo, inputs), watched)
     assert seen == ([shows] if shows else [])
 
 
@@ -186,8 +166,8 @@ def test_a_failing_script_gives_its_exit_status_and_last_lines(
 ) -> None:
     demo = service(install={"command": "for n in $(seq 99); do echo $n; done; echo no such package >&2; exit 42"})
     inputs = node(root, demo)
-    shell.bootstrap(inputs, session)
-    result = shell.run("INSTALL", demo, inputs, session)
+    prepare_node(inputs, session)
+    result = shell.run(task("INSTALL", demo, inputs), session)
     assert result.exit_status == 42
     assert len(result.tail) == 40
     assert "no such package" in result.tail[-1] or "no such package" in result.tail
@@ -196,10 +176,10 @@ def test_a_failing_script_gives_its_exit_status_and_last_lines(
 def test_an_action_out_of_time_is_ended(shell: ShellAutomator, session: Session, root: Path) -> None:
     demo = service(start={"command": "echo waiting; sleep 60", "timeout": 0.5})
     inputs = node(root, demo)
-    shell.bootstrap(inputs, session)
+    prepare_node(inputs, session)
     began = time.monotonic()
     with pytest.raises(CommandTimedOut, match=r"start of service 'demo' on demo15-1000.local .* 0.5 s") as caught:
-        shell.run("start", demo, inputs, session)
+        shell.run(task("start", demo, inputs), session)
     assert time.monotonic() - began < 10
     assert caught.value.tail == ("waiting",)
 
@@ -208,12 +188,12 @@ def test_bootstrap_sends_only_what_changed_and_takes_away_what_is_gone(
     shell: ShellAutomator, session: Session, root: Path
 ) -> None:
     one, two = service("one", {"a.sh": "1", "old.sh": "x"}), service("two", {"b.sh": "2"})
-    assert shell.bootstrap(node(root, one, two), session).tail == ("sent the files of one, two",)
-    assert shell.bootstrap(node(root, one, two), session).tail == ("the services' files are on the node already",)
+    assert prepare_node(node(root, one, two), session).tail == ("sent the files of one, two",)
+    assert prepare_node(node(root, one, two), session).tail == ("the services' files are on the node already",)
     folder = root / "var/lib/coopr/.coopr/services"
     untouched = (folder / "two/b.sh").stat().st_ino
     changed = service("one", {"a.sh": "changed"})
-    assert shell.bootstrap(node(root, changed, two), session).tail == ("sent the files of one",)
+    assert prepare_node(node(root, changed, two), session).tail == ("sent the files of one",)
     assert (folder / "two/b.sh").stat().st_ino == untouched
     assert [path.name for path in (folder / "one").iterdir()] == ["a.sh"]
     assert (folder / "one/a.sh").read_text() == "changed"
@@ -225,12 +205,12 @@ def test_a_bootstrap_that_was_cut_short_is_done_again(shell: ShellAutomator, ses
     (root / "var/lib/coopr/.coopr/incoming/services/one").mkdir(parents=True)
     (root / "var/lib/coopr/.coopr/services/one").mkdir(parents=True)
     (root / "var/lib/coopr/.coopr/services/one/half").touch()
-    assert shell.bootstrap(node(root, one), session).exit_status == 0
+    assert prepare_node(node(root, one), session).exit_status == 0
     assert [path.name for path in (root / "var/lib/coopr/.coopr/services/one").iterdir()] == ["a.sh"]
 
 
 def test_bootstrap_on_a_node_that_cannot_be_written_says_why(shell: ShellAutomator, session: Session) -> None:
-    result = shell.bootstrap(node(Path("/proc/nowhere"), service()), session)
+    result = prepare_node(node(Path("/proc/nowhere"), service()), session)
     assert result.exit_status != 0
     assert "/proc/nowhere" in " ".join(result.tail)
 
@@ -238,9 +218,9 @@ def test_bootstrap_on_a_node_that_cannot_be_written_says_why(shell: ShellAutomat
 def test_each_service_keeps_its_things_in_its_own_folder(shell: ShellAutomator, session: Session, root: Path) -> None:
     both = [service(name, start={"command": 'touch "$COOPR_DATA/mine"'}) for name in ("bin", "služba")]
     inputs = node(root, *both)
-    shell.bootstrap(inputs, session)
+    prepare_node(inputs, session)
     for one in both:
-        assert shell.run("start", one, inputs, session).exit_status == 0
+        assert shell.run(task("start", one, inputs), session).exit_status == 0
     assert sorted(str(path.relative_to(root)) for path in root.rglob("mine")) == [
         "var/lib/coopr/bin/mine",
         "var/lib/coopr/služba/mine",
@@ -251,13 +231,13 @@ def test_a_node_that_lost_its_files_is_told_apart_from_a_failing_script(
     shell: ShellAutomator, session: Session, root: Path
 ) -> None:
     demo = service(start={"command": "true"})
-    result = shell.run("start", demo, node(root, demo), session)
+    result = shell.run(task("start", demo, node(root, demo)), session)
     assert result.exit_status == 66
     assert "BOOTSTRAP" in result.tail[-1]
     assert result.unprepared
     demo = service(start={"command": "echo BOOTSTRAP; exit 66"})
-    shell.bootstrap(node(root, demo), session)
-    failing = shell.run("start", demo, node(root, demo), session)
+    prepare_node(node(root, demo), session)
+    failing = shell.run(task("start", demo, node(root, demo)), session)
     assert (failing.exit_status, failing.unprepared) == (66, False)
 
 
@@ -287,15 +267,15 @@ def test_what_bootstrap_brought_and_is_gone_is_noticed_and_brought_again(
         start={"script": "go.sh"},
     )
     inputs = node(root, demo)
-    assert shell.bootstrap(inputs, session).exit_status == 0
-    assert shell.run("start", demo, inputs, session).exit_status == 0
+    assert prepare_node(inputs, session).exit_status == 0
+    assert shell.run(task("start", demo, inputs), session).exit_status == 0
     own = shlex.quote(f"{root}/var/lib/coopr/.coopr")
     subprocess.run(harm.format(root=shlex.quote(str(root)), own=own), shell=True, check=True)
-    result = shell.run("start", demo, inputs, session)
+    result = shell.run(task("start", demo, inputs), session)
     if "var/cache" not in harm and (os.geteuid() or "chmod" not in harm):
         assert result.unprepared, result
-    assert shell.bootstrap(inputs, session).exit_status == 0
-    again = shell.run("start", demo, inputs, session)
+    assert prepare_node(inputs, session).exit_status == 0
+    again = shell.run(task("start", demo, inputs), session)
     assert (again.exit_status, again.unprepared) == (0, False), again
     assert not list((root / "var/cache/coopr").glob("*.lost"))
     assert (root / "var/cache/coopr").stat().st_mode & 0o777 == 0o700
@@ -334,14 +314,14 @@ def test_what_cannot_run_is_refused_before_connecting(shell: ShellAutomator, roo
     nobody: Any = None  # any use of the session would fail
     demo = service(files={"b.sh": "", "a.sh": ""}, start={"script": "missing.sh"}, stop={})
     with pytest.raises(InvalidInput, match=r"service 'demo', action 'start'.*no script 'missing.sh'.*a.sh, b.sh"):
-        shell.run("START", demo, node(root, demo), nobody)
+        shell.run(task("START", demo, node(root, demo)), nobody)
     with pytest.raises(InvalidInput, match="needs either 'script' or 'command'"):
-        shell.run("stop", demo, node(root, demo), nobody)
+        shell.run(task("stop", demo, node(root, demo)), nobody)
     with pytest.raises(InvalidInput, match="no action 'configure'; it defines: start, stop"):
-        shell.run("configure", demo, node(root, demo), nobody)
+        shell.run(task("configure", demo, node(root, demo)), nobody)
     good = service(start={"command": "true"})
     with pytest.raises(InvalidInput, match="NUL"):
-        shell.run("start", good, node(root, good, config={"x": "a\0b"}), nobody)
+        shell.run(task("start", good, node(root, good, config={"x": "a\0b"})), nobody)
 
 
 @pytest.mark.parametrize(
@@ -386,9 +366,10 @@ def test_an_automator_is_found_by_its_name_and_an_unknown_one_names_the_known() 
 
 
 def test_the_fields_of_an_action_are_declared_for_forms(shell: ShellAutomator) -> None:
-    assert [field.name for field in shell.fields] == ["script", "args", "command", "timeout"]
-    assert all(field.label and field.tip for field in shell.fields)
-    assert shell.required_sets == (("script",), ("command",))
+    declared = shell.fields_type.fields()
+    assert [field.name for field in declared] == ["script", "args", "command", "timeout"]
+    assert all(field.label and field.tip for field in declared)
+    assert shell.fields_type.required_sets == (("script",), ("command",))
 
 
 def test_importing_the_automators_imports_no_ssh_library() -> None:
@@ -397,9 +378,7 @@ def test_importing_the_automators_imports_no_ssh_library() -> None:
 
 
 def test_two_values_that_would_be_one_variable_are_refused_before_connecting(shell: ShellAutomator, root: Path) -> None:
-    from coopr_core.automators.shell.task_files import environment
-
     with pytest.raises(InvalidInput) as caught:
-        environment("start", service(), node(root, config={"client-port": 1, "client_port": 2}))
+        environment(task("start", service(), node(root, config={"client-port": 1, "client_port": 2})))
     assert "config.client-port" in str(caught.value)
     assert "config.client_port" in str(caught.value)

@@ -25,9 +25,9 @@ from typing import Any
 
 import pytest
 
-from coopr_core.automators.contract import NodeInputs
-from coopr_core.automators.shell.bundle import Places
-from coopr_core.automators.shell.task_files import environment
+from coopr_core.automators.context import TaskContext
+from coopr_core.automators.environment import environment
+from coopr_core.automators.node_folders import NodeFolders
 from coopr_core.catalog.catalog import Catalog
 from coopr_core.macros import MacroContext, MacroNode, expand
 from coopr_core.model.config import merge_config
@@ -114,11 +114,11 @@ class ServiceNodes:
 
     def scripts(self, number: int, service: str) -> Path:
         """The folder a service's scripts run in on a node."""
-        return Path(Places(str(self.folder / str(number))).scripts(service))
+        return Path(NodeFolders(str(self.folder / str(number))).scripts(service))
 
     def data(self, number: int, service: str) -> Path:
         """The folder a service keeps its things in on a node."""
-        return Path(Places(str(self.folder / str(number))).data(service))
+        return Path(NodeFolders(str(self.folder / str(number))).data(service))
 
     def run_operation(self, operation: str, services: Sequence[str] | None = None) -> None:
         """Run an operation's plan, stage by stage, all tasks of a stage at once; the first failure ends it."""
@@ -200,23 +200,23 @@ class ServiceNodes:
         root = self.folder / str(number)
         cluster = expand(self.config, self.macros.at(number))
         addresses = {"bind_v4": self.address(number), "access_v4": self.address(number)}
-        task = {
-            "clusterId": "00000001",
-            "clusterName": "test",
-            "config": {"cluster": cluster, "ipaddresses": addresses},
-        }
-        inputs = NodeInputs(
+        context = TaskContext(
             task_id=f"00000001-001-{number}",
+            action=action.upper(),
+            cluster_id="00000001",
+            cluster_name="test",
             host_name=f"test1-{number}.local",
             number=number,
             root=str(root),
             services=[self.layout.services[service]],
-            task_json=task,
+            service=self.layout.services[service],
+            config=cluster,
+            addresses=addresses,
         )
         passed_on = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
         return {
             **passed_on,
-            **environment(action.upper(), self.layout.services[service], inputs),
+            **environment(context),
             "COOPR_CACHE": str(self.cache),
             "HOME": str(root),
             "TMPDIR": str(root / "tmp"),
