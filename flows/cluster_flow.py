@@ -20,6 +20,7 @@ from flows.belonging import TAG, own_tag, refuse_runs_of_others
 from flows.engine.run_log import FLOWS, own_logger
 from flows.operation import continue_begun
 from flows.outage import told
+from flows.parameters import documented, grouped
 from flows.server import ensure_server, server_replaced
 
 P = ParamSpec("P")
@@ -29,11 +30,12 @@ R = TypeVar("R")
 class ClusterFlow(Flow[P, R]):
     """A flow that finds or starts coopr's own Prefect server when it is called where none is named.
 
-    Its runs carry the tag of this process' installation.
+    Its runs carry the tag of this process' installation. The values of a group of parameters may be given one by one.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow, see ``prefect.Flow.__call__``."""
+        kwargs = grouped(self.fn, kwargs)
         ensure_server()
         own_logger()
         with tags(own_tag()):
@@ -48,9 +50,13 @@ class ClusterFlow(Flow[P, R]):
             except httpx.TransportError as error:
                 raise told(error) from error
 
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Check what a run is given, see ``prefect.Flow.validate_parameters``."""
+        return super().validate_parameters(grouped(self.fn, parameters))
+
 
 def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[[Callable[P, R]], Flow[P, R]]:
-    """Makes a function the flow ``name``; its docstring describes the flow and its parameters.
+    """Make a function the flow ``name``; its docstring, and their types, describe the flow's parameters.
 
     When Prefect runs a flow run again (the user pressed "Retry", its worker was lost), the job that it had started
     goes on instead of the function being called. Not so with ``one_job`` False: the function has several jobs and finds
@@ -73,6 +79,7 @@ def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[
         signature = inspect.signature(function, eval_str=True)  # its names are known in its own module, not in this one
         run.__signature__ = signature  # type: ignore[attr-defined]  # typeshed does not know it
         run.__annotations__ = inspect.get_annotations(function, eval_str=True)
+        run.__doc__ = documented(function)
         summary = (function.__doc__ or "").partition("\n")[0]
         FLOWS.add(name)
         return ClusterFlow(

@@ -10,23 +10,20 @@ from typing import Annotated, Any, Literal
 
 from prefect import runtime
 from prefect.blocks.core import Block
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from blocks import LocalProviderSettings, SshKey
 from coopr_core.errors import InvalidInput
 from coopr_core.model.facts import ClusterFacts, ProviderFacts
-from coopr_core.model.policies import FailurePolicy
+from coopr_core.model.request import ClusterRequest
 from coopr_core.operations.confirmation import as_confirmed
 from coopr_core.operations.create import prepare_create
 from coopr_core.providers.credentials import make_provider
-from coopr_core.settings import Concurrency, absolute_folders, load_settings
+from coopr_core.settings import absolute_folders, load_settings
 from coopr_core.store import Store
 from flows.cluster_flow import cluster_flow
 from flows.operation import parameters_of, run_operation
+from flows.parameters import Confirmed, Failure, Machines, MaxConcurrency, Schedule, Tenant
 from flows.vault import VAULT
-
-SCHEDULES: list[JsonValue] = ["stages", "dataflow"]
-"""For the custom run form, whose drop-down does not look for the choices of what may be left out."""
 
 
 @cluster_flow("create-cluster", "create-cluster {name}")
@@ -35,24 +32,17 @@ def create_cluster(
     template: str,
     size: Annotated[int, Field(ge=1)] | None = None,
     services: list[str] | None = None,
-    provider: str | None = None,
-    hardware_type: str | None = None,
-    image_type: str | None = None,
     config: dict[str, Any] | None = None,
     config_mode: Literal["merge", "replace"] = "merge",
-    dns_suffix: str | None = None,
+    machines: Machines | None = None,
+    failure: Failure | None = None,
     lease: str | None = None,
-    optimize: Literal["preference", "cost"] = "preference",
-    catalog: list[str] | None = None,
-    provider_settings: LocalProviderSettings | None = None,
-    ssh_key: SshKey | None = None,
-    max_concurrency: Concurrency | None = None,
-    schedule: Annotated[Literal["stages", "dataflow"] | None, Field(json_schema_extra={"enum": SCHEDULES})] = None,
     owner: str | None = None,
-    tenant: str | None = None,
-    on_failure: Literal["hold", "rollback", "continue"] = "hold",
-    min_nodes: Annotated[int, Field(ge=1)] | None = None,
-    confirmed: str = "",
+    catalog: list[str] | None = None,
+    tenant: Tenant = None,
+    schedule: Schedule = None,
+    max_concurrency: MaxConcurrency = None,
+    confirmed: Confirmed = "",
 ) -> dict[str, Any]:
     """Create a cluster from a template and wait until its services run.
 
@@ -61,55 +51,39 @@ def create_cluster(
         template: The cluster template to make it from, such as nats, webapp or spark.
         size: How many nodes; the least that has a layout when left out.
         services: The services to run, instead of the template's own choice.
-        provider: Where machines come from, instead of the template's default.
-        hardware_type: One hardware type for all nodes, instead of the solver's choice.
-        image_type: One image type for all nodes, instead of the solver's choice.
         config: Settings laid over the template's config. Never put a secret here: write %secret.NAME% instead.
         config_mode: merge lays config over the template's, replace puts it in its place.
-        dns_suffix: The domain of the host names, instead of the template's.
+        machines: Which machines: provider, credentials, hardware and image type; as the template says when left out.
+        failure: What becomes of what was made when a task fails; it is left for a retry when this is left out.
         lease: How long the cluster may live, such as 2h or 7d; the template's initial lease when left out.
-        optimize: preference keeps the template's order of layouts, cost takes the cheapest that satisfies everything.
+        owner: Who the cluster belongs to; the user who runs the flow when left out.
         catalog: Folders with templates and services, laid over the builtin catalog; those of the setting of that name
             when left out.
-        provider_settings: The block with the provider's settings and secrets.
-        ssh_key: The block with the key that logs in to the nodes; coopr's own key when left out.
-        max_concurrency: How many tasks may run at once; as the setting of that name says when left out.
-        schedule: stages waits for a whole stage before the next, dataflow starts a task as soon as it can; the
-            setting of that name decides when left out.
-        owner: Who the cluster belongs to; the user who runs the flow when left out.
-        tenant: Whose cluster it is, and whose quota it takes from; the setting's tenant when left out.
-        on_failure: hold leaves what was made for a retry, rollback deletes it, continue goes on without failed nodes.
-        min_nodes: With continue, how many nodes with the same services must be left.
-        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state, job, links and nodes.
     """
-    policy = FailurePolicy.of(on_failure, min_nodes)
+    policy = (failure or Failure()).policy
+    machines = machines or Machines()
     settings = load_settings()
-    values = {
-        "name": name,
-        "template": template,
-        "size": size,
-        "services": services,
-        "provider": provider,
-        "hardware_type": hardware_type,
-        "image_type": image_type,
-        "config": config,
-        "config_mode": config_mode,
-        "dns_suffix": dns_suffix,
-        "lease": lease,
-        "optimize": optimize,
-    }
     paths = settings.catalog_with() if catalog is None else absolute_folders(catalog)
     with Store.open() as store:
         with as_confirmed(confirmed):
-            prepared = prepare_create(values, catalog=paths, store=store, tenant=tenant or store.tenant)
+            request = ClusterRequest.parse(
+                name=name,
+                template=template,
+                size=size,
+                services=services,
+                config=config,
+                config_mode=config_mode,
+                lease=lease,
+                **machines.choice,
+            )
+            prepared = prepare_create(request, catalog=paths, store=store, tenant=tenant or store.tenant)
             prepared.check(confirmed)
-        settings_block = _saved(provider_settings, "provider_settings")
-        key_block = _saved(ssh_key, "ssh_key")
-        provider_facts = ProviderFacts.of(prepared.provider, settings_block)
-        make_provider(provider_facts, VAULT)
+        provider = ProviderFacts.of(prepared.provider, _saved(machines.credentials, "credentials"))
+        key = _saved(machines.ssh_key, "ssh_key")
+        make_provider(provider, VAULT)
         with as_confirmed(confirmed):
             cluster, job = store.begin_cluster(
                 prepared.request,
@@ -119,12 +93,9 @@ def create_cluster(
                 owner=owner or settings.owner,
                 tenant=prepared.tenant,
                 expires_at=prepared.expires_at,
-                facts=ClusterFacts((provider_facts,), key_block, tuple(map(str, paths))),
+                facts=ClusterFacts((provider,), key, tuple(map(str, paths))),
                 parameters=parameters_of(
-                    prepared.plan,
-                    schedule=schedule,
-                    max_concurrency=max_concurrency,
-                    values=policy.to_json(),
+                    prepared.plan, schedule=schedule, max_concurrency=max_concurrency, values=policy.to_json()
                 ),
                 flow_run_id=str(runtime.flow_run.id or ""),
             )
@@ -132,7 +103,7 @@ def create_cluster(
 
 
 def _saved(block: Block | None, parameter: str) -> str:
-    """The name a block is saved under, ``<type>/<name>``: the cluster will need it again when it is deleted."""
+    """Return the name a block is saved under, ``<type>/<name>``; the cluster needs it again when it is deleted."""
     if block is None:
         return ""
     name = block._block_document_name

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.model.leases import parse_duration
@@ -17,32 +26,83 @@ Value = TypeVar("Value")
 _RECORDED = "recorded"
 """In the context of a validation: the request is one that was accepted before."""
 
+WRITTEN = (
+    "name",
+    "template",
+    "size",
+    "services",
+    "provider",
+    "hardware_type",
+    "image_type",
+    "config",
+    "config_mode",
+    "dns_suffix",
+    "lease",
+    "optimize",
+)
+"""The fields of a request in the order in which it is written down."""
+
 OPTIONS = {"size": "--nodes"}
 """Fields whose option of the command is not simply called like them."""
 
 
-class ClusterRequest(BaseModel):
+class MachineChoice(BaseModel):
+    """Which machines the nodes of a cluster are; what is None is as the template says, or the solver's choice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    provider: str | None = Field(
+        default=None, title="provider", description="Where machines come from, instead of the template's default."
+    )
+    hardware_type: str | None = Field(
+        default=None,
+        title="hardware_type",
+        description="One hardware type for all nodes, instead of the solver's choice.",
+    )
+    image_type: str | None = Field(
+        default=None, title="image_type", description="One image type for all nodes, instead of the solver's choice."
+    )
+    dns_suffix: str | None = Field(
+        default=None, title="dns_suffix", description="The domain of the host names, instead of the template's."
+    )
+    optimize: Literal["preference", "cost"] = Field(
+        default="preference",
+        title="optimize",
+        description="preference keeps the template's order of layouts, cost takes the cheapest that satisfies "
+        "everything.",
+    )
+
+    @field_validator("provider", "hardware_type", "image_type")
+    @classmethod
+    def _types_in_one_form(cls, value: str | None) -> str | None:
+        return None if value is None else composed(value)
+
+    @field_validator("dns_suffix")
+    @classmethod
+    def _suffix_is_valid(cls, value: str | None, info: ValidationInfo) -> str | None:
+        problem = dns_suffix_problem(value) if value else ""
+        if value and not problem and not (info.context or {}).get(_RECORDED):
+            odd = [label for label in value.split(".") if label.startswith("-") or label.endswith("-")]
+            problem = f'"{value}" is no DNS suffix: "{odd[0]}" in it begins or ends with "-"' if odd else ""
+        return _without(problem, value)
+
+
+class ClusterRequest(MachineChoice):
     """A request for a cluster; None means "as the template says".
 
     ``size`` is the number of nodes (None: the least that has a layout). ``config`` is deep-merged over the template's,
-    or put in its place with ``config_mode="replace"``. ``lease`` is in milliseconds or text such as ``2h``. Invalid
-    values raise pydantic's ``ValidationError``; ``parse`` raises ``InvalidInput``, for people.
+    or put in its place with ``config_mode="replace"``. ``lease`` is in milliseconds or text such as ``2h``. Written
+    down, a request is one flat map in the order of ``WRITTEN``. Invalid values raise pydantic's ``ValidationError``;
+    ``parse`` raises ``InvalidInput``, for people.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     template: Annotated[str, Field(min_length=1)]
     size: Annotated[int, Field(ge=1)] | None = None
     services: tuple[str, ...] | None = None
-    provider: str | None = None
-    hardware_type: str | None = None
-    image_type: str | None = None
     config: dict[str, Any] | None = None
     config_mode: Literal["merge", "replace"] = "merge"
-    dns_suffix: str | None = None
     lease: int | str | None = None
-    optimize: Literal["preference", "cost"] = "preference"
 
     @classmethod
     def parse(cls, **values: Any) -> Self:
@@ -61,6 +121,11 @@ class ClusterRequest(BaseModel):
             "the request is invalid", hint="coopr create --help shows what each option takes", problems=problems
         )
 
+    @model_serializer(mode="wrap")
+    def _in_order(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = written(self)
+        return {name: values[name] for name in WRITTEN if name in values}
+
     @classmethod
     def recorded(cls, values: Mapping[str, Any]) -> Self:
         """Return a request read back from the record: its cluster keeps its name, whatever new ones may be called."""
@@ -74,10 +139,10 @@ class ClusterRequest(BaseModel):
         value = composed(value)
         return _without(new_name_problem(value), value)
 
-    @field_validator("template", "provider", "hardware_type", "image_type")
+    @field_validator("template")
     @classmethod
-    def _in_one_form(cls, value: str | None) -> str | None:
-        return None if value is None else composed(value)
+    def _in_one_form(cls, value: str) -> str:
+        return composed(value)
 
     @field_validator("services")
     @classmethod
@@ -88,15 +153,6 @@ class ClusterRequest(BaseModel):
     @classmethod
     def _size_is_a_number(cls, value: object) -> object:
         return _without(f"must be a whole number, not {str(value).lower()}" if isinstance(value, bool) else "", value)
-
-    @field_validator("dns_suffix")
-    @classmethod
-    def _suffix_is_valid(cls, value: str | None, info: ValidationInfo) -> str | None:
-        problem = dns_suffix_problem(value) if value else ""
-        if value and not problem and not (info.context or {}).get(_RECORDED):
-            odd = [label for label in value.split(".") if label.startswith("-") or label.endswith("-")]
-            problem = f'"{value}" is no DNS suffix: "{odd[0]}" in it begins or ends with "-"' if odd else ""
-        return _without(problem, value)
 
     @field_validator("lease")
     @classmethod

@@ -137,21 +137,22 @@ class Preparation(Prepared):
 
 
 def prepare_create(
-    values: Mapping[str, Any] | ClusterRequest,
+    request: ClusterRequest | Mapping[str, Any],
     *,
     catalog: Sequence[str | Path] = (),
     store: Store | None = None,
     tenant: str = "",
     strict: bool = True,
     numbering: Store | None = None,
+    accepted: bool = False,
 ) -> Preparation:
-    """Check a request, find its layout and plan it; the fields of ``values`` are those of ``ClusterRequest``.
+    """Check a request, or the values of one as people write them, find its layout and plan it.
 
-    A ``ClusterRequest`` itself is one that was accepted before, such as a recorded one.
     ``strict`` also refuses what only running would need: a macro that cannot be resolved, a plug-in that is not
     installed, a config key that nobody reads and that is like none that is read; otherwise those are warnings.
     ``tenant`` is whose cluster it will be, the store's when left out. Nodes are named by the id that ``numbering``
-    (``store`` when left out) would give next. Raises ``InvalidInput``, ``NotFound``, ``NameTaken``, ``OverQuota`` or
+    (``store`` when left out) would give next. A request that was ``accepted`` before, such as a recorded one, may have
+    config that nobody reads. Raises ``InvalidInput``, ``NotFound``, ``NameTaken``, ``OverQuota`` or
     the solver's ``Unsatisfiable``.
     """
     from coopr_core.catalog import Catalog
@@ -159,10 +160,8 @@ def prepare_create(
     from coopr_core.planner import plan
     from coopr_core.solver import solve
 
-    if isinstance(values, ClusterRequest):
-        request = values
-    else:
-        request = ClusterRequest.parse(**{name: value for name, value in values.items() if value is not None})
+    if not isinstance(request, ClusterRequest):
+        request = ClusterRequest.parse(**{name: value for name, value in request.items() if value is not None})
     tenant = tenant or (load_settings().tenant if store is None else store.tenant)
     if store is not None:
         _refuse_taken_name(store, request.name, tenant)
@@ -174,7 +173,7 @@ def prepare_create(
         _refuse_over_quota(store, layout, tenant)
     provider = known.provider(layout.provider)
     problems = [*config_problems(layout), *refusals(known, template, layout, provider)]
-    unread = [] if request is values else _unread_keys(known, template, layout, request)
+    unread = [] if accepted else _unread_keys(known, template, layout, request)
     problems += [key.problem for key in unread]
     if problems and (strict or any(key.is_a_slip for key in unread)):
         raise InvalidInput(
@@ -199,7 +198,7 @@ def prepare_create(
 def _named(
     layout: ClusterLayout, request: ClusterRequest, template: ClusterTemplate, store: Store | None
 ) -> ClusterLayout:
-    """The layout with the host names that its nodes will have; as it is when there is no store to give an id."""
+    """Name the nodes of a layout as they will be; as it is when there is no store to give an id."""
     if store is None:
         return layout
     suffix = request.dns_suffix or template.defaults.dnsSuffix or None
@@ -209,7 +208,7 @@ def _named(
 def _unread_keys(
     catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout, request: ClusterRequest
 ) -> list[UnreadKey]:
-    """The keys of the request's config that no service of the template reads, on this layout or on another."""
+    """Find the keys of the request's config that no service of the template reads, on this layout or on another."""
     from coopr_core.catalog.checks.config_keys import unread_keys
 
     names = dict.fromkeys((*template.defaults.services, *template.compatibility.services))
@@ -218,7 +217,7 @@ def _unread_keys(
 
 
 def config_problems(layout: ClusterLayout) -> list[Problem]:
-    """What is wrong with config and actions on this layout, whatever addresses its nodes will get.
+    """Find what is wrong with config and actions on this layout, whatever addresses its nodes will get.
 
     Those are macros that cannot be resolved, and values that would become one variable of scripts.
 
@@ -237,7 +236,7 @@ def config_problems(layout: ClusterLayout) -> list[Problem]:
 
 
 def escape_hint(layout: ClusterLayout) -> str:
-    """The escape as the end of a hint, when the config has text that was perhaps not meant as a macro."""
+    """Return the escape as the end of a hint, when the config has text that was perhaps not meant as a macro."""
     from coopr_core.macros import uses
     from coopr_core.macros.syntax import ESCAPE
 
@@ -247,7 +246,7 @@ def escape_hint(layout: ClusterLayout) -> str:
 
 
 def _about(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout) -> list[Problem]:
-    """The catalog's warnings about what this layout is made of; `coopr catalog validate` shows all of them."""
+    """Return the catalog's warnings about what this layout is made of; `coopr catalog validate` shows all of them."""
     used: list[Entity] = [template, catalog.provider(layout.provider), *layout.services.values()]
     used += types_of(catalog, layout.nodes)
     files = {str(catalog.source(entity)) for entity in used}

@@ -158,7 +158,7 @@ def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Ho
     begun = jobs[-1].parameters.get("values", {}).get(REBUILT_WITH, ())
     paths = list(map(str, load_settings().catalog_with(*old.facts.catalog, *begun, *catalog)))
     request = store.request(old.id).model_copy(update={"name": old.name})
-    new = prepare_create(request, catalog=paths, tenant=old.tenant, numbering=store)
+    new = prepare_create(request, catalog=paths, tenant=old.tenant, numbering=store, accepted=True)
     store.check_quota(old.tenant, taken_by(new.layout.nodes, clusters=1) - freed)
     facts = ClusterFacts((ProviderFacts.of(new.provider, old.credentials),), old.facts.ssh_key, tuple(paths))
     return Rebuild(old.name, old, new=new, facts=facts, schedule=jobs[0].parameters.get("schedule", ""))

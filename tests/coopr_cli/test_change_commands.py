@@ -64,7 +64,7 @@ def test_keys_nobody_reads_are_refused_and_those_on_record_leave_a_cluster_opera
 ) -> None:
     catalog = write_catalog(tmp_path, {"web": WEB}, config={"web": {"port": 80}})
     request = ClusterRequest(name="older", template="tiny", config={"wbe": {"prot": 1}})
-    made = prepare_create(request, catalog=[catalog], store=store)
+    made = prepare_create(request, catalog=[catalog], store=store, accepted=True)
     cluster = record_cluster(store, made.request, made.template, made.layout, owner="me")
     job = store.start_job(cluster.id, "CLUSTER_CREATE", made.plan, parameters={"catalog": [catalog]})
     store.finish_job(job.id, JobState.SUCCEEDED)

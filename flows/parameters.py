@@ -1,0 +1,152 @@
+"""The parameters that flows share, declared once: their types, their words in Prefect's form, and what groups them.
+
+A parameter whose type is a ``Group`` is a box of Prefect's form, closed until it is wanted. Its values may also be
+given one by one, under their own names, as they were before they were grouped: in Python, and by runs and schedules of
+deployments that were published then.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from blocks import LocalProviderSettings, SshKey
+from coopr_core.errors import InvalidInput
+from coopr_core.model.policies import MOST_CONCURRENT, FailurePolicy, OnFailure
+from coopr_core.model.request import MachineChoice
+
+_SCHEDULES: list[JsonValue] = ["stages", "dataflow"]
+"""For the custom run form, whose drop-down does not look for the choices of what may be left out."""
+
+Tenant = Annotated[
+    str | None, Field(description="Whose cluster it is, and whose quota counts; the setting's tenant when left out.")
+]
+
+Schedule = Annotated[
+    Literal["stages", "dataflow"] | None,
+    Field(
+        json_schema_extra={"enum": _SCHEDULES},
+        description="stages waits for a whole stage before the next, dataflow starts a task as soon as it can; as the "
+        "setting of that name says when left out, or as the job began when it goes on.",
+    ),
+]
+
+MaxConcurrency = Annotated[
+    Annotated[int, Field(ge=1, le=MOST_CONCURRENT)] | None,
+    Field(
+        description="How many tasks may run at once; as the setting of that name says when left out, or as the job "
+        "began when it goes on."
+    ),
+]
+
+Confirmed = Annotated[
+    str, Field(description="The digest of what was shown and confirmed; refused when this would be anything else.")
+]
+
+
+class Group(BaseModel):
+    """Values that belong together; ``former`` are names they had as parameters of their own, beside their own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    former: ClassVar[Mapping[str, str]] = {}
+
+
+class Machines(Group, MachineChoice):
+    """Which machines the nodes are, and the blocks with what it takes to get them and to log in to them."""
+
+    former = {"provider_settings": "credentials"}
+
+    credentials: LocalProviderSettings | None = Field(
+        default=None, title="credentials", description="The block with the provider's settings and secrets."
+    )
+    ssh_key: SshKey | None = Field(
+        default=None,
+        title="ssh_key",
+        description="The block with the key that logs in to the nodes; coopr's own key when left out.",
+    )
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """The fields of a ``ClusterRequest`` among them."""
+        return {name: getattr(self, name) for name in MachineChoice.model_fields}
+
+
+class Failure(Group):
+    """What becomes of a job when one of its tasks has failed for good."""
+
+    on_failure: OnFailure = Field(
+        default="hold",
+        title="on_failure",
+        description="hold leaves what was made for a retry, rollback deletes it, continue goes on without failed "
+        "nodes.",
+    )
+    min_nodes: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        title="min_nodes",
+        description="With continue, how many nodes with the same services must be left.",
+    )
+
+    @property
+    def policy(self) -> FailurePolicy:
+        """The policy of the job. Raises ``InvalidInput`` for a number of nodes that means nothing."""
+        return FailurePolicy.of(self.on_failure, self.min_nodes)
+
+
+def grouped(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the values of a flow's parameters that were given one by one into the group that they belong to.
+
+    Raises ``InvalidInput`` when one is given both ways.
+    """
+    found = dict(values)
+    for parameter in inspect.signature(function).parameters.values():
+        group, box = _group_of(parameter.annotation), found.get(parameter.name)
+        if group is None or not isinstance(box, Group | Mapping | None):
+            continue
+        names = {**{name: name for name in group.model_fields}, **group.former}
+        alone = {name: found.pop(name) for name in names if name in found}
+        given = _given(box)
+        for name, value in alone.items():
+            if value is None:
+                continue
+            if names[name] in given:
+                raise InvalidInput(
+                    f"{name} is given twice: by itself, and as {parameter.name}.{names[name]}",
+                    hint=f"give {parameter.name}.{names[name]} alone",
+                )
+            given[names[name]] = value
+        if given:
+            found[parameter.name] = given
+    return found
+
+
+def documented(function: Callable[..., Any]) -> str:
+    """Return the docstring of a flow; parameters it does not describe itself are described as their types say."""
+    text = inspect.getdoc(function) or ""
+    told = "".join(
+        f"\n    {parameter.name}: {words}"
+        for parameter in inspect.signature(function, eval_str=True).parameters.values()
+        if (words := _description(parameter.annotation)) and f"\n    {parameter.name}: " not in text
+    )
+    head, mark, tail = text.partition("\n\nReturns:")
+    return "".join([head, "" if "\nArgs:" in head or not told else "\n\nArgs:", told, mark, tail])
+
+
+def _group_of(annotation: object) -> type[Group] | None:
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Group)), None)
+
+
+def _given(group: Group | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the values that a group was given with, by the API or by Python."""
+    if isinstance(group, Group):
+        return {name: getattr(group, name) for name in group.model_fields_set}
+    return dict(group or {})
+
+
+def _description(annotation: object) -> str:
+    fields = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    return next((str(field.description) for field in fields if getattr(field, "description", None)), "")
