@@ -16,8 +16,8 @@ from coopr_core.model.layout import FIRST_NODE_NUMBER, ClusterLayout, Node
 from coopr_core.model.names import dns_name
 from coopr_core.model.request import ClusterRequest
 from coopr_core.solver.choice import Choice
+from coopr_core.solver.search.batches import Batch
 from coopr_core.solver.search.cost import price_per_hour
-from coopr_core.solver.search.counting import Batch
 from coopr_core.solver.search.problem import LayoutProblem
 from coopr_core.solver.unsatisfiable import Clash, Unsatisfiable
 from coopr_core.solver.zones import spread_nodes, zones_of

@@ -9,11 +9,11 @@ from coopr_core.errors import InvalidInput
 from coopr_core.model.layout import ClusterLayout
 from coopr_core.model.request import ClusterRequest
 from coopr_core.solver.assembly import Uneven, layout_of, nodes_of
-from coopr_core.solver.changing.change import change
-from coopr_core.solver.changing.counting import count_services
+from coopr_core.solver.change.cluster import change
+from coopr_core.solver.change.service_counts import count_services
 from coopr_core.solver.choice import Choice, Entities, choose
 from coopr_core.solver.question import ask
-from coopr_core.solver.search.counting import count_nodes
+from coopr_core.solver.search.batches import count_nodes
 
 ZONES_TRIED = 16
 """How many sizes are tried for one whose nodes can be spread evenly over the zones, when no size is asked for."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from coopr_core.solver.choice import Choice
 from coopr_core.solver.constraints import UNBOUNDED, Constraint, Kind, constraints_of
 from coopr_core.solver.explanation import explain
+from coopr_core.solver.search.batches import PackingJudge, Remainder
 from coopr_core.solver.search.cost import whole_prices
-from coopr_core.solver.search.counting import PackingJudge, Remainder
 from coopr_core.solver.search.problem import LayoutProblem, pose
 from coopr_core.solver.unsatisfiable import Span, Unsatisfiable
 

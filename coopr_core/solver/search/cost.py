@@ -13,7 +13,7 @@ from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 
 from coopr_core.catalog.entities import HardwareOffer
-from coopr_core.solver.search.counting import Batch, Remainder, count_nodes
+from coopr_core.solver.search.batches import Batch, Remainder, count_nodes
 from coopr_core.solver.search.problem import LayoutProblem, bits
 from coopr_core.solver.search.programs import IntegerProgram, add_patterns
 

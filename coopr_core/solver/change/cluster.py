@@ -19,13 +19,13 @@ from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.model.request import ClusterRequest
 from coopr_core.solver.assembly import layout_of, nodes_of, offered
-from coopr_core.solver.changing.adding import add_services
-from coopr_core.solver.changing.leaving import can_leave, leaving
+from coopr_core.solver.change.additions import add_services
+from coopr_core.solver.change.departures import can_leave, leaving
 from coopr_core.solver.choice import Choice, Entities, choose
 from coopr_core.solver.constraints import Constraint, Kind, constraints_of
 from coopr_core.solver.explanation import explain
 from coopr_core.solver.question import Question
-from coopr_core.solver.search.counting import count_nodes
+from coopr_core.solver.search.batches import count_nodes
 from coopr_core.solver.search.problem import quantities
 
 

@@ -16,12 +16,12 @@ from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.model.request import ClusterRequest
 from coopr_core.solver.assembly import layout_of, nodes_of
-from coopr_core.solver.changing.leaving import leaving
+from coopr_core.solver.change.departures import leaving
 from coopr_core.solver.choice import Choice, Entities, choose
 from coopr_core.solver.constraints import Constraint, Kind, constraints_of
 from coopr_core.solver.explanation import explain
 from coopr_core.solver.question import Question
-from coopr_core.solver.search.counting import count_nodes
+from coopr_core.solver.search.batches import count_nodes
 from coopr_core.solver.search.problem import quantities
 from coopr_core.solver.unsatisfiable import Unsatisfiable
 from coopr_core.suggestions import among

@@ -10,8 +10,8 @@ import pytest
 from growth import growth
 
 from coopr_core.solver.constraints import UNBOUNDED
+from coopr_core.solver.search.batches import count_nodes
 from coopr_core.solver.search.cost import count_cheapest
-from coopr_core.solver.search.counting import count_nodes
 from coopr_core.solver.search.packing import Packing
 from coopr_core.solver.search.problem import LayoutProblem, bits
 
