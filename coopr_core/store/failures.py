@@ -54,10 +54,10 @@ class Undone(StoreUnavailable):
     """The connection broke, or the server gave the transaction up, before it was committed: nothing of it was done."""
 
 
-def understood(error: DBAPIError | PoolTimeoutError, url: URL) -> StoreUnavailable:
-    """The failure as users are told it."""
-    original = getattr(error, "orig", None)
-    reason = str(original or error).strip().partition("\n")[0]
+def understood(error: DBAPIError | PoolTimeoutError | sqlite3.Error, url: URL) -> StoreUnavailable:
+    """Return the failure as users are told it."""
+    original = getattr(error, "orig", error)
+    reason = str(original).strip().partition("\n")[0]
     if url.password:
         reason = reason.replace(str(url.password), "***")
     if url.drivername.startswith("sqlite"):

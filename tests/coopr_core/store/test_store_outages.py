@@ -15,7 +15,7 @@ from store_samples import new_cluster, stages
 
 from coopr_core.model.records import JobRecord
 from coopr_core.model.states import AttemptState, JobState, TaskState
-from coopr_core.store import Store, database
+from coopr_core.store import Store, commit_mark, database
 from coopr_core.store.failures import StoreUnavailable
 
 
@@ -195,7 +195,7 @@ def test_a_change_that_a_crash_undid_is_done_again_though_its_transactions_numbe
 def test_marks_of_commits_do_not_pile_up(
     postgresql: PostgresqlServer, server_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "COMMITS_BETWEEN_SWEEPS", 1)
+    monkeypatch.setattr(commit_mark, "COMMITS_BETWEEN_SWEEPS", 1)
     store = server_store
     with psycopg.connect(postgresql.url(str(store._database.url.database)), autocommit=True) as other:
         new_cluster(store)
