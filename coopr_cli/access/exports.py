@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from coopr_cli.access.openssh import options, pin_hosts
+from coopr_cli.access.openssh import (
+    flags,
+    gateway_alias,
+    gateway_options,
+    options,
+    pin_hosts,
+    proxy_command,
+    proxy_jump,
+)
 from coopr_cli.access.selectors import select, selector_options, short_name
 from coopr_cli.output import print_data
 from coopr_cli.reaching import ready_prefect
@@ -35,11 +45,19 @@ def ssh_config_command(cluster: str, nodes: tuple[str, ...], services: tuple[str
         record = store.cluster(cluster)
         chosen = select(store, record, nodes=nodes, services=services, failed=failed)
         click.echo(f"# Cluster {record.name} ({record.id})")
-        for node, wanted in _reachable(store, record, chosen):
+        found = _reachable(store, record, chosen)
+        gateways = {gateway_alias(machine): machine for _, machine in found.nodes if machine.gateway}
+        for name, machine in gateways.items():
+            _print_host(name, gateway_options(machine, found.key, found.known_hosts))
+        for node, machine in found.nodes:
             names = dict.fromkeys((short_name(node), node.host_name))
-            click.echo(f"\nHost {' '.join(names)}")
-            for name, value in wanted.items():
-                click.echo(f"  {name} {value}")
+            _print_host(" ".join(names), options(machine, found.key, found.known_hosts) | proxy_jump(machine))
+
+
+def _print_host(names: str, wanted: Mapping[str, str]) -> None:
+    click.echo(f"\nHost {names}")
+    for name, value in wanted.items():
+        click.echo(f"  {name} {value}")
 
 
 @click.command("inventory")
@@ -67,10 +85,17 @@ def inventory_command(
         print_data(_inventory(record, _reachable(store, record, chosen)), "json" if output == "json" else "yaml")
 
 
-def _reachable(
-    store: Store, cluster: ClusterRecord, chosen: list[NodeRecord]
-) -> list[tuple[NodeRecord, dict[str, str]]]:
-    """The nodes that have an address, with what reaches them; the others are named on stderr."""
+@dataclass(frozen=True, slots=True)
+class _Reachable:
+    """The nodes that have an address, and what reaches them."""
+
+    nodes: list[tuple[NodeRecord, Machine]]
+    key: Path
+    known_hosts: Path
+
+
+def _reachable(store: Store, cluster: ClusterRecord, chosen: list[NodeRecord]) -> _Reachable:
+    """Return the nodes that have an address; the others are named on stderr."""
     from coopr_core.remote.keys import client_key
     from flows.vault import VAULT
 
@@ -80,23 +105,25 @@ def _reachable(
     found = []
     for node in chosen:
         if node.machine and node.machine.get("addresses"):
-            found.append((node, options(Machine.from_json(node.machine), key, known_hosts)))
+            found.append((node, Machine.from_json(node.machine)))
         else:
             click.echo(f"node {node.number} has no address yet (state {node.state.value}): left out", err=True)
     if not found:
         raise NotFound(f"no node of cluster {cluster.name} has an address yet")
-    return found
+    return _Reachable(found, key, known_hosts)
 
 
-def _inventory(cluster: ClusterRecord, found: list[tuple[NodeRecord, dict[str, str]]]) -> dict[str, Any]:
+def _inventory(cluster: ClusterRecord, found: _Reachable) -> dict[str, Any]:
     hosts: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {}
-    group_of = _groups({service for node, _ in found for service in node.services})
-    for node, wanted in found:
+    group_of = _groups({service for node, _ in found.nodes for service in node.services})
+    for node, machine in found.nodes:
         name = short_name(node)
+        wanted = options(machine, found.key, found.known_hosts)
         own = {"HostName", "Port", "User", "IdentityFile"}
-        flags = [word for option, value in wanted.items() if option not in own for word in ("-o", f"{option}={value}")]
-        root = str((node.machine or {}).get("root", "/"))
+        others = {option: value for option, value in wanted.items() if option not in own}
+        words = flags(others | proxy_command(machine, found.key, found.known_hosts))
+        root = machine.root
         # Ansible asks for ~USER, which is not where a node that shares a machine has its home.
         own_tmp = {} if root == "/" else {"ansible_remote_tmp": f"{root}/tmp/ansible"}
         hosts[name] = {
@@ -104,7 +131,7 @@ def _inventory(cluster: ClusterRecord, found: list[tuple[NodeRecord, dict[str, s
             "ansible_port": int(wanted["Port"]),
             "ansible_user": wanted["User"],
             "ansible_ssh_private_key_file": wanted["IdentityFile"].strip('"').replace("%%", "%"),
-            "ansible_ssh_common_args": shlex.join(["-F", "/dev/null", *flags]),
+            "ansible_ssh_common_args": shlex.join(["-F", "/dev/null", *words]),
             **own_tmp,
             "coopr_node": node.number,
             "coopr_host_name": node.host_name,
@@ -120,7 +147,7 @@ def _inventory(cluster: ClusterRecord, found: list[tuple[NodeRecord, dict[str, s
 
 
 def _groups(services: Iterable[str]) -> dict[str, str]:
-    """The group of each service. Raises ``InvalidInput`` when two services would be one group."""
+    """Return the group of each service. Raises ``InvalidInput`` when two services would be one group."""
     found: dict[str, str] = {}
     for service in sorted(services):
         same = next((other for other, group in found.items() if group == _group(service)), None)
@@ -134,6 +161,6 @@ def _groups(services: Iterable[str]) -> dict[str, str]:
 
 
 def _group(service: str) -> str:
-    """A service's name as Ansible lets a group be called."""
+    """Return a service's name as Ansible lets a group be called."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", service)
     return f"_{name}" if name[0].isdigit() or name in ("all", "ungrouped") else name

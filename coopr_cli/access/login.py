@@ -11,7 +11,7 @@ import click
 
 from coopr_cli.access.execution import command_text
 from coopr_cli.access.nodes import machine_of, nodes_of, reviver
-from coopr_cli.access.openssh import options, pin_hosts
+from coopr_cli.access.openssh import flags, options, pin_hosts, proxy_command
 from coopr_cli.access.selectors import matching
 from coopr_core.errors import NotFound
 
@@ -59,7 +59,7 @@ def ssh_command(cluster: str, node: str, command: tuple[str, ...]) -> int:
 
 
 def _openssh(store: Store, cluster: ClusterRecord, node: NodeRecord, program: str) -> list[str]:
-    """The command line up to and with the host; the node is brought back first when it does not answer."""
+    """Return the command line up to and with the host; the node is brought back first when it does not answer."""
     from coopr_cli.reaching import ready_prefect
     from coopr_core.remote.keys import client_key
     from flows.vault import VAULT
@@ -67,9 +67,10 @@ def _openssh(store: Store, cluster: ClusterRecord, node: NodeRecord, program: st
     ready_prefect(store, cluster)
     machine = reviver(cluster)(machine_of(cluster, node))
     known_hosts = pin_hosts(cluster, store.nodes(cluster.id))
-    wanted = options(machine, client_key(cluster, VAULT), known_hosts)
-    flags = [word for name, value in wanted.items() for word in ("-o", f"{name}={value}")]
-    return [program, "-F", os.devnull, "-o", "LogLevel=ERROR", *flags, wanted["HostName"]]
+    key = client_key(cluster, VAULT)
+    wanted = options(machine, key, known_hosts)
+    words = [*flags(wanted), *flags(proxy_command(machine, key, known_hosts))]
+    return [program, "-F", os.devnull, "-o", "LogLevel=ERROR", *words, wanted["HostName"]]
 
 
 def _without_openssh(store: Store, cluster: ClusterRecord, node: NodeRecord, command: tuple[str, ...]) -> int:

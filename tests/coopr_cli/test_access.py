@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,6 +20,9 @@ from flow_catalog import service, write_catalog
 from watching import alive, sleeping, wait_for
 
 from coopr_core.store import Store
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "coopr_core" / "remote"))
+from ssh_servers import AsyncServer, running
 
 pytestmark = pytest.mark.both
 
@@ -386,6 +391,92 @@ def test_ansible_reaches_the_nodes_by_service_with_the_exported_inventory(
     assert names[1] not in raw
     assert run("base", "-m", "ping").count('"pong"') == 2
     assert coopr("inventory", NAME, "-o", "json").json["all"]["hosts"].keys() == set(names)
+
+
+@pytest.fixture
+def bastion(cluster: str) -> Iterator[AsyncServer]:
+    """A gateway that node 1000 is on record to be reached through."""
+    from coopr_core.remote.keys import authorized_key, own_key
+
+    with running(AsyncServer(authorized_key(own_key()))) as server, Store.open() as store:
+        node = store.node(cluster, 1000)
+        assert node.machine is not None
+        gateway = {"address": "127.0.0.1", "port": server.port, "ssh_user": "jump", "host_keys": server.host_keys}
+        store.record_machine(cluster, 1000, {**node.machine, "gateway": gateway}, node.state)
+        yield server
+        store.record_machine(cluster, 1000, node.machine, node.state)
+
+
+def test_a_node_behind_a_gateway_is_reached_like_any_other(
+    coopr: Coopr, names: list[str], bastion: AsyncServer, tmp_path: Path
+) -> None:
+    assert sorted(coopr("exec", NAME, "echo here").out.splitlines()) == [f"{name}: here" for name in names]
+    assert bastion.connections == 1
+    (tmp_path / "sent").write_text("through the gateway")
+    assert coopr("scp", str(tmp_path / "sent"), f"{NAME}:1000:sent").code == 0
+    assert coopr("scp", f"{NAME}:1000:sent", str(tmp_path / "back")).code == 0
+    assert (tmp_path / "back").read_text() == "through the gateway"
+    assert bastion.connections == 3
+    assert coopr("drift", NAME, "--json").code == 0
+    assert bastion.connections == 4
+
+
+@pytest.mark.real
+def test_other_tools_reach_a_node_behind_a_gateway_and_trust_no_other_gateway(
+    coopr: Coopr, names: list[str], cluster: str, bastion: AsyncServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("ssh") is None:
+        pytest.skip("needs OpenSSH's client")
+    config = tmp_path / "config"
+    config.write_text(coopr("ssh-config", NAME).out)
+    assert config.read_text().count("ProxyJump") == 1
+
+    def plain(name: str) -> subprocess.CompletedProcess[str]:
+        command = ["ssh", "-F", str(config), "-o", "BatchMode=yes", name, "echo $HOME"]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert "1000" in plain(names[0]).stdout
+    assert bastion.connections == 1
+    assert "1001" in plain(names[1]).stdout
+    assert bastion.connections == 1
+    alias = f"coopr-{cluster}-gateway-127.0.0.1-{bastion.port}"
+    config.write_text(config.read_text().replace(f"HostKeyAlias {alias}", f"HostKeyAlias coopr-{cluster}-1001"))
+    refused = plain(names[0])
+    assert refused.returncode == 255
+    assert "HOST IDENTIFICATION HAS CHANGED" in refused.stderr
+
+    # The provider of local nodes knows no gateways: what it says of the node would lose this one.
+    monkeypatch.setattr("coopr_cli.access.login.reviver", lambda *_: lambda machine: machine)
+    before = bastion.connections
+    assert coopr("ssh", NAME, "1000", "--", "test", "-d", "$HOME").code in (0, 1)
+    assert bastion.connections == before + 1
+
+    ansible = Path(sys.executable).with_name("ansible")
+    if not ansible.exists():
+        pytest.skip("needs ansible-core")
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text(coopr("inventory", NAME).out)
+    environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "ansible"), "LC_ALL": "C.UTF-8"}
+    command = [str(ansible), "-i", str(inventory), "base", "-m", "raw", "-a", "echo $HOME"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("CHANGED") == 2
+    assert bastion.connections > before + 1
+
+
+def test_what_a_gateways_options_need_quoted_is_quoted(tmp_path: Path) -> None:
+    from coopr_cli.access.openssh import proxy_command
+    from coopr_core.providers.contract import Gateway, Machine
+
+    gateway = Gateway("2001:db8::1", 22, "jump", ["ssh-ed25519 AAAA"])
+    machine = Machine("t", "p", "00000001", 1000, {"access_v4": "10.0.0.1"}, host_keys=["k"], gateway=gateway)
+    command = proxy_command(machine, tmp_path / "with 100% blanks", tmp_path / "known")["ProxyCommand"]
+    expanded = command.replace("%%", "\0").replace("%h", "10.0.0.1").replace("%p", "22").replace("\0", "%")
+    words = shlex.split(expanded)
+    assert words[-3:] == ["-W", "[10.0.0.1]:22", "2001:db8::1"]
+    assert f'IdentityFile="{tmp_path}/with 100%% blanks"' in words
+    assert "HostKeyAlias=coopr-00000001-gateway-2001-db8--1-22" in words
+    assert proxy_command(replace(machine, gateway=None), tmp_path, tmp_path) == {}
 
 
 def test_what_show_prints_creates_the_same_again_under_another_name(coopr: Coopr, cluster: str, tmp_path: Path) -> None:
