@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -82,13 +83,13 @@ def show_command(cluster: str, output: str) -> None:
     with Store.open() as store:
         record = _looked_after(store, [store.cluster(cluster, terminated=True)])[0]
         nodes = store.nodes(record.id)
-        jobs = store.jobs(record.id)
+        jobs, counts = store.jobs(record.id), store.task_counts_of(record.id)
         details = {
             **_summary(record),
             "services": sorted({service for node in nodes for service in node.services}),
             "links": _links(store, record),
             "nodes": [_node(node) for node in nodes],
-            "jobs": [_job(store, job) for job in jobs],
+            "jobs": [_job(job, counts.get(job.id, {})) for job in jobs],
             "request": request_of(store, record),
         }
     if output != "table":
@@ -168,13 +169,12 @@ def _lease(summary: dict[str, Any]) -> str:
     return span(left) if left > 0 else "expired"
 
 
-def _job(store: Store, job: JobRecord) -> dict[str, Any]:
-    counts = store.task_counts(job.id)
+def _job(job: JobRecord, counts: Mapping[TaskState, int]) -> dict[str, Any]:
     return {
         "id": job.id,
         "operation": job.operation,
         "state": job.state.value,
-        "done": f"{counts[TaskState.SUCCEEDED]}/{sum(counts.values())}",
+        "done": f"{counts.get(TaskState.SUCCEEDED, 0)}/{sum(counts.values())}",
         "tasks": {state.value: count for state, count in counts.items() if count},
         "started": job.started,
         "ended": job.ended,
@@ -185,8 +185,10 @@ def _job(store: Store, job: JobRecord) -> dict[str, Any]:
 
 
 def _job_summary(store: Store, cluster: ClusterRecord) -> dict[str, Any] | None:
-    jobs = store.jobs(cluster.id)
-    return _job(store, jobs[-1]) if jobs else None
+    if cluster.last_job is None:
+        return None
+    progress = store.progress(cluster.last_job)
+    return _job(progress.job, progress.counts)
 
 
 def _job_cells(job: dict[str, Any] | None) -> tuple[object, ...]:

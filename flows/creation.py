@@ -94,9 +94,7 @@ def create_cluster(
                 tenant=prepared.tenant,
                 expires_at=prepared.expires_at,
                 facts=ClusterFacts((provider,), key, tuple(map(str, paths))),
-                parameters=parameters_of(
-                    prepared.plan, schedule=schedule, max_concurrency=max_concurrency, values=policy.to_json()
-                ),
+                parameters=parameters_of(schedule=schedule, max_concurrency=max_concurrency, values=policy.to_json()),
                 flow_run_id=str(runtime.flow_run.id or ""),
             )
         return run_operation(store, cluster, job)

@@ -104,7 +104,7 @@ def _clear_up(ending: Ending) -> None:
     ending.actions.machines.delete_strays()
     forget_secrets(ending.store, VAULT, cluster.id)
     known_hosts_of(cluster.id).unlink(missing_ok=True)
-    if not ending.values.get("keep_logs"):
+    if not ending.parameters.keep_logs:
         shutil.rmtree(logs_of(cluster.id), ignore_errors=True)
 
 

@@ -19,12 +19,11 @@ from prefect import runtime, tags
 from coopr_core.automators import load_automator
 from coopr_core.errors import Interrupted
 from coopr_core.folders import logs_of
+from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.operations import Operation
-from coopr_core.model.policies import FailurePolicy
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.model.states import JobState
 from coopr_core.planner import Plan, Schedule
-from coopr_core.planner.saved import graph_to_json
 from coopr_core.providers.credentials import cluster_provider, usable_within
 from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.keys import authorized_key, client_key
@@ -55,12 +54,8 @@ class Ending:
     store: Store
     cluster: ClusterRecord
     job: JobRecord
+    parameters: JobParameters
     actions: Actions
-
-    @property
-    def values(self) -> Mapping[str, Any]:
-        """What ``start_operation`` was given as ``values``."""
-        return dict(self.job.parameters.get("values", {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +107,7 @@ def start_operation(
         cluster.id,
         operation,
         plan,
-        parameters=parameters_of(plan, schedule=schedule, max_concurrency=max_concurrency, values=values),
+        parameters=parameters_of(schedule=schedule, max_concurrency=max_concurrency, values=values),
         change=change,
         seen=seen,
         only_expired=only_expired,
@@ -121,23 +116,23 @@ def start_operation(
 
 
 def parameters_of(
-    plan: Plan,
     *,
     schedule: Schedule | None = None,
     max_concurrency: int | None = None,
     values: Mapping[str, Any] | None = None,
-    **others: Any,
-) -> dict[str, Any]:
-    """What a job keeps so that it can be run by any process, later; nothing in it is secret.
+    named: str = "",
+) -> JobParameters:
+    """Return what a job keeps beside its plan so that it can be run by any process, later; nothing in it is secret.
 
     How it runs is as the settings say where the caller does not: later tries of the job run alike.
     """
     settings = load_settings()
-    run = {
-        "schedule": schedule or settings.schedule,
-        "max_concurrency": max_concurrency or settings.max_concurrency,
-    }
-    return {"plan": graph_to_json(plan), **run, "values": dict(values or {}), **others}
+    return JobParameters.of(
+        values or {},
+        schedule=schedule or settings.schedule,
+        max_concurrency=max_concurrency or settings.max_concurrency,
+        named=named,
+    )
 
 
 def run_operation(
@@ -170,22 +165,23 @@ def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: 
     settings = load_settings()
     left = remember_run(store, cluster, job)
     steps = steps_of(job.operation)
+    parameters = store.job_parameters(job.id)
     with tags(f"cluster:{cluster.name}"), NodeAccess(client_key(cluster, VAULT), redactor=Redactor()) as access:
-        actions = _actions(store, cluster, job, access, on_services=steps.on_services)
+        actions = _actions(store, cluster, job, parameters, access, on_services=steps.on_services)
         at_last = steps.at_last
-        after_failure = AfterFailure(store, job, actions, FailurePolicy.from_json(job.parameters.get("values", {})))
+        after_failure = AfterFailure(store, job, actions, parameters.policy)
         work = JobRun(
             store=store,
             cluster=cluster,
             job=job,
-            plan=Plan.from_json(job.parameters["plan"]),
+            plan=Plan.from_json(store.recorded_plan(job.id)),
             attempts=_attempts(store, cluster, job, actions, access.redactor, after_failure),
             access=access,
-            schedule=job.parameters["schedule"],
-            max_concurrency=max_concurrency or job.parameters.get("max_concurrency") or settings.max_concurrency,
+            schedule=parameters.schedule,
+            max_concurrency=max_concurrency or parameters.max_concurrency or settings.max_concurrency,
             tries=settings.attempts,
             heartbeat_seconds=HEARTBEAT_SECONDS,
-            at_last=(lambda: at_last(Ending(store, cluster, job, actions))) if at_last else None,
+            at_last=(lambda: at_last(Ending(store, cluster, job, parameters, actions))) if at_last else None,
             after_failure=after_failure,
         )
         try:
@@ -225,7 +221,15 @@ def continue_job(
     return summarize(store, cluster, job.id, "")
 
 
-def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, access: NodeAccess, *, on_services: bool) -> Actions:
+def _actions(
+    store: Store,
+    cluster: ClusterRecord,
+    job: JobRecord,
+    parameters: JobParameters,
+    access: NodeAccess,
+    *,
+    on_services: bool,
+) -> Actions:
     layout = store.layout(cluster.id)
     tasks = store.tasks(job.id)
     provider = cluster_provider(cluster, VAULT)
@@ -236,7 +240,7 @@ def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, access: NodeA
         secret = open_secrets(store, VAULT, cluster.id, access.redactor.add) if asks_for_secrets(layout) else None
     return Actions(
         store=store,
-        cluster=replace(cluster, name=job.parameters.get("named") or cluster.name),
+        cluster=replace(cluster, name=parameters.named or cluster.name),
         layout=layout,
         provider=provider,
         automators={name: load_automator(name) for name in used},
@@ -244,7 +248,7 @@ def _actions(store: Store, cluster: ClusterRecord, job: JobRecord, access: NodeA
         authorized_key=authorized_key(client_key(cluster, VAULT)),
         secret=secret,
         resumed=any(task.attempts for task in tasks),
-        membership=Membership.of(job, tasks),
+        membership=Membership.of(job, parameters, tasks),
         usable_within=usable_within(provider),
     )
 

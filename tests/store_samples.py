@@ -47,6 +47,9 @@ class PlannedTask:
 class PlannedStages:
     stages: tuple[tuple[PlannedTask, ...], ...]
 
+    def record(self) -> dict[str, Any]:
+        return {"operation": "TEST", "stages": len(self.stages)}
+
 
 def layout(size: int = 2) -> ClusterLayout:
     """Nodes that each have both services."""

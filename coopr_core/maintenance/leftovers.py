@@ -143,7 +143,7 @@ class _Known:
     def logs_were_kept(self, cluster_id: str) -> bool:
         """Whether the user asked for the logs to outlive the cluster."""
         deletions = [j for j in self.store.jobs(cluster_id) if j.operation is Operation.CLUSTER_DELETE]
-        return bool(deletions and deletions[-1].parameters.get("values", {}).get("keep_logs"))
+        return bool(deletions) and self.store.job_parameters(deletions[-1].id).keep_logs
 
 
 class _Seen:

@@ -83,7 +83,7 @@ class JobRecord:
     """One operation on a cluster.
 
     ``claimed_by`` says which process works on it, ``heartbeat_at`` when that last showed itself; ``stages`` is their
-    number; ``parameters`` is what the operation was called with.
+    number.
     """
 
     id: str
@@ -98,7 +98,6 @@ class JobRecord:
     flow_run_id: str = ""
     message: str = ""
     stages: int = 0
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

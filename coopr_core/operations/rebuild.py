@@ -155,13 +155,13 @@ def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[st
 def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Holding) -> Rebuild:
     """A rebuild that begins with making the new cluster, or with a deletion that leaves room for ``freed``."""
     jobs = store.jobs(old.id)
-    begun = jobs[-1].parameters.get("values", {}).get(REBUILT_WITH, ())
+    begun = store.job_parameters(jobs[-1].id).rebuilt_with or ()
     paths = list(map(str, load_settings().catalog_with(*old.facts.catalog, *begun, *catalog)))
     request = store.request(old.id).model_copy(update={"name": old.name})
     new = prepare_create(request, catalog=paths, tenant=old.tenant, numbering=store, accepted=True)
     store.check_quota(old.tenant, taken_by(new.layout.nodes, clusters=1) - freed)
     facts = ClusterFacts((ProviderFacts.of(new.provider, old.credentials),), old.facts.ssh_key, tuple(paths))
-    return Rebuild(old.name, old, new=new, facts=facts, schedule=jobs[0].parameters.get("schedule", ""))
+    return Rebuild(old.name, old, new=new, facts=facts, schedule=store.job_parameters(jobs[0].id).schedule)
 
 
 def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str]) -> Rebuild:
@@ -174,7 +174,7 @@ def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str]) -
     if made is not None:
         return Rebuild(old.name, None, made)
     jobs = store.jobs(old.id)
-    if not jobs or REBUILT_WITH not in jobs[-1].parameters.get("values", {}):
+    if not jobs or store.job_parameters(jobs[-1].id).rebuilt_with is None:
         raise NotFound(deleted, hint="for another like it: coopr show ID -o yaml > FILE; coopr create --from FILE")
     return _anew(store, old, catalog, freed=Holding())
 
@@ -182,7 +182,7 @@ def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str]) -
 def _awaited_name(store: Store, cluster: ClusterRecord) -> str:
     """The name that a rebuild's new cluster has only to take over since the old one is gone; "" for any other."""
     jobs = store.jobs(cluster.id)
-    named = str(jobs[0].parameters.get("named") or "") if jobs else ""
+    named = store.job_parameters(jobs[0].id).named if jobs else ""
     waits = named and cluster.name == next_name(named) and store.called(named, tenant=cluster.tenant) is None
     return named if waits else ""
 
@@ -198,7 +198,7 @@ def _made(store: Store, name: str) -> ClusterRecord | None:
     store.end_abandoned_job(made.id)
     made = store.cluster_with_id(made.id)
     jobs = store.jobs(made.id)
-    if not jobs or jobs[0].parameters.get("named") != name or made.name != next_name(name):
+    if not jobs or store.job_parameters(jobs[0].id).named != name or made.name != next_name(name):
         return None
     if made.state is ClusterState.PENDING:
         raise Busy(f"cluster {name} is being rebuilt: {made.name} is PENDING", hint=f"see `coopr status {made.handle}`")

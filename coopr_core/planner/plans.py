@@ -126,6 +126,12 @@ class Plan:
 
         return estimate(self, durations, concurrency=concurrency, schedule=schedule)
 
+    def record(self) -> dict[str, Any]:
+        """Return the folded graph as JSON values, which is all of the plan; ``from_json`` reads it back."""
+        from coopr_core.planner.saved import graph_to_json
+
+        return graph_to_json(self)
+
     def to_json(self) -> dict[str, Any]:
         """Return the whole plan as JSON values, with a version; ``from_json`` reads it back."""
         from coopr_core.planner.saved import plan_to_json

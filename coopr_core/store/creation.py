@@ -6,13 +6,13 @@ neither, and a name that was refused reserves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import IntegrityError
 
 from coopr_core.model.facts import ClusterFacts
+from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord
 from coopr_core.store.clusters import find_cluster, insert_cluster, name_taken, refuse_id_as_name
@@ -43,7 +43,7 @@ class Creation:
         tenant: str = "",
         expires_at: datetime | None = None,
         facts: ClusterFacts | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: JobParameters | None = None,
         flow_run_id: str = "",
         name: str = "",
     ) -> tuple[ClusterRecord, JobRecord]:
@@ -76,7 +76,7 @@ class Creation:
                     Operation.CLUSTER_CREATE,
                     plan,
                     claimed_by="",
-                    parameters=parameters or {},
+                    parameters=parameters or JobParameters(),
                     flow_run_id=flow_run_id,
                 )
                 return cluster_record(find_cluster(connection, job.cluster_id)), job

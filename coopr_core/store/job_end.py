@@ -22,7 +22,7 @@ from coopr_core.store.clusters import now
 from coopr_core.store.ledger.events import JOB_ENDED, note
 from coopr_core.store.ledger.machines import machines_gone
 from coopr_core.store.rows import Row, handle, job_id
-from coopr_core.store.schema import attempts, clusters, jobs, nodes, tasks
+from coopr_core.store.schema import JOB, attempts, clusters, jobs, nodes, tasks
 
 _ONGOING = (TaskState.RUNNING, TaskState.RETRYING)
 
@@ -67,7 +67,7 @@ def abandoned_job(connection: Connection, cluster: Row) -> Row | None:
 
 def _holding_job(connection: Connection, cluster: Row) -> Row | None:
     holding = (jobs.c.cluster == cluster["id"], jobs.c.state.in_(HOLDING))
-    job = connection.execute(select(jobs).where(*holding)).mappings().one_or_none()
+    job = connection.execute(select(*JOB).where(*holding)).mappings().one_or_none()
     return dict(job) if job is not None else None
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from coopr_core.errors import Busy, NotFound, Overtaken, Refused
+from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.operations import Operation, operation_named
 from coopr_core.model.records import JobProgress, JobRecord, NewestJob
 from coopr_core.model.states import HOLDING, ClusterState, JobState, TaskState
@@ -26,8 +27,8 @@ from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.database import Database
 from coopr_core.store.job_end import abandoned_job, check_free, check_startable, end_job
 from coopr_core.store.ledger.events import JOB_STARTED, note
-from coopr_core.store.rows import Row, cluster_key, job_key, job_record, storable
-from coopr_core.store.schema import clusters, jobs, tasks
+from coopr_core.store.rows import Row, cluster_key, job_id, job_key, job_record, storable
+from coopr_core.store.schema import JOB, clusters, jobs, plans, tasks
 
 
 class PlannedTask(Protocol):
@@ -53,6 +54,10 @@ class Planned(Protocol):
     def stages(self) -> Sequence[Sequence[PlannedTask]]:
         """The tasks, stage by stage."""
 
+    def record(self) -> Mapping[str, Any]:
+        """Return the plan as JSON values, to be read back."""
+        ...
+
 
 class Jobs:
     """The part of the store that keeps jobs."""
@@ -67,7 +72,7 @@ class Jobs:
         plan: Planned,
         *,
         claimed_by: str = "",
-        parameters: Mapping[str, Any] | None = None,
+        parameters: JobParameters | None = None,
         only_expired: bool = False,
         change: ClusterChange | None = None,
         seen: NewestJob | None = None,
@@ -75,7 +80,8 @@ class Jobs:
     ) -> JobRecord:
         """Claim the cluster for an operation and record its job with all tasks, WAITING; the cluster is PENDING then.
 
-        ``claimed_by`` is this process (``claims.claimant()``) unless given. ``parameters`` must hold no secret.
+        ``claimed_by`` is this process (``claims.claimant()``) unless given. ``parameters`` are what
+        ``job_parameters`` will give.
         ``flow_run_id`` is the Prefect flow run that is going to work on it, see ``job_of_flow_run``.
         ``only_expired``: only if the cluster's lease has run out. ``change`` is written with the job or not at all.
         ``seen`` is the cluster's newest job when the operation was prepared. Raises ``Busy`` while another job holds
@@ -97,7 +103,7 @@ class Jobs:
                 operation,
                 plan,
                 claimed_by=claimed_by,
-                parameters=parameters or {},
+                parameters=parameters or JobParameters(),
                 flow_run_id=flow_run_id,
             )
 
@@ -131,7 +137,7 @@ class Jobs:
 
     def job_of_flow_run(self, flow_run_id: str) -> JobRecord | None:
         """The newest job that this Prefect flow run has worked on, if it got so far."""
-        query = select(jobs).where(jobs.c.flow_run == flow_run_id).order_by(jobs.c.created.desc()).limit(1)
+        query = select(*JOB).where(jobs.c.flow_run == flow_run_id).order_by(jobs.c.created.desc()).limit(1)
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
         return job_record(dict(row)) if row is not None else None
@@ -163,12 +169,31 @@ class Jobs:
         with self._database.read() as connection:
             return job_record(find_job(connection, job_key(job_id)))
 
+    def job_parameters(self, job_id: str) -> JobParameters:
+        """Return how a job runs and what its operation was asked. Raises ``NotFound``."""
+        with self._database.read() as connection:
+            query = select(jobs.c.parameters).where(*is_job(job_key(job_id)))
+            found = connection.execute(query).scalar_one_or_none()
+        if found is None:
+            raise _no_job(job_key(job_id))
+        return JobParameters.recorded(found)
+
+    def recorded_plan(self, job_id: str) -> Mapping[str, Any]:
+        """Return the plan of a job as it was recorded. Raises ``NotFound``."""
+        cluster, number = key = job_key(job_id)
+        query = select(plans.c.plan).where(plans.c.cluster == cluster, plans.c.job == number)
+        with self._database.read() as connection:
+            found: Mapping[str, Any] | None = connection.execute(query).scalar_one_or_none()
+        if found is None:
+            raise _no_job(key)
+        return found
+
     def job_state(self, job_id: str) -> JobState:
         """How a job stands; cheap enough to ask every second."""
         with self._database.read() as connection:
             state = connection.execute(select(jobs.c.state).where(*is_job(job_key(job_id)))).scalar_one_or_none()
         if state is None:
-            raise NotFound(f"There is no job {job_id}", hint="`coopr show` lists a cluster's jobs.")
+            raise _no_job(job_key(job_id))
         return JobState(state)
 
     def newest_job(self, cluster_id: str) -> NewestJob:
@@ -178,7 +203,7 @@ class Jobs:
 
     def jobs(self, cluster_id: str) -> list[JobRecord]:
         """The cluster's jobs, oldest first."""
-        query = select(jobs).where(jobs.c.cluster == cluster_key(cluster_id)).order_by(jobs.c.number)
+        query = select(*JOB).where(jobs.c.cluster == cluster_key(cluster_id)).order_by(jobs.c.number)
         with self._database.read() as connection:
             find_cluster(connection, cluster_id, clusters.c.id)
             return [job_record(dict(row)) for row in connection.execute(query).mappings()]
@@ -199,8 +224,18 @@ class Jobs:
         return JobProgress(job=job, counts=counts, stage=stage, stages=job.stages)
 
     def task_counts(self, job_id: str) -> Mapping[TaskState, int]:
-        """How many of the job's tasks are in each state; every state is there."""
+        """Return how many of the job's tasks are in each state; every state is there."""
         return self.progress(job_id).counts
+
+    def task_counts_of(self, cluster_id: str) -> Mapping[str, Mapping[TaskState, int]]:
+        """Return the same for every job of a cluster, by id, in one statement."""
+        key = cluster_key(cluster_id)
+        query = select(tasks.c.job, tasks.c.state, func.count()).where(tasks.c.cluster == key)
+        found: dict[str, dict[TaskState, int]] = {}
+        with self._database.read() as connection:
+            for number, state, count in connection.execute(query.group_by(tasks.c.job, tasks.c.state)):
+                found.setdefault(job_id(key, number), dict.fromkeys(TaskState, 0))[TaskState(state)] = count
+        return found
 
     @contextlib.contextmanager
     def claiming(self, cluster_id: str) -> Iterator[Connection]:
@@ -214,11 +249,15 @@ class Jobs:
 
 def find_job(connection: Connection, key: tuple[int, int], *, keep: bool = False) -> Row:
     """The row of a job; ``keep``: nobody may change it until the transaction ends. Raises ``NotFound``."""
-    query = select(jobs).where(*is_job(key))
+    query = select(*JOB).where(*is_job(key))
     row = connection.execute(query.with_for_update(read=True) if keep else query).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no job {key[0]:08d}-{key[1]:03d}", hint="`coopr show` lists a cluster's jobs.")
+        raise _no_job(key)
     return dict(row)
+
+
+def _no_job(key: tuple[int, int]) -> NotFound:
+    return NotFound(f"There is no job {job_id(*key)}", hint="`coopr show` lists a cluster's jobs.")
 
 
 def check_seen(connection: Connection, cluster: Row, seen: NewestJob | None) -> None:
@@ -243,7 +282,7 @@ def insert_job(
     plan: Planned,
     *,
     claimed_by: str,
-    parameters: Mapping[str, Any],
+    parameters: JobParameters,
     flow_run_id: str,
 ) -> JobRecord:
     """Write a job with its tasks on a cluster whose row is locked and which no job holds."""
@@ -261,9 +300,10 @@ def insert_job(
         "flow_run": flow_run_id,
         "message": "",
         "stages": len(plan.stages),
-        "parameters": dict(parameters),
+        "parameters": parameters.to_json(),
     }
     connection.execute(insert(jobs).values(row))
+    connection.execute(insert(plans).values(cluster=cluster["id"], job=number, plan=dict(plan.record())))
     planned = _task_rows(cluster["id"], number, plan)
     if planned:
         connection.execute(insert(tasks), planned)

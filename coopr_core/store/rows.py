@@ -137,7 +137,6 @@ def job_record(row: Row) -> JobRecord:
         flow_run_id=row["flow_run"],
         message=row["message"],
         stages=row["stages"],
-        parameters=row["parameters"],
     )
 
 

@@ -123,6 +123,19 @@ jobs = Table(
     Column("stages", Integer, nullable=False),
     Column("parameters", JSON, nullable=False),
 )
+JOB = [column for column in jobs.c if column.name != "parameters"]
+"""What a record of a job is made of."""
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("cluster", Integer, primary_key=True, autoincrement=False),
+    Column("job", Integer, primary_key=True, autoincrement=False),
+    Column("plan", JSON, nullable=False),
+    ForeignKeyConstraint(["cluster", "job"], [jobs.c.cluster, jobs.c.number], ondelete="CASCADE"),
+)
+"""The plan of each job: apart, so that neither looking at jobs nor a worker's heartbeat moves it."""
+
 tasks = Table(
     "tasks",
     metadata,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import JobRecord, NodeRecord, TaskRecord
 
@@ -29,8 +30,8 @@ class Membership:
     given_up: set[int] = field(default_factory=set)
 
     @classmethod
-    def of(cls, job: JobRecord, tasks: Iterable[TaskRecord]) -> Membership:
-        """Return what ``job`` with these tasks does to the nodes."""
+    def of(cls, job: JobRecord, parameters: JobParameters, tasks: Iterable[TaskRecord]) -> Membership:
+        """Return what a job with these tasks does to the nodes."""
         if job.operation is Operation.CLUSTER_DELETE:
             return cls()
         made: set[int] = set()
@@ -38,11 +39,10 @@ class Membership:
         for task in tasks:
             if task.action in ("CREATE", "DELETE"):
                 (made if task.action == "CREATE" else deleted).add(task.node)
-        before = job.parameters.get("values", {}).get("addresses", {})
         return cls(
             leaving=frozenset(deleted - made),
             created=frozenset(made - deleted),
-            replaced={number: before.get(str(number), {}) for number in made & deleted},
+            replaced={number: parameters.addresses.get(number, {}) for number in made & deleted},
         )
 
     def hidden_from(self, number: int) -> frozenset[int]:

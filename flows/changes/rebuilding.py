@@ -125,7 +125,6 @@ def _create(store: Store, rebuild: Rebuild, name: str, max_concurrency: int | No
         expires_at=rebuild.new.expires_at,
         facts=rebuild.facts,
         parameters=parameters_of(
-            rebuild.new.plan,
             schedule=cast("Schedule | None", rebuild.schedule or None),
             max_concurrency=max_concurrency,
             named=rebuild.name,

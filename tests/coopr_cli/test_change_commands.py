@@ -10,6 +10,7 @@ from command_line import Coopr
 from flow_catalog import service, write_catalog
 from store_samples import record_cluster
 
+from coopr_core.model.facts import ClusterFacts
 from coopr_core.model.request import ClusterRequest
 from coopr_core.model.states import JobState
 from coopr_core.operations.create import prepare_create
@@ -33,8 +34,10 @@ def name(store: Store, tmp_path: Path) -> Iterator[str]:
     )
     values = {"name": "changing", "template": "tiny", "size": 2, "services": ("web", "plain")}
     made = prepare_create(values, catalog=[catalog], store=store)
-    cluster = record_cluster(store, made.request, made.template, made.layout, owner="me")
-    job = store.start_job(cluster.id, "CLUSTER_CREATE", made.plan, parameters={"catalog": [catalog]})
+    cluster = record_cluster(
+        store, made.request, made.template, made.layout, owner="me", facts=ClusterFacts(catalog=(catalog,))
+    )
+    job = store.start_job(cluster.id, "CLUSTER_CREATE", made.plan)
     store.finish_job(job.id, JobState.SUCCEEDED)
     yield "changing"
     if store.cluster(cluster.id, terminated=True).state != "TERMINATED":
@@ -65,8 +68,10 @@ def test_keys_nobody_reads_are_refused_and_those_on_record_leave_a_cluster_opera
     catalog = write_catalog(tmp_path, {"web": WEB}, config={"web": {"port": 80}})
     request = ClusterRequest(name="older", template="tiny", config={"wbe": {"prot": 1}})
     made = prepare_create(request, catalog=[catalog], store=store, accepted=True)
-    cluster = record_cluster(store, made.request, made.template, made.layout, owner="me")
-    job = store.start_job(cluster.id, "CLUSTER_CREATE", made.plan, parameters={"catalog": [catalog]})
+    cluster = record_cluster(
+        store, made.request, made.template, made.layout, owner="me", facts=ClusterFacts(catalog=(catalog,))
+    )
+    job = store.start_job(cluster.id, "CLUSTER_CREATE", made.plan)
     store.finish_job(job.id, JobState.SUCCEEDED)
     try:
         outcome = coopr("configure", "older", "--set", "wed.size=1", "--set", "web.port=81")

@@ -15,6 +15,7 @@ from store_samples import record_cluster
 
 from coopr_cli.main import main
 from coopr_core.errors import CooprError
+from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord
 from coopr_core.model.states import CONTROLS, ClusterState, Control, JobState
@@ -105,9 +106,9 @@ def made(store: Store, catalog: str) -> tuple[ClusterRecord, JobRecord]:
 
     values = {"name": f"state{next(_numbers)}", "template": "tiny", "size": 2, "services": ["app"]}
     prepared = prepare_create(values, catalog=[catalog], store=store)
-    parameters = {"provider": prepared.provider.model_dump(mode="json", exclude_defaults=True), "catalog": [catalog]}
+    facts = ClusterFacts((ProviderFacts.of(prepared.provider),), catalog=(catalog,))
     return store.begin_cluster(
-        prepared.request, prepared.template, prepared.layout, prepared.plan, owner="me", parameters=parameters
+        prepared.request, prepared.template, prepared.layout, prepared.plan, owner="me", facts=facts
     )
 
 

@@ -14,6 +14,7 @@ from flow_catalog import service, write_catalog
 from sqlalchemy import update
 from store_samples import new_cluster, stages
 
+from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import ClusterState, JobState
 from coopr_core.store import Store
@@ -53,14 +54,13 @@ def active(store: Store, catalog: str) -> ClusterRecord:
 
     values = {"name": f"refer{next(_numbers)}", "template": "tiny", "size": 2, "services": ["app"]}
     made = prepare_create(values, catalog=[catalog], store=store)
-    provider = made.provider.model_dump(mode="json", exclude_defaults=True)
     cluster, job = store.begin_cluster(
         made.request,
         made.template,
         made.layout,
         made.plan,
         owner="me",
-        parameters={"provider": provider, "catalog": [catalog]},
+        facts=ClusterFacts((ProviderFacts.of(made.provider),), catalog=(catalog,)),
     )
     store.finish_job(job.id, JobState.SUCCEEDED)
     return store.cluster_with_id(cluster.id)

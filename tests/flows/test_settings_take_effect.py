@@ -16,7 +16,8 @@ from flow_catalog import service, write_catalog
 from store_samples import new_cluster
 
 from coopr_core.errors import TasksFailed
-from coopr_core.model.records import AttemptRecord, ClusterRecord, JobRecord, TaskRecord
+from coopr_core.model.job_parameters import JobParameters
+from coopr_core.model.records import AttemptRecord, ClusterRecord, TaskRecord
 from coopr_core.settings import Settings
 from coopr_core.store import Store
 from flows.server import ServerInfo
@@ -37,7 +38,7 @@ class Run:
     """What is on record of a job that ran with the settings ``CHOSEN`` and was told nothing else."""
 
     cluster: ClusterRecord
-    job: JobRecord
+    parameters: JobParameters
     tasks: tuple[TaskRecord, ...]
     attempts: tuple[AttemptRecord, ...]
 
@@ -78,7 +79,8 @@ def run(prefect_server: ServerInfo) -> Iterator[Run]:
             (job,) = store.jobs(cluster.id)
             tasks = tuple(store.tasks(job.id))
             attempts = tuple(attempt for task in tasks for attempt in store.attempts(task.id))
-        yield Run(cluster, job, tasks, attempts)
+            parameters = store.job_parameters(job.id)
+        yield Run(cluster, parameters, tasks, attempts)
         delete_cluster("effects")
     shutil.rmtree(folder)
 
@@ -102,7 +104,7 @@ def _catalog(run: Run, folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def _max_concurrency(run: Run, folder: Path, patch: pytest.MonkeyPatch) -> None:
-    assert run.job.parameters["max_concurrency"] == 2
+    assert run.parameters.max_concurrency == 2
     changes = [(attempt.started, 1) for attempt in run.attempts]
     changes += [(attempt.ended, -1) for attempt in run.attempts if attempt.ended]
     at_once, most = 0, 0
@@ -118,7 +120,7 @@ def _attempts(run: Run, folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def _schedule(run: Run, folder: Path, patch: pytest.MonkeyPatch) -> None:
-    assert run.job.parameters["schedule"] == "dataflow"
+    assert run.parameters.schedule == "dataflow"
     (slow,) = [task for task in run.tasks if (task.action, task.service) == ("INSTALL", "slow")]
     (fast,) = [task for task in run.tasks if (task.action, task.service) == ("START", "fast")]
     assert slow.stage < fast.stage

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 from store_samples import engine_url, new_cluster, python, stages
 
 from coopr_core.errors import Busy, InvalidInput, NotFound, Refused
+from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.records import JobRecord
 from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, TaskState
 from coopr_core.store import Store, claims
@@ -40,8 +41,10 @@ def _age_heartbeat(url: str, seconds: int) -> None:
 
 def test_a_job_records_all_tasks_and_makes_the_cluster_pending(store: Store) -> None:
     cluster = new_cluster(store)
-    job = store.start_job(cluster.id, "CLUSTER_CREATE", stages(), parameters={"attempts": 3})
-    assert (job.id, job.state, job.stages, job.parameters) == ("00000001-001", JobState.RUNNING, 2, {"attempts": 3})
+    job = store.start_job(cluster.id, "CLUSTER_CREATE", stages(), parameters=JobParameters(max_concurrency=3))
+    assert (job.id, job.state, job.stages) == ("00000001-001", JobState.RUNNING, 2)
+    assert store.job_parameters(job.id) == JobParameters(max_concurrency=3)
+    assert store.recorded_plan(job.id) == stages().record()
     assert job.claimed_by == claims.claimant()
     assert store.job(job.id) == job
     assert [(task.id, task.stage, task.node, task.action, task.state) for task in store.tasks(job.id)] == [

@@ -13,6 +13,8 @@ from sqlalchemy import create_engine, inspect, text
 from store_samples import engine_url, new_cluster, python
 
 from coopr_core.model.facts import ClusterFacts, ProviderFacts
+from coopr_core.model.job_parameters import JobParameters
+from coopr_core.model.policies import FailurePolicy
 from coopr_core.model.states import NodeState
 from coopr_core.store import Store, indexes
 from coopr_core.store.database import StoreUnavailable
@@ -65,10 +67,13 @@ def test_a_store_of_the_first_release_is_opened_and_its_clusters_can_be_worked_o
 def test_facts_of_clusters_are_taken_from_the_jobs_of_an_older_store(new_url: str) -> None:
     entity = {"name": "local", "providertype": "local", "provisioner": {"port": 2300}, "description": "here"}
     plan = {"plan": {"groups": []}}
+    values = {"on_failure": "continue", "min_nodes": 2}
+    run = {"schedule": "dataflow", "max_concurrency": 4, "values": values, "named": "shop"}
+    last = {"addresses": {"1000": {"access_v4": "::1"}}, "keep_logs": True, "rebuilt_with": ["/srv/a"]}
     jobs: list[dict[str, Any]] = [
-        {"provider": entity, "ssh_key": "coopr-ssh-key/ours", "catalog": ["/srv/a"], "schedule": "stages", **plan},
+        {"provider": entity, "ssh_key": "coopr-ssh-key/ours", "catalog": ["/srv/a"], **run, **plan},
         {"schedule": "stages", "values": {"catalog": ["/srv/b", "/srv/a"], "restart": True}, **plan},
-        {"schedule": "stages", "values": {}, **plan},
+        {"schedule": "stages", "values": last, **plan},
     ]
     make_older_store(new_url, "0003", {"with": jobs, "without": []}, provider_settings="coopr-local/own")
     with Store.open(new_url) as store:
@@ -81,6 +86,13 @@ def test_facts_of_clusters_are_taken_from_the_jobs_of_an_older_store(new_url: st
         assert made.credentials == "coopr-local/own"
         assert store.cluster("without").credentials == "coopr-local/own"
         assert [job.id for job in store.jobs(made.id)] == ["00000001-001", "00000001-002", "00000001-003"]
+        assert store.job_parameters("00000001-001") == JobParameters(
+            schedule="dataflow", max_concurrency=4, policy=FailurePolicy("continue", 2), named="shop"
+        )
+        assert store.job_parameters("00000001-002").options == {"catalog": ["/srv/b", "/srv/a"], "restart": True}
+        last = store.job_parameters("00000001-003")
+        assert (last.addresses, last.keep_logs, last.rebuilt_with) == ({1000: {"access_v4": "::1"}}, True, ("/srv/a",))
+        assert [store.recorded_plan(job.id) for job in store.jobs(made.id)] == [plan["plan"]] * 3
     engine = create_engine(engine_url(new_url))
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []

@@ -1,7 +1,8 @@
-"""What a cluster was made with is kept with it: ``clusters.providers``, ``ssh_key`` and ``catalog``.
+"""What a cluster was made with is kept with it (``clusters.providers``, ``ssh_key``, ``catalog``), plans in ``plans``.
 
-Until now it was among the parameters of the cluster's first job, but for the name of its provider's block, which was
-``clusters.provider_settings``. Folders of the catalog came with later jobs too.
+Until now facts were among the parameters of the cluster's first job, but for the name of its provider's block, which
+was ``clusters.provider_settings``; folders of the catalog came with later jobs too. The plan of a job was one of its
+parameters.
 
 Revision 0004.
 """
@@ -16,7 +17,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Fill the new columns of every cluster from its jobs, and take what is there now out of the jobs."""
+    """Fill the new columns of every cluster from its jobs, and take out of the jobs what is elsewhere now."""
     op.add_column("clusters", sa.Column("providers", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("clusters", sa.Column("ssh_key", sa.Text(), nullable=False, server_default=""))
     op.add_column("clusters", sa.Column("catalog", sa.JSON(), nullable=False, server_default="[]"))
@@ -26,6 +27,18 @@ def upgrade() -> None:
         facts = _facts(connection, cluster, provider, block)
         connection.execute(sa.update(_CLUSTERS).where(_CLUSTERS.c.id == cluster).values(facts))
     op.drop_column("clusters", "provider_settings")
+    op.create_table(
+        "plans",
+        sa.Column("cluster", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("job", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("plan", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["cluster", "job"], ["jobs.cluster", "jobs.number"], name="fk_plans_jobs", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("cluster", "job", name="pk_plans"),
+    )
+    for cluster, number in connection.execute(sa.select(_JOBS.c.cluster, _JOBS.c.number)).all():
+        _part(connection, cluster, number)
 
 
 _CLUSTERS = sa.table(
@@ -43,6 +56,21 @@ _JOBS = sa.table(
     sa.column("number", sa.Integer()),
     sa.column("parameters", sa.JSON()),
 )
+_PLANS = sa.table(
+    "plans", sa.column("cluster", sa.Integer()), sa.column("job", sa.Integer()), sa.column("plan", sa.JSON())
+)
+_ELSEWHERE = ("plan", "provider", "ssh_key", "catalog")
+"""What parameters of jobs hold that is somewhere else now."""
+
+
+def _part(connection: sa.Connection, cluster: int, number: int) -> None:
+    """Part the plan of one job from its parameters."""
+    here = (_JOBS.c.cluster == cluster, _JOBS.c.number == number)
+    parameters = connection.execute(sa.select(_JOBS.c.parameters).where(*here)).scalar_one()
+    if "plan" in parameters:
+        connection.execute(sa.insert(_PLANS).values(cluster=cluster, job=number, plan=parameters["plan"]))
+    left = {name: value for name, value in parameters.items() if name not in _ELSEWHERE}
+    connection.execute(sa.update(_JOBS).where(*here).values(parameters=left))
 
 
 def _facts(connection: sa.Connection, cluster: int, provider: str, block: str) -> dict[str, Any]:
