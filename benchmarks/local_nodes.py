@@ -26,8 +26,11 @@ from typing import TypeVar
 import asyncssh
 import psutil
 
+from coopr_core.model.placement import Placement
+from coopr_core.providers.cloud import Cloud
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.providers.local import LocalProvider
+from coopr_core.providers.scope import Scope
 
 T = TypeVar("T")
 
@@ -52,7 +55,7 @@ def main() -> None:
 def measure(place: Path, nodes: int, commands: int) -> None:
     """Make, use and delete the nodes."""
     key = asyncssh.generate_private_key("ssh-ed25519")
-    provider = LocalProvider(state_dir=place)
+    provider = Cloud(LocalProvider(state_dir=place))
     requests = [_request(number, key.export_public_key().decode()) for number in range(nodes + 1)]
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
 
@@ -143,14 +146,10 @@ def row(what: str, *values: str) -> None:
 def _request(number: int, authorized_key: str) -> MachineRequest:
     return MachineRequest(
         token=f"bench-{number}",
-        cluster_id="00000001",
-        cluster_name="bench",
+        scope=Scope(cluster_id="00000001", cluster_name="bench", authorized_key=authorized_key),
         node=1000 + number,
         host_name=f"bench1-{1000 + number}",
-        flavor="small",
-        image="python",
-        ssh_user="",
-        authorized_key=authorized_key,
+        placement=Placement(flavor="small", image="python"),
     )
 
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators.context import TaskContext
 from coopr_core.automators.contract import ActionFields, Automator, Result
-from coopr_core.providers.contract import Machine, MachineRequest
-from coopr_core.providers.settings import NodeOptions, ProviderSettings
+from coopr_core.providers.contract import Machine, MachineRequest, MachineState, Status
+from coopr_core.providers.scope import Scope
+from coopr_core.providers.simple import SimpleProvider
 
 if TYPE_CHECKING:
     from coopr_core.remote.session import Session
@@ -53,30 +54,27 @@ def work(node: int, action: str) -> None:
         time.sleep(seconds)
 
 
-class NoopProvider:
+class NoopProvider(SimpleProvider):
     """Machines that exist as soon as they are asked for, and nowhere."""
 
-    settings_type = ProviderSettings
-    node_options = NodeOptions
-
-    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        self.settings = settings
-
-    def create(self, request: MachineRequest) -> Machine:
+    def create_machine(self, request: MachineRequest) -> Machine:
         """Accept the machine."""
         work(request.node, "CREATE")
-        return Machine(request.token, request.token, request.cluster_id, request.node, ssh_user="nobody")
+        return Machine(
+            request.token, request.token, request.cluster_id, request.node, ssh_user="nobody", reached_by="none"
+        )
 
-    def confirm(self, machine: Machine) -> Machine:
+    def machine_status(self, machine: Machine) -> Status:
         """Give the machine an address."""
         work(machine.node, "CONFIRM")
         address = f"10.{machine.node >> 16}.{machine.node >> 8 & 255}.{machine.node & 255}"
-        return replace(machine, addresses={"access_v4": address, "bind_v4": address})
+        ready = replace(machine, addresses={"access_v4": address, "bind_v4": address})
+        return Status(ready, MachineState.READY)
 
-    def delete(self, machine: Machine) -> None:
+    def delete_machine(self, machine: Machine) -> None:
         """Forget the machine."""
 
-    def find(self, cluster_id: str, installation: str = "") -> list[Machine]:
+    def find_machines(self, scope: Scope) -> list[Machine]:
         """Find nothing."""
         return []
 

@@ -17,7 +17,7 @@ from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.request import ClusterRequest
 from coopr_core.operations.confirmation import as_confirmed
 from coopr_core.operations.create import prepare_create
-from coopr_core.providers.credentials import make_provider
+from coopr_core.providers.credentials import make_cloud
 from coopr_core.settings import absolute_folders, load_settings
 from coopr_core.store import Store
 from flows.cluster_flow import cluster_flow
@@ -83,7 +83,7 @@ def create_cluster(
             prepared.check(confirmed)
         provider = ProviderFacts.of(prepared.provider, _saved(machines.credentials, "credentials"))
         key = _saved(machines.ssh_key, "ssh_key")
-        make_provider(provider, VAULT)
+        make_cloud(provider, VAULT)
         with as_confirmed(confirmed):
             cluster, job = store.begin_cluster(
                 prepared.request,

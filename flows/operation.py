@@ -24,7 +24,8 @@ from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.model.states import JobState
 from coopr_core.planner import Plan, Schedule
-from coopr_core.providers.credentials import cluster_provider, usable_within
+from coopr_core.providers.credentials import cluster_clouds
+from coopr_core.providers.host_keys import seed_of
 from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.keys import authorized_key, client_key
 from coopr_core.remote.redaction import Redactor
@@ -232,7 +233,6 @@ def _actions(
 ) -> Actions:
     layout = store.layout(cluster.id)
     tasks = store.tasks(job.id)
-    provider = cluster_provider(cluster, VAULT)
     used: list[str] = []
     secret = None
     if on_services:
@@ -242,14 +242,14 @@ def _actions(
         store=store,
         cluster=replace(cluster, name=parameters.named or cluster.name),
         layout=layout,
-        provider=provider,
+        clouds=cluster_clouds(cluster, VAULT),
         automators={name: load_automator(name) for name in used},
         access=access,
         authorized_key=authorized_key(client_key(cluster, VAULT)),
         secret=secret,
         resumed=any(task.attempts for task in tasks),
         membership=Membership.of(job, parameters, tasks),
-        usable_within=usable_within(provider),
+        host_key_seed=lambda: seed_of(client_key(cluster, VAULT)),
     )
 
 

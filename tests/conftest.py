@@ -82,10 +82,11 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def _end_what_failed_tests_left_running() -> None:
     from coopr_core.providers.local import LocalProvider
+    from coopr_core.providers.scope import Scope
 
     provider = LocalProvider()
-    for machine in provider.find_all():
-        provider.delete(machine)
+    for machine in provider.find_machines(Scope()):
+        provider.delete_machine(machine)
 
 
 _KEPT = ("COOPR_SHARED", "COOPR_REQUIRE_PARTS")

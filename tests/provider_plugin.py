@@ -28,13 +28,13 @@ class CloudOptions(NodeOptions):
 
 
 class CloudProvider(LocalProvider):
-    node_options = CloudOptions
+    options_type = CloudOptions
 
-    def create(self, request):
-        CloudOptions.model_validate(request.options)
+    def create_machine(self, request):
+        CloudOptions.model_validate(request.placement.options)
         with ASKED.open("a") as file:
-            file.write(json.dumps([request.node, dict(request.options)]) + "\\n")
-        return super().create(request)
+            file.write(json.dumps([request.node, dict(request.placement.options)]) + "\\n")
+        return super().create_machine(request)
 """
 
 

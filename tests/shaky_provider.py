@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from coopr_core.errors import CooprError
-from coopr_core.providers.contract import Machine, MachineRequest
+from coopr_core.providers.contract import Machine, MachineRequest, Status
 from coopr_core.providers.local import LocalProvider
+from coopr_core.providers.scope import Scope
 
 
 class Script:
@@ -43,25 +44,21 @@ class ShakyProvider(LocalProvider):
 
     script = Script()
 
-    def create(self, request: MachineRequest) -> Machine:
+    def create_machine(self, request: MachineRequest) -> Machine:
         self.script.enter("create", str(request.node))
-        return super().create(request)
+        return super().create_machine(request)
 
-    def confirm(self, machine: Machine) -> Machine:
+    def machine_status(self, machine: Machine) -> Status:
         self.script.enter("confirm", machine.provider_id)
-        return super().confirm(machine)
+        return super().machine_status(machine)
 
-    def delete(self, machine: Machine) -> None:
+    def delete_machine(self, machine: Machine) -> None:
         self.script.enter("delete", machine.provider_id)
-        super().delete(machine)
+        super().delete_machine(machine)
 
-    def find(self, cluster_id: str, installation: str = "") -> list[Machine]:
-        self.script.enter("find", cluster_id)
-        return super().find(cluster_id, installation)
-
-    def find_all(self, installation: str = "") -> list[Machine]:
-        self.script.enter("find_all", "")
-        return super().find_all(installation)
+    def find_machines(self, scope: Scope) -> list[Machine]:
+        self.script.enter("find", scope.cluster_id)
+        return super().find_machines(scope)
 
 
 def install(folder: Path, catalog: str, patch: pytest.MonkeyPatch) -> Script:

@@ -57,11 +57,11 @@ def reviver(cluster: ClusterRecord) -> Revive:
     """Return what has the cluster's provider look after a machine; the provider is made when it is first needed."""
     from functools import cache
 
-    from coopr_core.providers.credentials import cluster_provider
+    from coopr_core.providers.credentials import cluster_clouds
     from flows.vault import VAULT
 
-    provider = cache(lambda: cluster_provider(cluster, VAULT))
-    return lambda machine: provider().confirm(machine)
+    clouds = cache(lambda: cluster_clouds(cluster, VAULT))
+    return lambda machine: clouds().main.confirm(machine)
 
 
 def machine_of(cluster: ClusterRecord, node: NodeRecord) -> Machine:

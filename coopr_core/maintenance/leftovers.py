@@ -16,15 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coopr_core.errors import CooprError, Unreachable
+from coopr_core.errors import CooprError, InvalidInput, Unreachable
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import ClusterState
 from coopr_core.operations.confirmation import Part, Parts, Prepared
-from coopr_core.providers import load_provider
-from coopr_core.providers.contract import Machine, Provider
-from coopr_core.providers.credentials import cluster_provider
-from coopr_core.providers.finding import find_all_machines, find_machines
+from coopr_core.providers import load_cloud
+from coopr_core.providers.cloud import Cloud
+from coopr_core.providers.contract import Machine
+from coopr_core.providers.credentials import cluster_clouds
+from coopr_core.providers.scope import Scope
 from coopr_core.remote.endpoint import Endpoint
 from coopr_core.settings import load_settings
 from coopr_core.work.passwords import clusters_with_keys, forget_secrets, key_name
@@ -152,7 +153,7 @@ class _Seen:
     def __init__(self, store: Store, state_dir: Path, vault: Vault | None) -> None:
         self.vault = vault
         self.unseen: list[tuple[str, str]] = []
-        self.found: dict[tuple[str, str], tuple[Machine, Provider]] = {}
+        self.found: dict[tuple[str, str], tuple[Machine, Cloud]] = {}
         self.logs = _named_after_clusters(state_dir / "logs")
         self.known_hosts = sorted((state_dir / "ssh").glob("*.known_hosts"))
         self.keys: list[str] = []
@@ -165,45 +166,49 @@ class _Seen:
             self.unseen.append(("secret", f"the keys of passwords: {error.message}"))
 
     def machines(self, store: Store) -> None:
-        """Ask every provider that clusters were made with, and those of the catalog that see all machines of ours."""
+        """Ask every provider that clusters were made with, and those of the catalog for all machines of ours."""
         for cluster in store.clusters(tenant=None, terminated=True):
             self._ask(f"machines of {cluster.name} ({cluster.id})", partial(_of_cluster, store, cluster, self.vault))
         for name, kind, settings in _catalog_providers():
             self._ask(f"machines of provider {name}", partial(_of_provider, kind, settings, store.installation))
 
-    def _ask(self, what: str, ask: Callable[[], tuple[Provider, list[Machine]]]) -> None:
+    def _ask(self, what: str, ask: Callable[[], Iterable[tuple[Cloud, Machine]]]) -> None:
         try:
-            provider, machines = ask()
+            machines = list(ask())
         except CooprError as error:
             self.unseen.append(("machine", f"{what}: {error.message}"))
             return
-        for machine in machines:
-            self.found.setdefault((machine.provider_id, machine.token), (machine, provider))
+        for cloud, machine in machines:
+            self.found.setdefault((machine.provider_id, machine.token), (machine, cloud))
 
 
-def _of_cluster(store: Store, cluster: ClusterRecord, vault: Vault | None) -> tuple[Provider, list[Machine]]:
-    provider = cluster_provider(cluster, vault)
-    return provider, find_machines(provider, cluster.id, store.installation)
+def _of_cluster(store: Store, cluster: ClusterRecord, vault: Vault | None) -> Iterator[tuple[Cloud, Machine]]:
+    for cloud in cluster_clouds(cluster, vault).all():
+        yield from ((cloud, machine) for machine in cloud.find(Scope(store.installation, cluster.id)).machines)
 
 
-def _of_provider(kind: str, settings: dict[str, Any], installation: str) -> tuple[Provider, list[Machine]]:
-    provider = load_provider(kind, settings)
-    return provider, find_all_machines(provider, installation)
+def _of_provider(kind: str, settings: dict[str, Any], installation: str) -> Iterator[tuple[Cloud, Machine]]:
+    try:
+        cloud = load_cloud(kind, settings)
+    except InvalidInput:  # it is no use without credentials, and clusters that have some are asked for themselves
+        return
+    yield from ((cloud, machine) for machine in cloud.find(Scope(installation)).machines)
 
 
 def _catalog_providers() -> list[tuple[str, str, dict[str, Any]]]:
     from coopr_core.catalog import Catalog
-    from coopr_core.providers.registry import lists_all
+    from coopr_core.providers import provider_types
 
     entities = Catalog.load(load_settings().catalog).providers.values()
-    return [(e.name, e.providertype, dict(e.provisioner)) for e in entities if lists_all(e.providertype)]
+    known = provider_types()
+    return [(e.name, e.providertype, dict(e.provisioner)) for e in entities if e.providertype in known]
 
 
 def _judged(seen: _Seen, known: _Known) -> Iterator[Leftover]:
-    for machine, provider in seen.found.values():
+    for machine, cloud in seen.found.values():
         if why := known.unowned(machine):
             name = f"{machine.provider_id} ({Endpoint.of(machine).name})" if machine.addresses else machine.provider_id
-            yield Leftover("machine", name, known.label(machine.cluster_id), why, partial(provider.delete, machine))
+            yield Leftover("machine", name, known.label(machine.cluster_id), why, partial(cloud.delete, machine))
     for folder in seen.logs:
         why = known.gone(folder.name)
         if why and not (known.knows(folder.name) and known.logs_were_kept(folder.name)):

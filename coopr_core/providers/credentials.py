@@ -1,4 +1,4 @@
-"""The provider plug-in of a cluster, with the settings it was made with and those of its block as they are now."""
+"""Where a cluster's machines come from, with the settings it was made with and those of its block as they are now."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING
 
 from coopr_core.errors import NotFound
 from coopr_core.model.facts import ProviderFacts
-from coopr_core.providers.contract import USABLE_WITHIN, KnowsItsPace
-from coopr_core.providers.registry import load_provider
+from coopr_core.providers.cloud import Cloud, Clouds
+from coopr_core.providers.registry import load_cloud
 from coopr_core.settings import load_settings
 
 if TYPE_CHECKING:
     from coopr_core.model.records import ClusterRecord
-    from coopr_core.providers.contract import Provider
     from coopr_core.vault import Vault
 
 
-def cluster_provider(cluster: ClusterRecord, vault: Vault | None, name: str = "") -> Provider:
-    """Return the plug-in of the cluster's provider, or of the one called ``name`` that it has machines from too.
+def cluster_clouds(cluster: ClusterRecord, vault: Vault | None) -> Clouds:
+    """Return the cloud of the cluster's provider, and those of the others that it has or had machines from.
 
-    Without a vault no block can be asked for. Raises ``NotFound`` when its block is gone, ``InvalidInput`` for settings
-    that cannot be used.
+    Without a vault no block can be asked for. When a cloud is first needed ``NotFound`` is raised if its block is gone,
+    ``InvalidInput`` for settings that cannot be used.
     """
-    return make_provider(provider_facts(cluster, name or cluster.provider), vault)
+    others = [known.name for known in cluster.facts.providers]
+    return Clouds(cluster.provider, lambda name: make_cloud(provider_facts(cluster, name), vault), others)
 
 
 def provider_facts(cluster: ClusterRecord, name: str) -> ProviderFacts:
@@ -36,16 +36,11 @@ def provider_facts(cluster: ClusterRecord, name: str) -> ProviderFacts:
     return ProviderFacts.of(entity, known.credentials if known else "")
 
 
-def make_provider(facts: ProviderFacts, vault: Vault | None) -> Provider:
-    """Return the plug-in of a provider: its settings overlaid by those of its block, if it has one."""
+def make_cloud(facts: ProviderFacts, vault: Vault | None) -> Cloud:
+    """Return the cloud of a provider: its settings overlaid by those of its block, if it has one."""
     settings = dict(facts.settings)
     if facts.credentials:
         if vault is None:
             raise NotFound(f"the settings of provider {facts.name} are in a block, and no Prefect server runs")
         settings.update(vault.settings(facts.credentials))
-    return load_provider(facts.type, settings)
-
-
-def usable_within(provider: Provider) -> float:
-    """Return how many seconds a machine may take to become usable: the provider's own word, if it has one."""
-    return provider.usable_within if isinstance(provider, KnowsItsPace) else USABLE_WITHIN
+    return load_cloud(facts.type, settings)

@@ -74,7 +74,7 @@ class Declared(BaseModel):
 
 
 class NodeOptions(Declared):
-    """The base of a plug-in's ``node_options``: what hardware and image types may say about a node beyond their names.
+    """The base of a plug-in's ``options_type``: what hardware and image types may say about a node beyond their names.
 
     The plug-in reads them from the request for a machine: ``MyOptions.model_validate(request.options)``.
     """

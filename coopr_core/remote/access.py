@@ -161,6 +161,10 @@ class NodeAccess:
         """End every running command, on the nodes too, and refuse new ones."""
         self._open_links.stopping.set()
 
+    def stopped(self) -> bool:
+        """Tell whether ``stop`` was called."""
+        return self._open_links.stopping.is_set()
+
     def close(self) -> None:
         """Close all connections."""
         with self._lock:

@@ -14,7 +14,7 @@ from coopr_core.automators.contract import Automator, Result
 from coopr_core.catalog.entities import ACTIONS
 from coopr_core.errors import InvalidInput, Unreachable
 from coopr_core.model.records import ClusterRecord, TaskRecord
-from coopr_core.providers.contract import Provider
+from coopr_core.providers.cloud import Clouds
 from coopr_core.work.machines import Machines
 from coopr_core.work.membership import Membership
 from coopr_core.work.picture import ClusterPicture
@@ -36,23 +36,23 @@ class Actions:
         store: Store,
         cluster: ClusterRecord,
         layout: ClusterLayout,
-        provider: Provider,
+        clouds: Clouds,
         automators: Mapping[str, Automator[Any]],
         access: NodeAccess,
         authorized_key: str,
         secret: Callable[[str], str] | None = None,
         resumed: bool = False,
         membership: Membership | None = None,
-        usable_within: float = 0,
+        host_key_seed: Callable[[], bytes] | None = None,
     ) -> None:
         """``resumed``: the job was begun before, maybe before the machines were last started.
 
-        ``membership``: which nodes come, go or are made anew; none when left out. ``usable_within``: how many seconds
-        after it was accepted a machine that is not usable yet is replaced; 0 is never.
+        ``membership``: which nodes come, go or are made anew; none when left out. ``host_key_seed``: what host keys of
+        machines are derived from, where their provider takes one from us.
         """
         self.picture = ClusterPicture(store, cluster, layout, membership or Membership(), secret)
         self.machines = Machines(
-            self.picture, provider, access, authorized_key, resumed=resumed, usable_within=usable_within
+            self.picture, clouds, access, authorized_key, resumed=resumed, host_key_seed=host_key_seed
         )
         self._services = ServiceActions(self.picture, automators, self.machines, access)
 

@@ -1,29 +1,37 @@
 """The machines of a job's nodes: asked for, confirmed, given up, brought back, deleted.
 
-The intended machine is written down before it is asked for, and found again by its tag. A machine is given up only when
-its provider calls it failed or gone, or when it is not usable in its time: a look that fails says nothing of the
-machine. Never imports Prefect.
+The intended machine is written down before it is asked for, and found again by its tag; so is what is attached to a
+cluster. A machine is given up only when its provider calls it failed or gone, or when it is not usable in its time: a
+look that fails says nothing of it. Nodes of one cluster may come from several providers. Never imports Prefect.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from coopr_core.automators.contract import Result
 from coopr_core.errors import CooprError, Retry, TimedOut, Unreachable
+from coopr_core.model.placement import Placement
+from coopr_core.model.records import NodeRecord
 from coopr_core.model.states import NodeState
-from coopr_core.providers.contract import Machine, MachineRequest, Provider
-from coopr_core.providers.finding import find_machines
+from coopr_core.providers.cloud import Cloud, Clouds
+from coopr_core.providers.contract import Machine, MachineRequest
+from coopr_core.providers.host_keys import HostKey
+from coopr_core.providers.scope import Scope
+from coopr_core.providers.user_data import cloud_config
 from coopr_core.work.patience import patiently
 
 if TYPE_CHECKING:
     from coopr_core.remote.access import NodeAccess
     from coopr_core.work.picture import ClusterPicture
     from coopr_core.work.task_log import TaskLog
+
+SHORTEST_WAIT = 0.01
 
 
 class Machines:
@@ -32,25 +40,32 @@ class Machines:
     def __init__(
         self,
         picture: ClusterPicture,
-        provider: Provider,
+        clouds: Clouds,
         access: NodeAccess,
         authorized_key: str,
         *,
         resumed: bool = False,
-        usable_within: float = 0,
+        host_key_seed: Callable[[], bytes] | None = None,
     ) -> None:
         """``resumed``: the job was begun before, maybe before the machines were last started.
 
-        ``usable_within``: how many seconds after it was accepted a machine that is not usable yet is replaced; 0 is
-        never.
+        ``host_key_seed`` gives what host keys of machines are derived from; without it they make their own.
         """
         self._picture = picture
-        self._provider = provider
+        self._clouds = clouds
         self._access = access
-        self._authorized_key = authorized_key
-        self._usable_within = usable_within
+        self._host_key_seed = host_key_seed
         self._lock = threading.Lock()
-        self._found: dict[int, list[Machine]] | None = None
+        self._found: dict[int, list[tuple[Cloud, Machine]]] | None = None
+        cluster = picture.cluster
+        self._scope = Scope(
+            installation=picture.store.installation,
+            cluster_id=cluster.id,
+            cluster_name=cluster.name,
+            authorized_key=authorized_key,
+            owner=cluster.owner,
+            expires_at=cluster.expires_at,
+        )
         for number in picture.nodes if resumed else ():
             self.suspect(number)
 
@@ -62,29 +77,48 @@ class Machines:
     def create(self, number: int, log: TaskLog) -> Result:
         """Ask for the node's machine, whose token is on record before."""
         node = self._picture.node(number)
+        placement = self._placement(node)
+        cloud = self._clouds[placement.provider]
         token = self._picture.store.intend_machine(self._picture.cluster.id, number)
         log.write(
-            f"asking provider {self._picture.cluster.provider} for a machine: flavor {node.flavor}, image {node.image}"
+            f"asking provider {placement.provider} for a machine: flavor {placement.flavor}, image {placement.image}"
         )
-        machine = self._provider.create(
-            MachineRequest(
-                token=token,
-                installation=self._picture.store.installation,
-                cluster_id=self._picture.cluster.id,
-                cluster_name=self._picture.cluster.name,
-                node=number,
-                host_name=node.host_name,
-                flavor=node.flavor,
-                image=node.image,
-                ssh_user=node.ssh_user,
-                authorized_key=self._authorized_key,
-                zone=node.zone,
-                options=node.options,
-            )
-        )
+        machine = cloud.create(self._request(node, placement, cloud, token))
         self._picture.record_machine(number, machine, NodeState.CREATED)
         log.write(f"machine {machine.provider_id} is accepted")
         return Result()
+
+    def _placement(self, node: NodeRecord) -> Placement:
+        return Placement(
+            self._picture.cluster.provider,
+            node.hardware_type,
+            node.image_type,
+            node.flavor,
+            node.image,
+            node.zone,
+            node.options,
+        )
+
+    def _request(self, node: NodeRecord, placement: Placement, cloud: Cloud, token: str) -> MachineRequest:
+        key, text = None, ""
+        if cloud.provider.takes_user_data:
+            key = HostKey.derived(self._host_key_seed(), token) if self._host_key_seed else None
+            text = cloud_config(
+                host_name=node.host_name,
+                ssh_user=node.ssh_user,
+                authorized_key=self._scope.authorized_key,
+                host_key=key,
+            )
+        return MachineRequest(
+            token=token,
+            scope=self._scope,
+            node=node.number,
+            host_name=node.host_name,
+            placement=placement,
+            ssh_user=node.ssh_user,
+            host_key=key,
+            user_data=text,
+        )
 
     def confirm(self, number: int, attempt: int, log: TaskLog) -> Result:
         """Wait for the machine; one that will not come up is replaced, so that none leaks (section 6)."""
@@ -93,33 +127,45 @@ class Machines:
         elif attempt > 1:
             log.write("looking again whether the machine is usable")
         try:
-            machine = self._provider.confirm(self._picture.machine(number))
+            machine = self._confirmed(number)
         except CooprError as error:
             if not (reason := self._given_up(number, error)):
                 raise
             log.write(f"{reason}: {error.message}; replacing it", logging.WARNING)
             lost = self._picture.machine(number)
             self._access.drop(lost)
-            self._provider.delete(lost)
+            self._cloud(number).delete(lost)
             self._picture.record_machine(number, None, NodeState.PLANNED)
             self.create(number, log)
-            machine = self._provider.confirm(self._picture.machine(number))
+            machine = self._confirmed(number)
         self._picture.record_machine(number, machine, NodeState.CONFIRMED)
-        log.write(f"machine {machine.provider_id} answers at {machine.addresses.get('access_v4')}:{machine.port}")
+        log.write(f"machine {machine.provider_id} answers at {machine.address}:{machine.port}")
         return Result(properties={"ipaddresses": dict(machine.addresses)})
 
+    def _cloud(self, number: int) -> Cloud:
+        return self._clouds[self._placement(self._picture.node(number)).provider]
+
+    def _confirmed(self, number: int) -> Machine:
+        """Wait for the machine as long as its provider says that one may take, from when it was accepted."""
+        cloud = self._cloud(number)
+        within = cloud.limits.usable_within
+        if within:
+            within = max(SHORTEST_WAIT, within - self._age(number))
+        return cloud.confirm(self._picture.machine(number), within=within, stopped=self._access.stopped)
+
+    def _age(self, number: int) -> float:
+        """Return how many seconds ago the node's machine was accepted."""
+        since = self._picture.store.machine_since(self._picture.cluster.id, number)
+        return 0.0 if since is None else (datetime.now(UTC) - since).total_seconds()
+
     def _given_up(self, number: int, error: CooprError) -> str:
-        """Why the machine whose confirmation raised ``error`` is not waited for any longer; empty when it is."""
+        """Say why the machine whose confirmation raised ``error`` is not waited for any longer; empty when it is."""
         if error.retry is Retry.ELSEWHERE:
             return "its provider gives the machine up"
+        within = self._cloud(number).limits.usable_within
         looked = isinstance(error, Unreachable | TimedOut)
-        since = (
-            self._picture.store.machine_since(self._picture.cluster.id, number)
-            if looked and self._usable_within
-            else None
-        )
-        if since is not None and (datetime.now(UTC) - since).total_seconds() > self._usable_within:
-            return f"the machine is not usable {self._usable_within:g} s after it was made"
+        if looked and within and self._age(number) > within:
+            return f"the machine is not usable {within:g} s after it was made"
         return ""
 
     def delete(self, number: int, log: TaskLog) -> Result:
@@ -134,21 +180,21 @@ class Machines:
         One that carries the tag without being the node's is one the store lost sight of.
         """
         node = self._picture.node(number)
-        known = [Machine.from_json(node.machine)] if node.machine else []
-        tokens = {machine.token for machine in known}
-        gone = [*known, *(found for found in self._tagged(number) if found.token not in tokens)]
-        for machine in gone:
+        known = [(self._cloud(number), Machine.from_json(node.machine))] if node.machine else []
+        tokens = {machine.token for _, machine in known}
+        gone = [*known, *((cloud, found) for cloud, found in self._tagged(number) if found.token not in tokens)]
+        for cloud, machine in gone:
             self._access.drop(machine)
-            self._provider.delete(machine)
+            cloud.delete(machine)
         self._picture.record_machine(number, None, NodeState.DELETED)
-        return gone
+        return [machine for _, machine in gone]
 
     def usable(self, number: int, log: TaskLog) -> Machine:
         """Return the node's machine; confirmed again first when its connection was lost."""
 
         def revive(machine: Machine) -> Machine:
             log.write("the connection to the node was lost, or never made; looking whether it is there")
-            machine = self._provider.confirm(machine)
+            machine = self._cloud(number).confirm(machine, stopped=self._access.stopped)
             self._picture.record_machine(number, machine, NodeState.CONFIRMED)
             return machine
 
@@ -156,22 +202,21 @@ class Machines:
 
     def delete_strays(self) -> list[Machine]:
         """Delete every machine that still carries the cluster's tag, whichever node it was for, and return them."""
-        strays = patiently(
-            lambda: find_machines(self._provider, self._picture.cluster.id, self._picture.store.installation)
-        )
-        for machine in strays:
-            self._access.drop(machine)
-            patiently(partial(self._provider.delete, machine))
-        return strays
+        deleted = []
+        for cloud in self._clouds.all():
+            for machine in patiently(partial(cloud.find, self._scope)).machines:
+                self._access.drop(machine)
+                patiently(partial(cloud.delete, machine))
+                deleted.append(machine)
+        return deleted
 
-    def _tagged(self, number: int) -> list[Machine]:
-        """The machines that carry the node's tag; the provider is asked once per job, for all nodes."""
+    def _tagged(self, number: int) -> list[tuple[Cloud, Machine]]:
+        """Return the machines that carry the node's tag; the providers are asked once per job, for all nodes."""
         with self._lock:
             if self._found is None:
-                found: dict[int, list[Machine]] = {}
-                for machine in find_machines(
-                    self._provider, self._picture.cluster.id, self._picture.store.installation
-                ):
-                    found.setdefault(machine.node, []).append(machine)
+                found: dict[int, list[tuple[Cloud, Machine]]] = {}
+                for cloud in self._clouds.all():
+                    for machine in cloud.find(self._scope).machines:
+                        found.setdefault(machine.node, []).append((cloud, machine))
                 self._found = found
             return self._found.get(number, [])

@@ -11,15 +11,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from coopr_core.errors import CooprError, Retry, Throttled
+from coopr_core.providers.limits import LONGEST_WAIT
 from coopr_core.settings import load_settings
 
 R = TypeVar("R")
 
 PAUSE_SECONDS = 2.0
 """The pause before the second try; each further one is twice as long."""
-
-LONGEST_WAIT = 600.0
-"""The most seconds that anything waits because a provider asks for it."""
 
 
 def wanted_pause(error: CooprError) -> float:

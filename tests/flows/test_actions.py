@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,7 +33,11 @@ from coopr_core.model.records import TaskRecord
 from coopr_core.model.request import ClusterRequest
 from coopr_core.model.states import NodeState
 from coopr_core.planner import plan
-from coopr_core.providers.contract import Machine, MachineRequest
+from coopr_core.providers.cloud import Clouds
+from coopr_core.providers.contract import Machine, MachineRequest, MachineState, Status
+from coopr_core.providers.limits import ProviderLimits
+from coopr_core.providers.scope import Scope
+from coopr_core.providers.simple import SimpleProvider
 from coopr_core.remote.access import NodeAccess
 from coopr_core.store import Store
 from coopr_core.store.schema import machines
@@ -53,33 +58,35 @@ SERVICES = {
 CONFIG = {"hosts": "%host.service.db%", "me": "%ip.self%", "password": "%secret.db%", "port": 5}
 
 
-class Cloud:
+class Cloud(SimpleProvider):
     """Machines in memory; the first looks at them end with these errors."""
 
-    def __init__(self, *errors: CooprError) -> None:
+    def __init__(self, *errors: CooprError, usable_within: float = 1800) -> None:
+        self.limits = ProviderLimits(usable_within=usable_within)
         self.errors = list(errors)
         self.machines: dict[str, Machine] = {}
         self.calls: list[str] = []
 
-    def create(self, request: MachineRequest) -> Machine:
+    def create_machine(self, request: MachineRequest) -> Machine:
         self.calls.append("create")
-        machine = Machine(request.token, f"m-{len(self.calls)}", request.cluster_id, request.node)
+        name = f"m-{len(self.calls)}"
+        machine = Machine(request.token, name, request.cluster_id, request.node, reached_by="none")
         return self.machines.setdefault(request.token, machine)
 
-    def confirm(self, machine: Machine) -> Machine:
+    def machine_status(self, machine: Machine) -> Status:
         self.calls.append("confirm")
         if self.errors:
             raise self.errors.pop(0)
         address = f"127.0.0.{machine.node - 998}"
         machine = replace(machine, addresses={"access_v4": address, "bind_v4": address})
         self.machines[machine.token] = machine
-        return machine
+        return Status(machine, MachineState.READY)
 
-    def delete(self, machine: Machine) -> None:
+    def delete_machine(self, machine: Machine) -> None:
         self.calls.append("delete")
         self.machines.pop(machine.token, None)
 
-    def find(self, cluster_id: str, installation: str = "") -> list[Machine]:
+    def find_machines(self, scope: Scope) -> list[Machine]:
         self.calls.append("find")
         return list(self.machines.values())
 
@@ -109,7 +116,7 @@ class Recorder(Automator[ActionFields]):
 class Job:
     """A cluster of two nodes in a real store, and the actions of its first job."""
 
-    def __init__(self, store: Store, folder: Path, cloud: Cloud, usable_within: float = 0) -> None:
+    def __init__(self, store: Store, folder: Path, cloud: Cloud) -> None:
         self.store, self.cloud, self.recorder = store, cloud, Recorder()
         nodes = tuple(Node(number, services=("db",), flavor="small") for number in (1000, 1001))
         layout = ClusterLayout(nodes, SERVICES, template="t", provider="cloud", config=CONFIG)
@@ -118,7 +125,7 @@ class Job:
         job = store.start_job(self.cluster.id, "CLUSTER_CREATE", plan("CLUSTER_CREATE", layout))
         self.tasks = {(task.action, task.node): task for task in store.tasks(job.id)}
         self.log = TaskLog(folder / "t.log", "t", "t", str, lambda level, text: None)
-        self._folder, self._usable_within = folder, usable_within
+        self._folder = folder
         self.restart()
 
     def restart(self) -> None:
@@ -127,12 +134,11 @@ class Job:
             store=self.store,
             cluster=self.cluster,
             layout=self.store.layout(self.cluster.id),
-            provider=self.cloud,
+            clouds=Clouds.of(self.cloud),
             automators={"fake": self.recorder},
             access=NodeAccess(self._folder / "no-key"),
             authorized_key="ssh-ed25519 AAAA",
             secret=lambda name: f"secret of {name}",
-            usable_within=self._usable_within,
         )
 
     def do(self, action: str, node: int = 1000, attempt: int = 1) -> Result:
@@ -168,7 +174,6 @@ def test_a_machine_its_provider_gives_up_is_replaced_and_none_is_left(
 @pytest.mark.parametrize(
     "error",
     [
-        Throttled("Rate exceeded", retry_after=1),
         Denied("the key is not valid"),
         Unreachable("it does not answer"),
         TimedOut("it does not get there"),
@@ -178,7 +183,7 @@ def test_a_machine_its_provider_gives_up_is_replaced_and_none_is_left(
 )
 def test_a_failed_look_is_no_reason_to_give_a_machine_up(store: Store, tmp_path: Path, error: CooprError) -> None:
     cloud = Cloud(error, error)
-    job = Job(store, tmp_path, cloud, usable_within=3600)
+    job = Job(store, tmp_path, cloud)
     job.do("CREATE")
     made = store.node(job.cluster.id, 1000)
     for attempt in (1, 2):
@@ -194,8 +199,9 @@ def test_a_failed_look_is_no_reason_to_give_a_machine_up(store: Store, tmp_path:
 def test_a_machine_that_is_not_usable_in_its_time_is_replaced_also_by_a_later_process(
     store: Store, tmp_path: Path
 ) -> None:
-    cloud = Cloud(Unreachable("it does not answer"), Throttled("Rate exceeded"), TimedOut("still booting"))
-    job = Job(store, tmp_path, cloud, usable_within=600)
+    failed = CooprError("the API answers 500")
+    cloud = Cloud(Unreachable("it does not answer"), failed, TimedOut("still booting"), usable_within=600)
+    job = Job(store, tmp_path, cloud)
     job.do("CREATE")
     first = store.node(job.cluster.id, 1000).token
     with pytest.raises(Unreachable):
@@ -203,12 +209,22 @@ def test_a_machine_that_is_not_usable_in_its_time_is_replaced_also_by_a_later_pr
     with store._database.write() as connection:
         connection.execute(update(machines).values(created=datetime.now(UTC) - timedelta(seconds=601)))
     job.restart()
-    with pytest.raises(Throttled):
+    with pytest.raises(CooprError, match="500"):
         job.do("CONFIRM", attempt=2)
     assert store.node(job.cluster.id, 1000).token == first, "a look that failed says nothing"
     job.do("CONFIRM", attempt=3)
     assert cloud.calls == ["create", "confirm", "confirm", "confirm", "delete", "create", "confirm"]
     assert [store.node(job.cluster.id, 1000).token] == list(cloud.machines) != [first]
+
+
+def test_a_look_that_the_provider_refuses_for_now_is_made_again_when_it_may_be(store: Store, tmp_path: Path) -> None:
+    cloud = Cloud(Throttled("Rate exceeded", retry_after=0.3), Throttled("Rate exceeded"))
+    job = Job(store, tmp_path, cloud)
+    job.do("CREATE")
+    began = time.monotonic()
+    job.do("CONFIRM")
+    assert time.monotonic() - began >= 0.3
+    assert cloud.calls == ["create", "confirm", "confirm", "confirm"]
 
 
 def test_asking_twice_for_a_machine_gives_the_same_one(store: Store, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from flow_catalog import service, write_catalog
 from coopr_core.errors import Busy
 from coopr_core.folders import known_hosts_of, logs_of
 from coopr_core.maintenance.drift.comparison import paths_that_differ
+from coopr_core.model.placement import Placement
 from coopr_core.model.records import ClusterRecord
 from coopr_core.planner import plan
 from coopr_core.providers.contract import Machine, MachineRequest
-from coopr_core.providers.credentials import cluster_provider
+from coopr_core.providers.credentials import cluster_clouds
+from coopr_core.providers.scope import Scope
 from coopr_core.remote.keys import authorized_key, own_key
 from coopr_core.store import Store
 from flows.vault import VAULT
@@ -132,10 +134,9 @@ def test_a_busy_cluster_cannot_be_looked_at(coopr: Coopr, store: Store, cluster:
 def test_a_machine_that_is_gone_is_drift_and_an_extra_one_is_a_leftover(
     coopr: Coopr, store: Store, cluster: ClusterRecord
 ) -> None:
-    provider = cluster_provider(cluster, VAULT)
-    stray = provider.create(
-        MachineRequest("lost-1", cluster.id, "drifting", 1000, "stray", "small", "python", "", our_key())
-    )
+    cloud = cluster_clouds(cluster, VAULT).main
+    scope = Scope(cluster_id=cluster.id, cluster_name="drifting", authorized_key=our_key())
+    stray = cloud.create(MachineRequest("lost-1", scope, 1000, "stray", Placement(image="python")))
     assert kinds(coopr) == [("extra-machine", None, "")]
 
     named = coopr("gc", "--dry-run", "--json")
@@ -145,9 +146,9 @@ def test_a_machine_that_is_gone_is_drift_and_an_extra_one_is_a_leftover(
     assert stray.provider_id in leftover["name"]
     refused = coopr("gc")
     assert (refused.code, stray.provider_id in refused.out) == (10, True)
-    assert len(provider.find(cluster.id)) == 3
+    assert len(cloud.find(scope).machines) == 3
     assert coopr("gc", "-y").code == 0
-    assert len(provider.find(cluster.id)) == 2
+    assert len(cloud.find(scope).machines) == 2
     assert kinds(coopr, code=0) == []
 
 
@@ -165,10 +166,9 @@ def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs
     logs_of(ids["gone"]).mkdir()
     known_hosts_of(ids["gone"]).touch()
     open_secrets(store, VAULT, ids["gone"], lambda text: None)
-    provider = cluster_provider(cluster, VAULT)
-    unknown = provider.create(
-        MachineRequest("lost-2", "00009999", "older", 1000, "older", "small", "python", "", our_key())
-    )
+    cloud = cluster_clouds(cluster, VAULT).main
+    scope = Scope(cluster_id="00009999", cluster_name="older", authorized_key=our_key())
+    cloud.create(MachineRequest("lost-2", scope, 1000, "older", Placement(image="python")))
     found = collect_garbage()
     assert {(item["kind"], item["why"]) for item in found["found"]} == {
         ("machine", "cluster 00009999 is unknown"),
@@ -178,7 +178,7 @@ def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs
     }
     assert found["deleted"] == []
     assert len(collect_garbage(delete=True)["deleted"]) == 4
-    assert provider.find(unknown.cluster_id) == []
+    assert cloud.find(scope).machines == ()
     assert ids["gone"] not in clusters_with_keys(store, VAULT)
     assert cluster.id in clusters_with_keys(store, VAULT)
     assert not logs_of(ids["gone"]).exists()
@@ -208,7 +208,7 @@ def test_lost_passwords_and_a_lost_machine_are_drift(coopr: Coopr, store: Store,
     assert kinds(coopr) == [("no-secrets", None, "")]
     machine = store.node(cluster.id, 1001).machine
     assert machine is not None
-    cluster_provider(cluster, VAULT).delete(Machine.from_json(machine))
+    cluster_clouds(cluster, VAULT).main.delete(Machine.from_json(machine))
     assert kinds(coopr) == [("no-secrets", None, ""), ("machine-gone", 1001, "")]
 
 

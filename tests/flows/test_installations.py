@@ -16,6 +16,7 @@ from prefect_server import api
 import flows
 from coopr_core.errors import Refused, TasksFailed
 from coopr_core.model.states import ClusterState
+from coopr_core.providers.scope import Scope
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.server import ServerInfo
@@ -145,7 +146,7 @@ def test_clusters_of_equal_ids_on_one_state_folder_keep_their_machines(
 ) -> None:
     from coopr_core.maintenance.drift import find_drift
     from coopr_core.maintenance.leftovers import find_leftovers
-    from coopr_core.providers.credentials import cluster_provider
+    from coopr_core.providers.credentials import cluster_clouds
     from flows.vault import VAULT
 
     made = {}
@@ -168,17 +169,17 @@ def test_clusters_of_equal_ids_on_one_state_folder_keep_their_machines(
     with ours.store as store:
         cluster = store.cluster("shop")
         (node,) = store.nodes(cluster.id)
-        provider = cluster_provider(cluster, VAULT)
-        assert [machine.token for machine in provider.find(cluster.id)] == [node.token]
-        assert find_drift(store, cluster).findings == ()
+        cloud = cluster_clouds(cluster, VAULT).main
+        assert [machine.token for machine in cloud.find(Scope(cluster_id=cluster.id)).machines] == [node.token]
+        assert find_drift(store, cluster, VAULT).findings == ()
         assert node.machine is not None
         # A machine of before there were installations belongs to whoever knows its cluster.
         tag = load_settings().state_dir / "local" / "nodes" / node.machine["provider_id"] / "installation"
         assert tag.read_text() == ours.id
         tag.unlink()
-        assert [machine.token for machine in provider.find(cluster.id, ours.id)] == [node.token]
+        assert [machine.token for machine in cloud.find(Scope(ours.id, cluster.id)).machines] == [node.token]
         assert flows.delete_cluster("shop")["state"] == "TERMINATED"
-        assert provider.find(cluster.id) == []
+        assert cloud.find(Scope(cluster_id=cluster.id)).machines == ()
 
 
 def test_events_and_callbacks_say_whose_a_cluster_is(two: tuple[Installation, Installation], catalog: str) -> None:

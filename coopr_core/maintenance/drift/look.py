@@ -24,8 +24,8 @@ from coopr_core.model.records import ClusterRecord, NodeRecord, TaskRecord
 from coopr_core.model.states import ClusterState, TaskState
 from coopr_core.operations.links import macro_nodes
 from coopr_core.providers.contract import Machine
-from coopr_core.providers.credentials import cluster_provider
-from coopr_core.providers.finding import find_machines
+from coopr_core.providers.credentials import cluster_clouds
+from coopr_core.providers.scope import Scope
 from coopr_core.remote.keys import authorized_key, client_key
 from coopr_core.work.actions import Actions
 from coopr_core.work.passwords import asks_for_secrets, known_secrets
@@ -72,7 +72,7 @@ class _Look:
         self._access = access
         self._layout: ClusterLayout = store.layout(cluster.id)
         self._nodes = store.nodes(cluster.id)
-        self._provider = cluster_provider(cluster, vault)
+        self._clouds = cluster_clouds(cluster, vault)
         self._secret: Callable[[str], str] | None = None
         self._no_secrets = False
         if asks_for_secrets(self._layout):
@@ -85,7 +85,7 @@ class _Look:
             store=store,
             cluster=cluster,
             layout=self._layout,
-            provider=self._provider,
+            clouds=self._clouds,
             automators=self._automators,
             access=access,
             authorized_key=authorized_key(client_key(cluster, vault)),
@@ -99,8 +99,9 @@ class _Look:
 
     def everywhere(self) -> Drift:
         """Look at the provider, then at all nodes."""
-        machines = find_machines(self._provider, self._cluster.id, self._installation)
-        found = {machine.token: machine for machine in machines}
+        scope = Scope(self._installation, self._cluster.id)
+        clouds = self._clouds.all()
+        found = {machine.token: machine for cloud in clouds for machine in cloud.find(scope).machines}
         looks = self._access.each(self._nodes, lambda node: self._at(node, found.get(node.token)))
         return Drift(
             self._cluster,

@@ -1,7 +1,7 @@
 """The local provider: machines that are folders of this one, each with an address and an SSH server.
 
-Promise: the four calls of the contract, each safe to repeat from any thread or process and after any crash; a deleted
-node leaves no process and no file. A create costs a key and some files (about 10 ms) once image and server are there.
+Promise: the calls of the contract, each safe to repeat from any thread or process and after any crash; a deleted node
+leaves no process and no file. A create costs a key and some files (about 10 ms) once image and server are there.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import hashlib
 import logging
 import os
 import secrets
-import socket
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,8 @@ from typing import Any, ClassVar
 
 from coopr_core.errors import CooprError, InvalidInput, MachineGone, Unreachable
 from coopr_core.folders import PASSABLE, make_folder
-from coopr_core.providers.contract import Machine, MachineRequest
+from coopr_core.providers.contract import Account, Machine, MachineRequest, MachineState, Status
+from coopr_core.providers.limits import ProviderLimits
 from coopr_core.providers.local import processes
 from coopr_core.providers.local.accounts import NodeUser, node_user
 from coopr_core.providers.local.addresses import AddressInUse, allocate, own_slice
@@ -29,6 +28,8 @@ from coopr_core.providers.local.environment import populate
 from coopr_core.providers.local.image import downloads, ensure_image, image_cache
 from coopr_core.providers.local.records import NodeFolders, NodeRecord, node_id
 from coopr_core.providers.local.settings import LocalNodeOptions, LocalSettings
+from coopr_core.providers.scope import Scope
+from coopr_core.providers.simple import SimpleProvider
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +37,14 @@ ELSEWHERE = Path("/var/lib/coopr-nodes")
 """Where root's nodes live when their user cannot reach the state folder (below ``/root``, say)."""
 
 _PORT_ATTEMPTS = 5
-_HANDSHAKE_TIMEOUT = 20.0
 
 
-class LocalProvider:
+class LocalProvider(SimpleProvider):
     """Makes nodes on this machine; a ``coopr.providers`` plug-in."""
 
     settings_type: ClassVar[type[LocalSettings]] = LocalSettings
-    node_options: ClassVar[type[LocalNodeOptions]] = LocalNodeOptions
+    options_type: ClassVar[type[LocalNodeOptions]] = LocalNodeOptions
+    limits = ProviderLimits(answers_within=0.1)  # its server listens before a machine is READY
 
     def __init__(self, settings: Mapping[str, Any] | None = None, *, state_dir: Path | None = None) -> None:
         self._settings = LocalSettings.checked(settings, "local")
@@ -57,7 +58,12 @@ class LocalProvider:
         self._place: Path | None = None
         self._place_lock = threading.Lock()
 
-    def create(self, request: MachineRequest) -> Machine:
+    def check(self) -> Account:
+        """Say whom the nodes' commands run as, and where nodes live."""
+        where = f"nodes live in {self._folders.nodes}"
+        return Account(f"user {self._user.name} on this machine; {where}", may=("create", "delete", "find"))
+
+    def create_machine(self, request: MachineRequest) -> Machine:
         """Record the node and start serving it; a second call with the same token finds the first one's node."""
         self._folders.prepare()
         name = node_id(request.cluster_id, request.node, request.token)
@@ -66,50 +72,41 @@ class LocalProvider:
         record = self._folders.record(name)
         if record is None:
             cache = image_cache(self._folders.state_dir)
-            image = ensure_image(request.image, cache, self._user)
+            image = ensure_image(request.placement.image, cache, self._user)
             record = self._add(name, request, image, downloads(cache, self._user))
         return _machine(self._serve(record))
 
-    def confirm(self, machine: Machine) -> Machine:
-        """See that the node answers with its own host key; bring its server back when it does not run."""
+    def machine_status(self, machine: Machine) -> Status:
+        """See that the node is there and served; its server is brought back when it does not run."""
         record = self._folders.record(machine.provider_id)
         if record is None or self._folders.is_deleting(machine.provider_id):
-            raise MachineGone(
+            gone = MachineGone(
                 f"local node {machine.provider_id} of cluster {machine.cluster_id} is gone from {self._folders.nodes}",
                 hint=f"`coopr replace {machine.cluster_id} {machine.node}` makes it anew; a cluster that never was "
                 "complete can only be deleted and created again.",
             )
+            return Status(machine, MachineState.GONE, error=gone)
         self._folders.prepare()
         ensure_image(record.image, image_cache(self._folders.state_dir), record.account)
         try:
             self._control.serve(record.node_id)
-            found = _host_key(record.address, record.port)
         except Unreachable:
             raise
         except CooprError as error:
             raise Unreachable(f"node {record.host_name}: {error.message}", hint=error.hint) from error
-        if found != record.host_key:
-            raise Unreachable(
-                f"{record.address} port {record.port} answers with another host key than node {record.host_name} has",
-                hint="Something else listens there; end it, then try again.",
-            )
-        return _machine(record)
+        return Status(_machine(record), MachineState.READY)
 
-    def delete(self, machine: Machine) -> None:
+    def delete_machine(self, machine: Machine) -> None:
         """End every process of the node and remove its folder; the last one takes the server with it."""
         self._delete(machine.provider_id)
 
-    def find(self, cluster_id: str, installation: str = "") -> list[Machine]:
-        """The cluster's nodes, by their records; those half deleted too.
+    def find_machines(self, scope: Scope) -> list[Machine]:
+        """Find the nodes of a cluster, or of this state folder, by their records; those half deleted too.
 
-        Raises ``CooprError`` when one's record cannot be read: that is no sign that it is gone.
+        Raises ``CooprError`` when the record of a cluster's node cannot be read: that is no sign that it is gone.
         """
-        found = [record for record in self._folders.records(cluster_id) if record.cluster_id == cluster_id]
-        return [_machine(record) for record in found if self._belongs(record, installation)]
-
-    def find_all(self, installation: str = "") -> list[Machine]:
-        """Every node of this state folder, whichever cluster of the installation it was made for."""
-        return [_machine(record) for record in self._folders.records() if self._belongs(record, installation)]
+        found = [r for r in self._folders.records(scope.cluster_id) if scope.cluster_id in ("", r.cluster_id)]
+        return [_machine(record) for record in found if self._belongs(record, scope.installation)]
 
     def _belongs(self, record: NodeRecord, installation: str) -> bool:
         return not installation or self._folders.installation(record.node_id) in ("", installation)
@@ -136,7 +133,7 @@ class LocalProvider:
                 ssh_user=request.ssh_user or self._user.name,
                 authorized_key=request.authorized_key,
                 host_key=public_key,
-                image=request.image,
+                image=request.placement.image,
                 image_folder=str(image),
                 cache=str(cache),
                 root=str(root / "root" if root.parent == self._folders.nodes else root),
@@ -217,27 +214,6 @@ def _new_host_key() -> tuple[bytes, str]:
     key = asyncssh.generate_private_key("ssh-ed25519")
     kind, blob = key.export_public_key().decode().split()[:2]
     return key.export_private_key(), f"{kind} {blob}"
-
-
-def _host_key(address: str, port: int) -> str:
-    """The key that answers there, by a real key exchange."""
-    import paramiko
-
-    deadline = time.monotonic() + _HANDSHAKE_TIMEOUT
-    try:
-        with socket.create_connection((address, port), timeout=_HANDSHAKE_TIMEOUT) as connection:
-            transport = paramiko.Transport(connection)
-            try:
-                transport.start_client(timeout=max(1.0, deadline - time.monotonic()))
-                key = transport.get_remote_server_key()
-            finally:
-                transport.close()
-    except (OSError, EOFError, paramiko.SSHException) as error:
-        raise Unreachable(
-            f"no SSH server answers on {address} port {port}: {error}",
-            hint="Try again; the server of the local nodes is started when it does not run.",
-        ) from error
-    return f"{key.get_name()} {key.get_base64()}"
 
 
 def _place_elsewhere(state_dir: Path, user: NodeUser) -> Path:

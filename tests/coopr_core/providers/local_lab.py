@@ -19,8 +19,11 @@ import psutil
 import pytest
 from watching import wait_for
 
+from coopr_core.model.placement import Placement
+from coopr_core.providers.cloud import Cloud
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.providers.local import LocalProvider
+from coopr_core.providers.scope import Scope
 
 
 def passable_folder(prefix: str) -> Path:
@@ -63,6 +66,18 @@ def machine_cache() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+class LocalCloud(Cloud):
+    """The local provider as the engine uses it."""
+
+    def __init__(self, settings: dict[str, Any] | None = None, *, state_dir: Path | None = None) -> None:
+        local = LocalProvider(settings, state_dir=state_dir)
+        super().__init__(local)
+        self._folders = local._folders
+
+    def machines(self, cluster_id: str = "") -> list[Machine]:
+        return list(self.find(Scope(cluster_id=cluster_id)).machines)
+
+
 class Lab:
     """A state folder with a provider, and what tests do with its nodes."""
 
@@ -71,22 +86,19 @@ class Lab:
         self.state_dir = state_dir
         self._connections: list[fabric.Connection] = []
 
-    def provider(self, **settings: Any) -> LocalProvider:
-        return LocalProvider(settings, state_dir=self.state_dir)
+    def provider(self, **settings: Any) -> LocalCloud:
+        return LocalCloud(settings, state_dir=self.state_dir)
 
     def request(self, node: int = 1000, cluster: str = "00000001", token: str = "", **values: Any) -> MachineRequest:
-        fields = {
-            "token": token or uuid.uuid4().hex,
-            "cluster_id": cluster,
-            "cluster_name": "lab",
-            "node": node,
-            "host_name": f"lab-{node}",
-            "flavor": "small",
-            "image": "python",
-            "ssh_user": "",
-            "authorized_key": self.key.public,
-        }
-        return MachineRequest(**{**fields, **values})
+        key = values.pop("authorized_key", self.key.public)
+        return MachineRequest(
+            token=token or uuid.uuid4().hex,
+            scope=Scope(cluster_id=cluster, cluster_name="lab", authorized_key=key),
+            node=node,
+            host_name=f"lab-{node}",
+            placement=Placement("local", flavor="small", image=values.pop("image", "python")),
+            **values,
+        )
 
     def node(self, number: int = 1000, cluster: str = "00000001", **settings: Any) -> Machine:
         provider = self.provider(**settings)
@@ -139,9 +151,8 @@ class Lab:
         for connection in self._connections:
             connection.close()
         provider = self.provider()
-        for record in list(provider._folders.records()):
-            for machine in provider.find(record.cluster_id):
-                provider.delete(machine)
+        for machine in provider.machines():
+            provider.delete(machine)
         wait_for(lambda: self.server() is None, "the server ends with its last node")
         shutil.rmtree(self.state_dir, ignore_errors=True)
         assert not self.state_dir.exists()

@@ -11,25 +11,24 @@ from pathlib import Path
 import asyncssh
 from watching import alive
 
+from coopr_core.model.placement import Placement
+from coopr_core.providers.cloud import Cloud
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.providers.local import LocalProvider
+from coopr_core.providers.scope import Scope
 
 
 def main(state_dir: str) -> dict[str, object]:
     key = asyncssh.generate_private_key("ssh-ed25519")
-    provider = LocalProvider(state_dir=Path(state_dir))
+    provider = Cloud(LocalProvider(state_dir=Path(state_dir)))
     machines = []
     for number in range(2):
         request = MachineRequest(
             token=f"token-{number}",
-            cluster_id="00000001",
-            cluster_name="ours",
+            scope=Scope(cluster_id="00000001", cluster_name="ours", authorized_key=key.export_public_key().decode()),
             node=1000 + number,
             host_name=f"ours-{1000 + number}",
-            flavor="small",
-            image="python",
-            ssh_user="",
-            authorized_key=key.export_public_key().decode(),
+            placement=Placement(flavor="small", image="python"),
         )
         machines.append(provider.confirm(provider.create(request)))
 

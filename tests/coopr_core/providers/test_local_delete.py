@@ -100,7 +100,7 @@ def test_deleting_again_is_fine(lab: Lab) -> None:
     machine = lab.node()
     lab.provider().delete(machine)
     lab.provider().delete(machine)
-    assert lab.provider().find(machine.cluster_id) == []
+    assert lab.provider().machines(machine.cluster_id) == []
 
 
 def test_a_delete_that_was_interrupted_is_finished_by_the_next(lab: Lab) -> None:
@@ -108,10 +108,10 @@ def test_a_delete_that_was_interrupted_is_finished_by_the_next(lab: Lab) -> None
     pid = start(lab, machine, DAEMONS["with setsid"])
     folders = lab.provider()._folders
     folders.start_deleting(machine.provider_id)
-    assert [found.token for found in lab.provider().find(machine.cluster_id)] == [machine.token]
+    assert [found.token for found in lab.provider().machines(machine.cluster_id)] == [machine.token]
     lab.provider().delete(machine)
     assert not alive(pid)
-    assert lab.provider().find(machine.cluster_id) == []
+    assert lab.provider().machines(machine.cluster_id) == []
     assert list(folders.nodes.iterdir()) == []
 
 

@@ -76,7 +76,7 @@ def test_an_image_half_made_is_made_anew(cache: Path, no_ensurepip: None) -> Non
 def test_an_unknown_image_is_refused_with_the_known_ones_named(lab: Lab) -> None:
     with pytest.raises(InvalidInput, match="no image 'debian-12'; it has: python"):
         lab.provider().create(lab.request(image="debian-12"))
-    assert lab.provider().find("00000001") == []
+    assert lab.provider().machines("00000001") == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

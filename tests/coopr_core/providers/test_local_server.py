@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -17,12 +18,11 @@ from typing import Any
 
 import psutil
 import pytest
-from local_lab import Key, Lab, passable_folder
+from local_lab import Key, Lab, LocalCloud, passable_folder
 from watching import alive, sleeping, wait_for
 
 from coopr_core.errors import CooprError, MachineGone, Unreachable
 from coopr_core.providers.contract import Machine
-from coopr_core.providers.local import LocalProvider
 from coopr_core.providers.local.addresses import AddressInUse, Probe, probe
 
 pytestmark = pytest.mark.both
@@ -37,14 +37,12 @@ def kill_server(lab: Lab) -> None:
 
 def test_the_server_outlives_the_command_that_started_it(lab: Lab) -> None:
     script = (
-        "import json, sys; from pathlib import Path; from coopr_core.providers.local import LocalProvider;"
-        "from coopr_core.providers.contract import MachineRequest;"
-        "p = LocalProvider(state_dir=Path(sys.argv[1])); r = MachineRequest(**json.loads(sys.argv[2]));"
+        "import json, sys, pickle; from pathlib import Path; from coopr_core.providers.local import LocalProvider;"
+        "from coopr_core.providers.cloud import Cloud;"
+        "p = Cloud(LocalProvider(state_dir=Path(sys.argv[1]))); r = pickle.loads(bytes.fromhex(sys.argv[2]));"
         "print(json.dumps(p.confirm(p.create(r)).to_json()))"
     )
-    request = lab.request()
-    fields = {name: getattr(request, name) for name in request.__dataclass_fields__}
-    command = [sys.executable, "-c", script, str(lab.state_dir), json.dumps(fields)]
+    command = [sys.executable, "-c", script, str(lab.state_dir), pickle.dumps(lab.request()).hex()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     machine = Machine.from_json(json.loads(done.stdout))
     assert lab.run(machine, "echo here").stdout == "here\n"
@@ -121,7 +119,7 @@ def test_a_server_that_hangs_is_replaced(lab: Lab, monkeypatch: pytest.MonkeyPat
 
 
 def _confirm(state_dir: Path, machine: Machine) -> None:
-    LocalProvider(state_dir=state_dir).confirm(machine)
+    LocalCloud(state_dir=state_dir).confirm(machine)
 
 
 def test_many_processes_at_once_start_one_server(lab: Lab) -> None:
@@ -139,7 +137,7 @@ def test_many_processes_at_once_start_one_server(lab: Lab) -> None:
 
 
 def _create(state_dir: Path, requests: list[Any], results: Any) -> None:
-    provider = LocalProvider(state_dir=state_dir)
+    provider = LocalCloud(state_dir=state_dir)
     with ThreadPoolExecutor(5) as pool:
         for machine in pool.map(lambda request: provider.confirm(provider.create(request)), requests):
             results.put(machine.to_json())
@@ -159,7 +157,7 @@ def test_concurrent_creates_of_threads_and_processes_get_addresses_of_their_own(
     assert len({machine.provider_id for machine in machines}) == 15
     assert len({(machine.addresses["access_v4"], machine.port) for machine in machines}) == 15
     assert {machine.port for machine in machines} == {2222}
-    assert len(lab.provider().find("00000001")) == 15
+    assert len(lab.provider().machines("00000001")) == 15
 
 
 def test_a_create_with_the_same_token_finds_the_first_ones_machine(lab: Lab) -> None:
@@ -174,10 +172,10 @@ def test_a_node_whose_record_cannot_be_read_does_not_count_as_gone(lab: Lab) -> 
     text = record.read_text()
     record.write_text("{")
     with pytest.raises(CooprError, match=r"record of local node 00000001-1000-\w+ in .* cannot be read"):
-        lab.provider().find("00000001")
-    assert [other.node for other in lab.provider().find("00000002")] == [1001]
+        lab.provider().machines("00000001")
+    assert [other.node for other in lab.provider().machines("00000002")] == [1001]
     record.write_text(text)
-    assert lab.provider().find("00000001") == [machine]
+    assert lab.provider().machines("00000001") == [machine]
 
 
 def test_a_node_that_is_gone_is_told_apart_from_one_that_does_not_answer(lab: Lab) -> None:
@@ -190,17 +188,17 @@ def test_a_node_that_is_gone_is_told_apart_from_one_that_does_not_answer(lab: La
 def test_a_key_that_cannot_be_read_is_told_and_the_node_can_be_deleted(lab: Lab) -> None:
     with pytest.raises(CooprError, match=r"a key of local node .* cannot be read"):
         lab.provider().create(lab.request(authorized_key="not a key"))
-    (machine,) = lab.provider().find("00000001")
+    (machine,) = lab.provider().machines("00000001")
     lab.provider().delete(machine)
-    assert lab.provider().find("00000001") == []
+    assert lab.provider().machines("00000001") == []
 
 
 def test_nodes_are_found_by_their_cluster(lab: Lab) -> None:
     ours = lab.node(1000, cluster="00000001")
     theirs = lab.node(1000, cluster="00000002")
-    assert lab.provider().find("00000001") == [ours]
-    assert lab.provider().find("00000002") == [theirs]
-    assert lab.provider().find("00000003") == []
+    assert lab.provider().machines("00000001") == [ours]
+    assert lab.provider().machines("00000002") == [theirs]
+    assert lab.provider().machines("00000003") == []
 
 
 def busy_everywhere() -> socket.socket:
@@ -215,7 +213,7 @@ def test_a_port_that_was_set_and_is_in_use_is_an_error_that_names_it(lab: Lab) -
         port = listener.getsockname()[1]
         with pytest.raises(AddressInUse, match=rf"port {port} on 127\.\d+\.\d+\.1 is in use"):
             lab.provider(port=port).create(lab.request())
-    assert lab.provider().find("00000001") == []
+    assert lab.provider().machines("00000001") == []
 
 
 def test_a_port_that_was_not_set_gives_way_to_the_next_free_one(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,216 @@
+"""A provider with the care every provider needs: batches, one rate, one poll, SSH that answers with the very key.
+
+A ``Cloud`` is one account of one provider. Tasks call it for one machine each, as if they were alone. The same account
+is the same ``Cloud`` for all who use it in this process at a time; ``Clouds`` are those of one cluster, whose machines
+may come from several.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from coopr_core.errors import (
+    CooprError,
+    Interrupted,
+    MachineFailed,
+    MachineGone,
+    Throttled,
+    TimedOut,
+    Unreachable,
+)
+from coopr_core.providers.batches import Batches
+from coopr_core.providers.contract import (
+    Account,
+    Found,
+    Machine,
+    MachineRequest,
+    MachineState,
+    Outcome,
+    Provider,
+    Status,
+)
+from coopr_core.providers.host_keys import OtherKey, look
+from coopr_core.providers.limits import REFUSALS, RateLimit
+from coopr_core.providers.polling import Polling
+from coopr_core.providers.scope import Attached, Scope
+
+LOOK_SECONDS = 60.0
+"""How long a machine that ran before is waited for when it has stopped answering."""
+
+_SETTLED = (MachineState.READY, MachineState.STOPPED, MachineState.FAILED, MachineState.GONE)
+_AFTER_REVIVAL = (MachineState.READY, MachineState.FAILED, MachineState.GONE)
+_SSH_PAUSE = 1.0
+
+
+def never() -> bool:
+    """Stop for nothing."""
+    return False
+
+
+class Cloud:
+    """One account of one provider. Safe to use from many threads."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.limits = provider.limits
+        self.rate = RateLimit(self.limits.calls_per_second)
+        size, pause = self.limits.batch_size, self.limits.gather_seconds
+        self._creates = Batches(self._create, size, pause)
+        self._deletes = Batches(self._delete, size, pause)
+        self._polling = Polling(lambda machines: self.rate.call(lambda: provider.describe(machines)), self.limits)
+
+    def check(self) -> Account:
+        """Ask who we are there. Raises ``Denied`` when we are nobody."""
+        return self.rate.call(self.provider.check, tries=1)
+
+    def prepare(self, scope: Scope) -> Iterator[Attached]:
+        """Make what the machines of a cluster need beside themselves; each thing is yielded before it is made."""
+        things = iter(self.provider.prepare(scope))
+        while (thing := self.rate.call(lambda: next(things, None))) is not None:
+            yield replace(thing, cluster_id=scope.cluster_id)
+
+    def create(self, request: MachineRequest) -> Machine:
+        """Ask for a machine, together with others that are asked for just now: accepted, not yet usable."""
+        machine = self._creates.ask(request)
+        if self.provider.takes_user_data and request.host_key is not None and not machine.host_keys:
+            machine = replace(machine, host_keys=(request.host_key.public,))
+        return machine
+
+    def confirm(
+        self, machine: Machine, *, within: float = LOOK_SECONDS, stopped: Callable[[], bool] = never
+    ) -> Machine:
+        """Wait until the machine is usable: addresses known, and SSH answers with the very key.
+
+        Also for a machine that stopped answering: it is started again if it is stopped. Raises ``MachineFailed``,
+        ``MachineGone`` or ``NoCapacity`` only when that is certain; ``Unreachable`` or ``TimedOut`` when it was looked
+        at and is not usable yet; anything else when it could not be looked at. ``within`` is in seconds, 0 for ever.
+        """
+        began = time.monotonic()
+        status = self._polling.wait(machine, _SETTLED, within, stopped)
+        if status.state is MachineState.STOPPED:
+            self.rate.call(lambda: self.provider.revive(status.machine))
+            left = max(0.01, began + within - time.monotonic()) if within else 0.0
+            status = self._polling.wait(machine, _AFTER_REVIVAL, left, stopped)
+        _refuse_lost(status)
+        ready = status.machine if status.machine.host_keys else replace(status.machine, host_keys=machine.host_keys)
+        left = began + within - time.monotonic() if within else self.limits.answers_within
+        self._answers(ready, min(self.limits.answers_within, max(left, 0.0)), stopped)
+        return ready
+
+    def _answers(self, machine: Machine, within: float, stopped: Callable[[], bool]) -> None:
+        """Wait until SSH answers with a pinned key; behind a gateway, whoever connects sees to it."""
+        if machine.gateway is not None or machine.reached_by != "ssh":
+            return None
+        if not machine.address or not machine.host_keys:
+            lacks = "address" if not machine.address else "host key"
+            raise Unreachable(f"machine {machine.provider_id} is ready, but its {lacks} is not known yet")
+        until = time.monotonic() + within
+        while True:
+            try:
+                return look(machine)
+            except Unreachable as error:
+                # An image's own keys may answer until cloud-init has brought the one that was made for the machine.
+                if isinstance(error, OtherKey) and not self.provider.takes_user_data:
+                    raise
+                if time.monotonic() + _SSH_PAUSE > until:
+                    raise
+            if stopped():
+                raise Interrupted(f"stopped while waiting for SSH on {machine.provider_id}")
+            time.sleep(_SSH_PAUSE)
+
+    def delete(self, machine: Machine) -> None:
+        """Delete a machine and all that runs on it, together with others that are deleted just now; gone is fine."""
+        self._deletes.ask(machine)
+
+    def release(self, scope: Scope, attached: Sequence[Attached]) -> None:
+        """Remove what ``prepare`` made; gone is fine."""
+        if attached:
+            self.rate.call(lambda: self.provider.release(scope, attached))
+
+    def find(self, scope: Scope) -> Found:
+        """Find everything that carries the tags of the scope. Raises ``Throttled`` at once."""
+        return self.rate.call(lambda: self.provider.find(scope), tries=1)
+
+    def _create(self, requests: Sequence[MachineRequest]) -> Sequence[Machine | BaseException]:
+        """Send a batch, and again what of it was throttled."""
+        answers: dict[str, Machine | BaseException] = {}
+        asked = list(requests)
+        for _ in range(REFUSALS):
+            try:
+                outcomes = self._outcomes(asked)
+            except CooprError as error:  # what was accepted before stays accepted
+                answers |= {request.token: error for request in asked}
+                break
+            answers |= {token: outcome.machine or _error_of(outcome, token) for token, outcome in outcomes.items()}
+            asked = [request for request in asked if isinstance(answers[request.token], Throttled)]
+            if not asked:
+                break
+            self.rate.refused(next(a for r in asked if isinstance(a := answers[r.token], Throttled)))
+        return [answers[request.token] for request in requests]
+
+    def _outcomes(self, requests: Sequence[MachineRequest]) -> Mapping[str, Outcome]:
+        outcomes = self.rate.call(lambda: self.provider.create(requests))
+        answered = {request.token: outcome for request, outcome in zip(requests, outcomes, strict=False)}
+        return {request.token: answered.get(request.token, Outcome()) for request in requests}
+
+    def _delete(self, machines: Sequence[Machine]) -> Sequence[BaseException | None]:
+        left = self.rate.call(lambda: self.provider.delete(machines))
+        return [left.get(machine.token) for machine in machines]
+
+
+def _error_of(outcome: Outcome, token: str) -> CooprError:
+    if outcome.error is not None:
+        return outcome.error
+    return CooprError(f"the provider did not say what became of the request {token}", hint="it may be sent again")
+
+
+def _refuse_lost(status: Status) -> None:
+    name = f"machine {status.machine.provider_id} of node {status.machine.node}"
+    reason = f": {status.reason}" if status.reason else ""
+    if status.state is MachineState.GONE:
+        raise status.error or MachineGone(f"{name} is gone{reason}", hint="`coopr replace` makes the node anew")
+    if status.state is MachineState.FAILED:
+        raise status.error or MachineFailed(f"{name} has failed{reason}")
+    if status.state is not MachineState.READY:
+        raise TimedOut(f"{name} is still {status.state}{reason}")
+
+
+class Clouds:
+    """The clouds that the machines of one cluster come from, by the name of the catalog's provider.
+
+    Each is made when it is first asked for. Safe to use from many threads.
+    """
+
+    def __init__(self, main: str, load: Callable[[str], Cloud], others: Iterable[str] = ()) -> None:
+        """``main`` is the cluster's own provider, for what does not say which it is of."""
+        self._main = main
+        self._load = load
+        self._names = tuple(dict.fromkeys((main, *others)))
+        self._clouds: dict[str, Cloud] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, provider: Provider) -> Clouds:
+        """Return the clouds of a cluster that has this one provider, whatever it is called."""
+        cloud = Cloud(provider)
+        return cls("", lambda name: cloud)
+
+    def __getitem__(self, provider: str) -> Cloud:
+        name = provider or self._main
+        with self._lock:
+            if name not in self._clouds:
+                self._clouds[name] = self._load(name)
+            return self._clouds[name]
+
+    @property
+    def main(self) -> Cloud:
+        """The cluster's own cloud."""
+        return self[self._main]
+
+    def all(self) -> Sequence[Cloud]:
+        """Return all clouds that the cluster has or had machines of."""
+        names = dict.fromkeys((*self._names, *self._clouds))
+        return list({id(cloud): cloud for cloud in (self[name] for name in names)}.values())

@@ -1,0 +1,107 @@
+"""The keys SSH servers of machines answer with: made by us and known before the machine is, and looked at.
+
+Why derived, not drawn: a request must be the same when it is sent again after a crash, or a provider refuses its token;
+and a private key that waits in a file or table for its machine can be read there. So the key of a machine follows from
+the private key that opens the cluster's nodes and the machine's token (HKDF-SHA256, RFC 5869), is nowhere kept, and can
+be worked out anew wherever the job goes on. Whoever holds the key that opens the nodes owns them already; a node that
+knows its own host key learns nothing of the other.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coopr_core.errors import Unreachable
+
+if TYPE_CHECKING:
+    from coopr_core.providers.contract import Machine
+
+HANDSHAKE_SECONDS = 20.0
+
+_SIGNATURES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """A host key: ``private`` is an OpenSSH private key file's text, ``public`` is ``"<type> <base64>"``."""
+
+    private: str = field(repr=False)
+    public: str
+
+    @classmethod
+    def derived(cls, seed: bytes, token: str) -> HostKey:
+        """Return the key of the machine with this token; the same for the same seed, unlike any other."""
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        info = f"coopr host key of {token}".encode()
+        key = Ed25519PrivateKey.from_private_bytes(HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(seed))
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
+        public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        return cls(private.decode(), public.decode())
+
+
+def seed_of(key_file: Path) -> bytes:
+    """Return what host keys are derived from: the numbers of a private key, however its file writes them."""
+    from cryptography.hazmat.primitives import serialization
+
+    text = key_file.read_bytes()
+    is_openssh = b"OPENSSH PRIVATE KEY" in text
+    load = serialization.load_ssh_private_key if is_openssh else serialization.load_pem_private_key
+    return load(text, None).private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+class OtherKey(Unreachable):
+    """Something answers at a machine's address, with another key than the machine has."""
+
+
+def look(machine: Machine) -> None:
+    """See that the machine's SSH server answers with a key that is pinned, by a real key exchange.
+
+    Raises ``OtherKey``, or ``Unreachable`` when nothing answers.
+    """
+    name, place = f"node {machine.node}", f"{machine.address} port {machine.port}"
+    found = _key_at(machine)
+    if found not in machine.host_keys:
+        raise OtherKey(
+            f"{place} answers with another host key than {name} has",
+            hint="Something else listens there; end it, then try again.",
+        )
+
+
+def _key_at(machine: Machine) -> str:
+    """Return the key that answers there, of a pinned kind if it has one."""
+    import paramiko
+
+    deadline = time.monotonic() + HANDSHAKE_SECONDS
+    try:
+        with socket.create_connection((machine.address, machine.port), timeout=HANDSHAKE_SECONDS) as connection:
+            transport = paramiko.Transport(connection)
+            options = transport.get_security_options()
+            pinned = {kind for key in machine.host_keys for kind in _kinds(key)}
+            options.key_types = sorted(options.key_types, key=lambda kind: kind not in pinned)
+            try:
+                transport.start_client(timeout=max(1.0, deadline - time.monotonic()))
+                key = transport.get_remote_server_key()
+            finally:
+                transport.close()
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(
+            f"no SSH server answers on {machine.address} port {machine.port}: {error or type(error).__name__}",
+            hint="Try again: its server may not be up yet.",
+        ) from error
+    return f"{key.get_name()} {key.get_base64()}"
+
+
+def _kinds(pin: str) -> tuple[str, ...]:
+    kind = pin.partition(" ")[0]
+    return _SIGNATURES.get(kind, (kind,))
