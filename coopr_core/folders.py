@@ -65,3 +65,11 @@ def known_hosts_of(cluster_id: str) -> Path:
     from coopr_core.settings import load_settings
 
     return load_settings().state_dir / "ssh" / f"{cluster_id}.known_hosts"
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be made or fetched again; ``COOPR_CACHE_DIR`` moves it. It need not exist."""
+    import platformdirs
+
+    standard = platformdirs.PlatformDirs("coopr", appauthor=False, use_site_for_root=True).user_cache_dir
+    return Path(os.environ.get("COOPR_CACHE_DIR") or standard)

@@ -187,6 +187,7 @@ def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: 
         )
         try:
             work.run()
+            actions.settle()
         finally:
             close_latecomers(left - {str(runtime.flow_run.id)})
     return str(runtime.flow_run.ui_url or "")

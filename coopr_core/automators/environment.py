@@ -31,6 +31,7 @@ def environment(context: TaskContext) -> dict[str, str]:
     folders, service = context.folders, context.acting
     return variables | {
         **({"COOPR_LEAVING": " ".join(map(str, context.leaving))} if context.leaving else {}),
+        **({"COOPR_RESOURCES": folders.resources(service.name)} if service.resources else {}),
         "COOPR_TASK_ID": context.task_id,
         "COOPR_CLUSTER_ID": context.cluster_id,
         "COOPR_CLUSTER_NAME": context.cluster_name,

@@ -1,8 +1,9 @@
 """Where things are on a node, for all automators alike.
 
 Below ``<root>/var/lib/coopr``: ``.coopr/bin`` has the commands that scripts may use, ``.coopr/services/<service>`` the
-files of a service (its scripts' current folder), ``.coopr/manifest`` the version of each of these, and ``<service>`` is
-the folder where a service keeps its own things. ``<root>/var/cache/coopr`` has the tasks' files and
+files of a service (its scripts' current folder), ``.coopr/manifest`` the version of each of these, ``.coopr/store``
+the versions of resources and ``.coopr/resources/<service>`` the way to those of a service, and ``<service>`` is the
+folder where a service keeps its own things. ``<root>/var/cache/coopr`` has the tasks' files and
 ``<root>/var/log/coopr`` what processes say that an action left running; both are for their owner alone.
 """
 
@@ -48,6 +49,14 @@ class NodeFolders:
     def scripts(self, service: str) -> str:
         """Return the folder with a service's files."""
         return f"{self.own}/services/{service}"
+
+    def resources(self, service: str) -> str:
+        """Return the folder that leads to a service's resources, by their names."""
+        return f"{self.own}/resources/{service}"
+
+    def version(self, version: str) -> str:
+        """Return the folder of one version of a resource."""
+        return f"{self.own}/store/{version}"
 
     def data(self, service: str) -> str:
         """Return the folder where a service keeps its own things."""

@@ -9,16 +9,18 @@ is there, two otherwise.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from coopr_core.automators.context import TaskContext
 from coopr_core.automators.contract import Result, acting_session
+from coopr_core.automators.deliveries import Deliveries
 from coopr_core.automators.file_sets import FileSet, packed
 from coopr_core.automators.node_folders import NodeFolders
+from coopr_core.automators.resources import linking, needed, read_versions, whole
 from coopr_core.automators.task_files import task_files, writing
-from coopr_core.catalog.entities import Service
+from coopr_core.catalog.entities import Resource, Service
 
 if TYPE_CHECKING:
     from coopr_core.remote.session import Session
@@ -29,8 +31,11 @@ LOST = 66
 _SECONDS = 120
 
 
-def prepare_node(context: TaskContext, session: Session) -> Result:
-    """Make the node's folders, and send what its services need and is not there yet. Idempotent."""
+def prepare_node(context: TaskContext, session: Session, later: Deliveries | None = None) -> Result:
+    """Make the node's folders, and send what its services need and is not there yet. Idempotent.
+
+    With ``later`` resources are only begun to be sent: who needs one waits for it there.
+    """
     folders = context.folders
     session = acting_session(session, context.root)
     wanted = brought(context.services)
@@ -38,15 +43,28 @@ def prepare_node(context: TaskContext, session: Session) -> Result:
     prepared = session.stream("exec sh -s", content=[script.encode("utf-8", "surrogatepass")], timeout=_SECONDS)
     if prepared.exit_status:
         return Result(prepared.exit_status, prepared.tail)
+    arrived = read_versions(prepared.stdout)
+    missing = [each for version, each in needed(context.services).items() if version not in arrived]
+    deliveries = later or Deliveries()
+    deliveries.begin(context.number, missing, context.root, session)
     there = _read_manifest(prepared.stdout)
     changed = [each for each in wanted if there.get(each.name) != each.version]
-    if not changed:
-        return Result(tail=("the services' files are on the node already",))
     moved = _send(changed, there | {each.name: each.version for each in wanted}, folders, session)
-    if moved.exit_status:
-        return moved
-    sent = [service.name for service in context.services if f"services/{service.name}" in {c.name for c in changed}]
-    return Result(tail=(f"sent the files of {', '.join(sent)}" if sent else "sent the commands scripts use",))
+    if later is None:
+        deliveries.close()
+        deliveries.check(context.number, missing)
+    return moved if moved.exit_status else Result(tail=(_told(context, changed, missing, under_way=later is not None),))
+
+
+def _told(context: TaskContext, changed: Iterable[FileSet], missing: Iterable[Resource], *, under_way: bool) -> str:
+    names, said = {each.name for each in changed}, []
+    if services := [service.name for service in context.services if f"services/{service.name}" in names]:
+        said.append(f"sent the files of {', '.join(services)}")
+    if resources := [each.name for each in missing]:
+        said.append(f"{'sending' if under_way else 'sent'} the resources {', '.join(resources)}")
+    if names and not said:
+        said.append("sent the commands scripts use")
+    return "; ".join(said) or "the services' files are on the node already"
 
 
 def brought(services: Iterable[Service]) -> list[FileSet]:
@@ -58,8 +76,10 @@ def brought(services: Iterable[Service]) -> list[FileSet]:
     ]
 
 
-def _send(changed: Iterable[FileSet], manifest: Mapping[str, str], folders: NodeFolders, session: Session) -> Result:
+def _send(changed: Collection[FileSet], manifest: Mapping[str, str], folders: NodeFolders, session: Session) -> Result:
     """Send files and put them where they belong, each set whole or not at all."""
+    if not changed:
+        return Result()
     versions = "".join(f"{version} {name}\n" for name, version in sorted(manifest.items()))
     archive = packed([*changed, FileSet("", {"manifest": (versions.encode(), 0o644)})])
     moves = "".join(
@@ -83,7 +103,7 @@ def _read_manifest(text: str) -> dict[str, str]:
 def _preparing(context: TaskContext, wanted: Iterable[FileSet]) -> str:
     """Return a script that makes the folders, records the task and prints the manifest.
 
-    A line ``- <name>`` follows for everything that is not whole.
+    A line ``- <name>`` follows for everything that is not whole, and one ``+ <version>`` for each resource that is.
     """
     folders = context.folders
     made = [f"{folders.own}/services", *(folders.data(service.name) for service in context.services)]
@@ -107,7 +127,7 @@ whole() {{
   [ -d "$set" ] || {{ echo "- $set"; return; }}
   for file; do [ -r "$set/$file" ] || {{ echo "- $set"; return; }}; done
 }}
-{looks}exit 0
+{looks}{linking(context.services, folders)}exit 0
 """
 
 
@@ -126,6 +146,11 @@ def presence_check(context: TaskContext) -> str:
         f"[ -d {shlex.quote(data)} ] || coopr_lost {shlex.quote(data)}\n"
         f"for coopr_file in {shlex.join([*commands, *sorted(service.files)])}; do\n"
         f'  [ -r "$coopr_file" ] || coopr_lost "$coopr_file"\ndone\n'
+        + "".join(
+            f"{whole(shlex.quote(folders.version(each.version)))} && [ -e {path} ] || coopr_lost {path}\n"
+            for each in service.resources
+            for path in [shlex.quote(f"{folders.resources(service.name)}/{each.name}")]
+        )
     )
 
 

@@ -8,6 +8,7 @@ when ``problems`` is first read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,10 +24,11 @@ from coopr_core.catalog.entities import (
     Provider,
     Service,
 )
-from coopr_core.catalog.folders import Source, sources
+from coopr_core.catalog.folders import Source, resource_folder, sources
 from coopr_core.catalog.inheritance import merge_templates
 from coopr_core.catalog.kinds import BY_FOLDER, HARDWARE, IMAGE, PARTIAL, PROVIDER, SERVICE, TEMPLATE, Kind
 from coopr_core.catalog.places import Finding, Origin, Places, kind_of
+from coopr_core.catalog.resources import flaws_of, found_in
 from coopr_core.catalog.validation import entity_from
 from coopr_core.errors import InvalidInput, NotFound, Problem
 from coopr_core.suggestions import did_you_mean
@@ -53,10 +55,12 @@ class Catalog:
         partials: Iterable[PartialTemplate] = (),
         *,
         _origins: Mapping[tuple[Kind, str], Origin] | None = None,
+        _resources: Sequence[Path] = (),
         _problems: Sequence[Problem] = (),
     ) -> None:
         self._origins = dict(_origins or {})
         self._noted = [problem for problem in _problems if problem.severity != "error"]
+        self._resources = tuple(_resources)
         self.services = _by_name(services)
         self.hardware_types = _by_name(hardware_types)
         self.image_types = _by_name(image_types)
@@ -81,7 +85,9 @@ class Catalog:
         problems: list[Problem] = []
         entities: dict[tuple[Kind, str], Entity] = {}
         origins: dict[tuple[Kind, str], Origin] = {}
-        for path in [*([BUILTIN] if builtin else []), *(Path(path).expanduser() for path in given)]:
+        folders = [*([BUILTIN] if builtin else []), *(Path(path).expanduser() for path in given)]
+        resources = [resource_folder(path) for path in folders]
+        for path in folders:
             here: dict[tuple[Kind, str], Origin] = {}
             for source in sources(path, problems):
                 try:
@@ -98,7 +104,8 @@ class Catalog:
                 here[key] = Origin(source.document, source.path)
                 entities[key] = entity
             origins |= here
-        return cls._from_entities(entities, origins, problems)
+        found = {key: _with_resources(entity, resources) for key, entity in entities.items()}
+        return cls._from_entities(found, origins, problems, resources)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Iterable[Any]]) -> Catalog:
@@ -136,6 +143,7 @@ class Catalog:
         entities: Mapping[tuple[Kind, str], Entity],
         origins: Mapping[tuple[Kind, str], Origin],
         problems: Sequence[Problem],
+        resources: Sequence[Path] = (),
     ) -> Catalog:
         def of(kind: Kind) -> Any:
             return [entity for (its, _), entity in entities.items() if its is kind]
@@ -148,6 +156,7 @@ class Catalog:
             of(PROVIDER),
             of(PARTIAL),
             _origins=origins,
+            _resources=resources,
             _problems=problems,
         )
 
@@ -176,6 +185,14 @@ class Catalog:
         origin = self._origins.get((kind_of(entity), entity.name))
         return origin.path if origin else None
 
+    def resource_problems(self, service: Service) -> list[Problem]:
+        """Return why the service cannot have what it names in ``resources``, with the place."""
+        return [
+            problem if problem.file else self.located(service, replace(problem, path=f"resources[{index}]"))
+            for index, resource in enumerate(service.resources)
+            for problem in flaws_of(resource, self._resources)
+        ]
+
     def problem(self, finding: Finding, severity: str = "warning") -> Problem:
         """Return a finding about one of the catalog's entities, placed in the file a person has to look at."""
         (problem,) = self._places.problems([finding], severity)
@@ -202,6 +219,12 @@ def _with_files(entity: Entity, source: Source) -> Entity:
     if not source.files or not isinstance(entity, Service):
         return entity
     return entity.model_copy(update={"files": {**entity.files, **source.files}})
+
+
+def _with_resources(entity: Entity, folders: Sequence[Path]) -> Entity:
+    if not isinstance(entity, Service) or not entity.resources:
+        return entity
+    return entity.model_copy(update={"resources": tuple(found_in(each, folders) for each in entity.resources)})
 
 
 def _by_name(entities: Iterable[E]) -> dict[str, E]:

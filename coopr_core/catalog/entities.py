@@ -7,6 +7,7 @@ writes otherwise than we do (``extends: {name: base}`` for ``parent: base``) bot
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Annotated, Any, Literal
 
@@ -68,6 +69,8 @@ def _composed(value: object) -> object:
 
 _SERVICE_NAME = re.compile(r"\w[\w.-]*")
 """A service's name is the name of a folder on its nodes and can stand in a macro."""
+
+_VERSION = re.compile(r"(?:[0-9a-f]{40})?")
 
 Name = Annotated[str, BeforeValidator(_composed)]
 Text = Annotated[str, BeforeValidator(_text)]
@@ -196,6 +199,37 @@ class Provisioner(_Part):
     actions: dict[str, ServiceAction] = Field(default_factory=dict)
 
 
+def _resource(value: object) -> object:
+    """A resource is written as its name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Resource(_Part):
+    """A file or folder that a service needs on its nodes as it is: its path below a catalog's ``resources``.
+
+    The catalog fills in the rest: ``version`` is known by the content, ``source`` is where that was found.
+    """
+
+    name: Name
+    version: str = ""
+    source: str = ""
+
+    @field_validator("name")
+    @classmethod
+    def _lies_below(cls, value: str) -> str:
+        parts = value.split("/")
+        if any(part in {"", ".", ".."} or part.startswith("-") for part in parts) or not value.isprintable():
+            raise ValueError(f'"{value}" is no path below the folder resources')
+        return value
+
+    @field_validator("version")
+    @classmethod
+    def _is_a_version(cls, value: str) -> str:
+        if not _VERSION.fullmatch(value):
+            raise ValueError(f'"{value}" is no version: leave it to the catalog')
+        return value
+
+
 class Service(Entity):
     """Software that runs on nodes: what it depends on and how each action is done.
 
@@ -203,7 +237,7 @@ class Service(Entity):
     loader fills it from the folder named like the service beside the entity's file. ``config`` are the paths of the
     cluster's config that CONFIGURE brings to the node (``nats.client_port``; a path covers all below it): a change
     elsewhere leaves the service alone. Empty is all of it. ``reloads`` are those of them that a running service takes
-    from CONFIGURE without a restart.
+    from CONFIGURE without a restart. ``resources`` are what its nodes must hold besides, files of any kind.
     """
 
     dependencies: Dependencies = Dependencies()
@@ -212,6 +246,16 @@ class Service(Entity):
     config: Names = ()
     reloads: Names = ()
     files: dict[str, str] = Field(default_factory=dict)
+    resources: tuple[Annotated[Resource, BeforeValidator(_resource)], ...] = ()
+
+    @field_validator("resources")
+    @classmethod
+    def _none_lies_in_another(cls, value: tuple[Resource, ...]) -> tuple[Resource, ...]:
+        names = sorted(resource.name for resource in value)
+        for one, other in itertools.combinations(names, 2):
+            if other == one or other.startswith(f"{one}/"):
+                raise ValueError(f'"{one}" is given twice' if one == other else f'"{other}" lies in "{one}" already')
+        return value
 
     @field_validator("name")
     @classmethod
@@ -235,6 +279,11 @@ class Service(Entity):
     def actions(self) -> dict[str, ServiceAction]:
         """The actions this service defines, by lower-case name."""
         return self.provisioner.actions
+
+    @property
+    def brought(self) -> tuple[object, ...]:
+        """What BOOTSTRAP brings to the service's nodes, for telling whether something else is to be brought."""
+        return self.files, [(resource.name, resource.version) for resource in self.resources]
 
 
 class Quantities(_Part):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from coopr_core.catalog.documents import SUFFIXES, Document, read, read_text
 from coopr_core.catalog.kinds import BY_FOLDER, SERVICE, Kind
+from coopr_core.catalog.resources import FOLDER as RESOURCES
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.suggestions import did_you_mean, near
 
@@ -43,6 +44,12 @@ def sources(path: Path, problems: list[Problem]) -> Iterator[Source]:
         problems.append(Problem(f"cannot be read: {error.strerror or error}", error.filename or str(path)))
 
 
+def resource_folder(path: Path) -> Path:
+    """Return the folder of resources that belongs to a catalog directory, to one of its folders or to a file in it."""
+    home = path.resolve() if path.is_dir() else path.resolve().parent
+    return (home.parent if home.name in BY_FOLDER and not (home / RESOURCES).is_dir() else home) / RESOURCES
+
+
 def _catalog(path: Path, problems: list[Problem]) -> Iterator[Source]:
     folders = [entry for entry in _entries(path) if entry.is_dir()]
     known = [folder for folder in folders if folder.name in BY_FOLDER]
@@ -52,7 +59,7 @@ def _catalog(path: Path, problems: list[Problem]) -> Iterator[Source]:
         return
     for folder in folders:
         meant = did_you_mean(folder.name, BY_FOLDER)
-        if folder.name not in BY_FOLDER and meant:
+        if folder.name not in BY_FOLDER and folder.name != RESOURCES and meant:
             problems.append(Problem(f"is no folder of a catalog: {meant}", str(folder), severity="warning"))
     if not known:
         names = ", ".join(BY_FOLDER)

@@ -1,9 +1,9 @@
 """Config as the nodes get it, and what a change of a cluster changes in it, for which service on which node.
 
 Promise: a service on a node counts as changed exactly when something CONFIGURE would bring there differs: a value among
-the config paths it reads, its actions and what macros in their fields give, or its files. Secrets never appear:
-``%secret.x%`` becomes a mark, the same for the same name. Cost: linear in config and fields, once for all nodes unless
-a macro depends on the node.
+the config paths it reads, its actions and what macros in their fields give, its files or its resources. Secrets never
+appear: ``%secret.x%`` becomes a mark, the same for the same name. Cost: linear in config and fields, once for all nodes
+unless a macro depends on the node.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def fields_path(service: str, action: str) -> str:
     return f"service {service}: actions.{action}.fields"
 
 
-def _definition(service: Service) -> tuple[object, object]:
-    return service.provisioner, service.files
+def _definition(service: Service) -> tuple[object, ...]:
+    return service.provisioner, service.brought
 
 
 def _at(config: Mapping[str, Any], path: str) -> Any:

@@ -146,7 +146,7 @@ def reached(
         name
         for name, service in after.services.items()
         if actions.intersection(service.actions)
-        or ((before := now.layout.services.get(name)) is not None and before.files != service.files)
+        or ((before := now.layout.services.get(name)) is not None and before.brought != service.brought)
     }
     kept = {number: tuple(name for name in names if name in useful) for number, names in changed.items()}
     return {number: names for number, names in kept.items() if names}

@@ -133,6 +133,7 @@ def service_problems(
             check = getattr(automator(action.type), "check", None)
             for problem in check(name, service) if check else ():
                 yield problem if problem.file else catalog.located(service, problem)
+        yield from catalog.resource_problems(service)
         for path, line, message, runs in scripts.in_files(service):
             problem = _of_file(catalog, service, path, line, message)
             yield replace(problem, severity="warning") if runs else problem

@@ -56,6 +56,10 @@ class Actions:
         )
         self._services = ServiceActions(self.picture, automators, self.machines, access)
 
+    def settle(self) -> None:
+        """Wait for what tasks have begun and go on without: resources on their way to nodes."""
+        self._services.settle()
+
     def perform(self, task: TaskRecord, attempt: int, log: TaskLog) -> Result:
         """Do the task; ``attempt`` is one more than failed. What it did not manage is an exit status or an error."""
         number = task.node

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators.context import TaskContext
 from coopr_core.automators.contract import Automator, Result
+from coopr_core.automators.deliveries import Deliveries
 from coopr_core.automators.preparation import prepare_node
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import CooprError
@@ -40,14 +42,17 @@ class ServiceActions:
         self._automators = automators
         self._machines = machines
         self._access = access
+        self._deliveries = Deliveries()
 
     def bootstrap(self, task: TaskRecord, log: TaskLog) -> Result:
-        """Prepare the node, for every automator its services use."""
+        """Prepare the node, for every automator its services use; their resources may still be on their way then."""
         context = self._context(task, None)
         names = ", ".join(service.name for service in context.services)
         session = self._access.session(self._machines.usable(task.node, log)).with_output(log)
         used = {name: self._automators[name] for name in context.automators}
-        result = prepare_node(context, session) if any(each.on_node for each in used.values()) else Result()
+        result = Result()
+        if any(each.on_node for each in used.values()) or any(service.resources for service in context.services):
+            result = prepare_node(context, session, self._deliveries)
         for name, automator in used.items():
             if result.exit_status:
                 break
@@ -61,15 +66,27 @@ class ServiceActions:
         service = self._picture.layout.services[task.service]
         automator = self._automators[service.actions[task.action.lower()].type]
         session = self._access.session(self._machines.usable(task.node, log)).with_output(log)
+        with suppress(CooprError):  # what did not arrive is missed, and brought again, by the action itself
+            self._await_resources(task, service, log)
         result = automator.run(self._context(task, service), session)
         if result.unprepared:
             self._prepare_again(task, result, log)
+            self._await_resources(task, service, log)
             result = automator.run(self._context(task, service), session)
             if result.unprepared:
                 raise self._unpreparable(task, result)
         if result.properties and not result.exit_status:
             self._picture.record_properties(task.node, result.properties)
         return result
+
+    def settle(self) -> None:
+        """Wait until no resource is on its way any more."""
+        self._deliveries.close()
+
+    def _await_resources(self, task: TaskRecord, service: Service, log: TaskLog) -> None:
+        if waiting := self._deliveries.waited_for(task.node, service.resources):
+            log.write(f"waiting for what is on its way: {', '.join(each.name for each in waiting)}")
+        self._deliveries.check(task.node, service.resources)
 
     def _prepare_again(self, task: TaskRecord, lost: Result, log: TaskLog) -> None:
         """Bring what BOOTSTRAP brought and the node has lost. Raises ``CooprError`` when that cannot be done."""

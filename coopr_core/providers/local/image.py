@@ -17,10 +17,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import platformdirs
-
 from coopr_core.errors import CooprError, InvalidInput
-from coopr_core.folders import SHARED, make_folder, narrow
+from coopr_core.folders import SHARED, cache_folder, make_folder, narrow
 from coopr_core.providers.local.accounts import NodeUser, clean_environment
 from coopr_core.providers.local.records import locked, remove_tree
 
@@ -36,8 +34,7 @@ _NOT_COPIED = ("site-packages", "dist-packages", "test", "tests", "idlelib", "tu
 def image_cache(state_dir: Path) -> Path:
     """The folder of images and downloads, for all local nodes of this machine; ``COOPR_CACHE_DIR`` moves it."""
     given = os.environ.get("COOPR_CACHE_DIR")
-    standard = platformdirs.PlatformDirs("coopr", appauthor=False, use_site_for_root=True).user_cache_dir
-    chosen = Path(given or standard) / "local"
+    chosen = cache_folder() / "local"
     try:
         narrow(make_folder(chosen, SHARED))
         if not given:
