@@ -1,7 +1,8 @@
 """The store's nodes: what machine each has, with the intent written before the effect.
 
 Promise: from the moment a machine may exist, its node says so (REQUESTED, with the token the machine is tagged with),
-whatever is killed when; asking twice for one machine gives one token.
+whatever is killed when; asking twice for one machine gives one token. Statements are put together once: that costs more
+than running them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from coopr_core.errors import NotFound
@@ -23,6 +24,12 @@ from coopr_core.store.ledger.machines import machine_since, machine_there, machi
 from coopr_core.store.rows import Row, cluster_key, node_record
 from coopr_core.store.schema import clusters, nodes
 
+_THIS_NODE = (nodes.c.cluster == bindparam("of_cluster"), nodes.c.number == bindparam("of_node"))
+_FIND = select(nodes).where(*_THIS_NODE)
+_FIND_LOCKED = _FIND.with_for_update()
+_INTEND = update(nodes).where(*_THIS_NODE, nodes.c.token == "").returning(nodes.c.token)
+_CHANGE = update(nodes).where(*_THIS_NODE).returning(*nodes.c)
+
 
 class Nodes:
     """The part of the store that keeps nodes and their machines."""
@@ -31,14 +38,14 @@ class Nodes:
         self._database = database
 
     def nodes(self, cluster_id: str) -> list[NodeRecord]:
-        """The cluster's nodes in number order."""
+        """Return the cluster's nodes in number order."""
         query = select(nodes).where(nodes.c.cluster == cluster_key(cluster_id)).order_by(nodes.c.number)
         with self._database.read() as connection:
             find_cluster(connection, cluster_id, clusters.c.id)
             return [node_record(dict(row)) for row in connection.execute(query).mappings()]
 
     def node(self, cluster_id: str, number: int) -> NodeRecord:
-        """One node. Raises ``NotFound``."""
+        """Return one node. Raises ``NotFound``."""
         with self._database.read() as connection:
             return node_record(_find(connection, cluster_id, number))
 
@@ -47,13 +54,13 @@ class Nodes:
 
         The same token comes back until the machine is recorded as gone (``record_machine`` with None).
         """
+        key = _key(cluster_id, number)
+        token = f"{cluster_id}-{number}-{secrets.token_hex(6)}"
+        values = {"token": token, "state": NodeState.REQUESTED.value, "machine": None}
         with self._database.write(durable=True) as connection:
-            row = _find(connection, cluster_id, number, lock=True)
-            if row["token"]:
-                return str(row["token"])
-            token = f"{cluster_id}-{number}-{secrets.token_hex(6)}"
-            _update(connection, row, {"token": token, "state": NodeState.REQUESTED, "machine": None})
-            return token
+            if connection.execute(_INTEND, {**key, **values}).scalar_one_or_none() is None:
+                token = str(_find(connection, cluster_id, number)["token"])
+        return token
 
     def record_machine(
         self, cluster_id: str, number: int, machine: Mapping[str, Any] | None, state: NodeState
@@ -67,16 +74,17 @@ class Nodes:
         if state in WITHOUT_MACHINE:
             values = {"machine": None, "state": state, "token": "", "properties": {}}
         with self._database.write(durable=True) as connection:
-            row = _find(connection, cluster_id, number, lock=True)
-            _update(connection, row, values)
+            row = connection.execute(_CHANGE, {**_key(cluster_id, number), **values}).mappings().one_or_none()
+            if row is None:
+                raise _no_node(cluster_id, number)
             if values["machine"] is not None:
                 machine_there(connection, row, str(values["machine"].get("provider_id", "")))
             elif state in WITHOUT_MACHINE:
                 machines_gone(connection, row["cluster"], row["number"])
-            return node_record({**row, **values})
+            return node_record(row)
 
     def machine_since(self, cluster_id: str, number: int) -> datetime | None:
-        """When the machine that the node has now was recorded, from the provider's answer on; None when it has none."""
+        """Return when the node's machine was recorded, from the provider's answer on; None when it has none."""
         with self._database.read() as connection:
             return machine_since(connection, cluster_key(cluster_id), number)
 
@@ -84,17 +92,22 @@ class Nodes:
         """Merge what a task reported into the node's properties."""
         with self._database.write() as connection:
             row = _find(connection, cluster_id, number, lock=True)
-            _update(connection, row, {"properties": {**row["properties"], **properties}})
+            merged = {"properties": {**row["properties"], **properties}}
+            connection.execute(_CHANGE, {**_key(cluster_id, number), **merged})
+
+
+def _key(cluster_id: str, number: int) -> dict[str, Any]:
+    """Return the values of ``_THIS_NODE``."""
+    return {"of_cluster": cluster_key(cluster_id), "of_node": number}
 
 
 def _find(connection: Connection, cluster_id: str, number: int, *, lock: bool = False) -> Row:
-    query = select(nodes).where(nodes.c.cluster == cluster_key(cluster_id), nodes.c.number == number)
-    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    found = connection.execute(_FIND_LOCKED if lock else _FIND, _key(cluster_id, number))
+    row = found.mappings().one_or_none()
     if row is None:
-        raise NotFound(f"Cluster {cluster_id} has no node {number}", hint="`coopr show` lists its nodes.")
-    return dict(row)
+        raise _no_node(cluster_id, number)
+    return row
 
 
-def _update(connection: Connection, row: Row, values: Mapping[str, Any]) -> None:
-    same = (nodes.c.cluster == row["cluster"], nodes.c.number == row["number"])
-    connection.execute(update(nodes).where(*same).values(**values))
+def _no_node(cluster_id: str, number: int) -> NotFound:
+    return NotFound(f"Cluster {cluster_id} has no node {number}", hint="`coopr show` lists its nodes.")

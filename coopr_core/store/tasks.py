@@ -1,7 +1,8 @@
 """The store's tasks and the attempts at them.
 
 Promise: an attempt and its task change in one transaction; an attempt that was given up (its worker was thought gone)
-cannot change its task afterwards. Each call is one short transaction over rows found by key.
+cannot change its task afterwards. Each call is one short transaction over rows found by key, in as few statements as
+can be, which are put together once: that costs more than running them.
 """
 
 from __future__ import annotations
@@ -9,17 +10,48 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, exists, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from coopr_core.errors import NotFound, Refused
+from coopr_core.errors import CooprError, NotFound, Refused
 from coopr_core.model.records import AttemptRecord, TaskRecord
 from coopr_core.model.states import TASK_AFTER_ATTEMPT, AttemptState, JobState, TaskState
 from coopr_core.store.clusters import now
 from coopr_core.store.database import Database
 from coopr_core.store.jobs import find_job
-from coopr_core.store.rows import Row, attempt_record, job_key, storable, task_key, task_record
-from coopr_core.store.schema import attempts, tasks
+from coopr_core.store.rows import Row, attempt_record, job_key, storable, task_id, task_key, task_record
+from coopr_core.store.schema import attempts, jobs, tasks
+
+_THIS_TASK = (
+    tasks.c.cluster == bindparam("of_cluster"),
+    tasks.c.job == bindparam("of_job"),
+    tasks.c.number == bindparam("of_task"),
+)
+_FIND_TASK = select(tasks).where(*_THIS_TASK)
+
+_ITS_JOB_RUNS = exists(
+    select(jobs.c.number)
+    .where(
+        jobs.c.cluster == bindparam("of_cluster"),
+        jobs.c.number == bindparam("of_job"),
+        jobs.c.state == JobState.RUNNING.value,
+    )
+    .with_for_update(read=True)
+)
+"""Nobody ends the job before the transaction that asks so has ended."""
+
+_START_TASK = (
+    update(tasks).where(*_THIS_TASK, _ITS_JOB_RUNS).values(attempts=tasks.c.attempts + 1).returning(tasks.c.attempts)
+)
+_INSERT_ATTEMPT = insert(attempts)
+_END_ATTEMPT = update(attempts).where(
+    attempts.c.cluster == bindparam("of_cluster"),
+    attempts.c.job == bindparam("of_job"),
+    attempts.c.task == bindparam("of_task"),
+    attempts.c.number == bindparam("of_number"),
+    attempts.c.state == AttemptState.RUNNING.value,
+)
+_END_TASK = update(tasks).where(*_THIS_TASK, tasks.c.attempts == bindparam("of_number")).returning(*tasks.c)
 
 
 class Tasks:
@@ -36,32 +68,25 @@ class Tasks:
         stage: int | None = None,
         node: int | None = None,
         service: str | None = None,
-        ended_since: datetime | None = None,
     ) -> list[TaskRecord]:
-        """The job's tasks in id order, which is stage order; only those that match what is given.
-
-        ``ended_since`` chooses tasks whose last attempt ended then or later. Who follows a job from look to look asks
-        for its ``ends``: an end may be recorded after another that came later.
-        """
+        """Return the job's tasks in id order, which is stage order; only those that match what is given."""
         cluster, job = key = job_key(job_id)
         query = select(tasks).where(tasks.c.cluster == cluster, tasks.c.job == job).order_by(tasks.c.number)
         wanted = {tasks.c.state: state, tasks.c.stage: stage, tasks.c.node: node, tasks.c.service: service}
         for column, value in wanted.items():
             if value is not None:
                 query = query.where(column == value)
-        if ended_since is not None:
-            query = query.where(tasks.c.ended >= ended_since)
         with self._database.read() as connection:
             find_job(connection, key)
             return [task_record(row) for row in connection.execute(query).mappings()]
 
     def task(self, task_id: str) -> TaskRecord:
-        """One task. Raises ``NotFound``."""
+        """Return one task. Raises ``NotFound``."""
         with self._database.read() as connection:
             return task_record(_find(connection, task_key(task_id)))
 
     def attempts(self, task_id: str) -> list[AttemptRecord]:
-        """The attempts at a task, first to last."""
+        """Return the attempts at a task, first to last."""
         cluster, job, task = key = task_key(task_id)
         same = (attempts.c.cluster == cluster, attempts.c.job == job, attempts.c.task == task)
         with self._database.read() as connection:
@@ -70,13 +95,13 @@ class Tasks:
             return [attempt_record(row) for row in connection.execute(query).mappings()]
 
     def count_ends(self, job_id: str) -> int:
-        """How many attempts at the job's tasks have ended; cheap enough to ask twice a second, and never less."""
+        """Return how many attempts at the job's tasks have ended; never less, and cheap to ask twice a second."""
         query = select(func.count()).select_from(attempts).where(*_ended_of(job_id))
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one())
 
     def ends(self, job_id: str, *, since: datetime | None = None) -> list[tuple[TaskRecord, AttemptRecord]]:
-        """The attempts at the job's tasks that have ended, ``since`` then if given, in that order, with their tasks.
+        """Return the attempts at the job's tasks that have ended, ``since`` then if given, in that order, with tasks.
 
         A task is as it is now: it may have been tried again since. One that ended before ``since`` may only now have
         been recorded; ``count_ends`` tells whether any is missing.
@@ -94,7 +119,7 @@ class Tasks:
         ]
 
     def durations(self, *, newest: int = 2000) -> dict[tuple[str, str], float]:
-        """Seconds a task took on average, by (service, action), over the ``newest`` tasks that succeeded."""
+        """Return the seconds a task took on average, by (service, action), over the ``newest`` tasks that succeeded."""
         columns = (tasks.c.service, tasks.c.action, tasks.c.started, tasks.c.ended)
         query = (
             select(*columns).where(tasks.c.state == TaskState.SUCCEEDED).order_by(tasks.c.ended.desc()).limit(newest)
@@ -119,31 +144,29 @@ class Tasks:
         Raises ``Refused`` when its job is not running (any more).
         """
         cluster, job, task = key = task_key(task_id)
+        shared = {
+            "started": now(),
+            "ended": None,
+            "exit_status": None,
+            "message": "",
+            "task_run": task_run_id,
+            "log": log,
+        }
         with self._database.write() as connection:
-            job_state = find_job(connection, (cluster, job), keep=True)["state"]
-            if job_state != JobState.RUNNING:
-                raise Refused(
-                    f"Task {task_id} may not start: its job is {job_state}", hint="`coopr retry` resumes an ended job."
-                )
-            number = _find(connection, key, lock=True)["attempts"] + 1
+            values = {"state": TaskState.RUNNING.value, **shared, **_of(key)}
+            number = connection.execute(_START_TASK, values).scalar_one_or_none()
+            if number is None:
+                raise _not_startable(connection, key)
             row = {
                 "cluster": cluster,
                 "job": job,
                 "task": task,
                 "number": number,
-                "state": AttemptState.RUNNING,
-                "started": now(),
-                "ended": None,
-                "exit_status": None,
-                "message": "",
-                "task_run": task_run_id,
-                "log": log,
+                "state": AttemptState.RUNNING.value,
+                **shared,
             }
-            connection.execute(insert(attempts).values(row))
-            shared = ("started", "ended", "exit_status", "message", "task_run", "log")
-            values = {"state": TaskState.RUNNING, "attempts": number, **{name: row[name] for name in shared}}
-            connection.execute(update(tasks).where(*_is(key)).values(values))
-            return attempt_record(row)
+            connection.execute(_INSERT_ATTEMPT, row)
+        return attempt_record(row)
 
     def finish_attempt(
         self,
@@ -159,20 +182,18 @@ class Tasks:
         ``message`` must be redacted by the caller. An attempt that is not running any more changes nothing. Gives the
         task as it is then.
         """
-        cluster, job, task = key = task_key(attempt.task_id)
-        same = (attempts.c.cluster == cluster, attempts.c.job == job, attempts.c.task == task)
-        running = (attempts.c.number == attempt.number, attempts.c.state == AttemptState.RUNNING)
+        key = task_key(attempt.task_id)
         state = AttemptState(state)
-        result = {"ended": now(), "exit_status": exit_status, "message": storable(message)}
         task_state = TASK_AFTER_ATTEMPT[state]
         if retry and task_state is TaskState.FAILED:
             task_state = TaskState.RETRYING
+        result = {"ended": now(), "exit_status": exit_status, "message": storable(message)}
+        result |= {**_of(key), "of_number": attempt.number}
         with self._database.write() as connection:
-            changed = connection.execute(update(attempts).where(*same, *running).values(state=state, **result)).rowcount
-            if changed:
-                last = tasks.c.attempts == attempt.number
-                connection.execute(update(tasks).where(*_is(key), last).values(state=task_state, **result))
-            return task_record(_find(connection, key))
+            row = None
+            if connection.execute(_END_ATTEMPT, {"state": state.value, **result}).rowcount:
+                row = connection.execute(_END_TASK, {"state": task_state.value, **result}).mappings().one_or_none()
+            return task_record(row if row is not None else _find(connection, key))
 
 
 def _ended_of(job_id: str) -> tuple[Any, Any, Any]:
@@ -180,19 +201,26 @@ def _ended_of(job_id: str) -> tuple[Any, Any, Any]:
     return attempts.c.cluster == cluster, attempts.c.job == job, attempts.c.ended.is_not(None)
 
 
-def _is(key: tuple[int, int, int]) -> tuple[Any, Any, Any]:
-    return tasks.c.cluster == key[0], tasks.c.job == key[1], tasks.c.number == key[2]
+def _of(key: tuple[int, int, int]) -> dict[str, int]:
+    """Return the values of ``_THIS_TASK``."""
+    return dict(zip(("of_cluster", "of_job", "of_task"), key, strict=True))
 
 
-def _find(connection: Connection, key: tuple[int, int, int], *, lock: bool = False) -> Row:
-    query = select(tasks).where(*_is(key))
-    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+def _not_startable(connection: Connection, key: tuple[int, int, int]) -> CooprError:
+    """Return the error for a task that cannot be tried; raises ``NotFound`` when there is no such task or job."""
+    state = find_job(connection, key[:2])["state"]
+    _find(connection, key)
+    name = task_id(*key)
+    return Refused(f"Task {name} may not start: its job is {state}", hint="`coopr retry` resumes an ended job.")
+
+
+def _find(connection: Connection, key: tuple[int, int, int]) -> Row:
+    row = connection.execute(_FIND_TASK, _of(key)).mappings().one_or_none()
     if row is None:
-        name = f"{key[0]:08d}-{key[1]:03d}-{key[2]:03d}"
         last = connection.execute(
             select(func.max(tasks.c.number)).where(tasks.c.cluster == key[0], tasks.c.job == key[1])
         )
         most = last.scalar_one()
         there = f"Its job has tasks 001 to {most:03d}. " if most else ""
-        raise NotFound(f"There is no task {name}", hint=f"{there}`coopr tasks` lists a cluster's tasks.")
+        raise NotFound(f"There is no task {task_id(*key)}", hint=f"{there}`coopr tasks` lists a cluster's tasks.")
     return dict(row)

@@ -8,47 +8,60 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.engine import Connection
 
 from coopr_core.store.rows import Row
 from coopr_core.store.schema import clusters, machines
 
+_OF_NODE = (machines.c.cluster == bindparam("of_cluster"), machines.c.node == bindparam("of_node"))
+_PRESENT = machines.c.deleted.is_(None)
+_KNOWN = select(machines.c.provider_id).where(*_OF_NODE, _PRESENT)
+_GONE = update(machines).where(*_OF_NODE, _PRESENT)
+_OF_ITS_CLUSTER = {
+    "cluster_name": clusters.c.name,
+    "tenant": clusters.c.tenant,
+    "owner": clusters.c.owner,
+    "provider": clusters.c.provider,
+}
+_OF_ITS_NODE = ("cluster", "node", "provider_id", "hardware_type", "price", "created")
+_COME = insert(machines).from_select(
+    [*_OF_ITS_CLUSTER, *_OF_ITS_NODE],
+    select(
+        *_OF_ITS_CLUSTER.values(),
+        *(bindparam(f"its_{name}", type_=machines.c[name].type) for name in _OF_ITS_NODE),
+    ).where(clusters.c.id == bindparam("of_cluster")),
+)
+
 
 def machine_there(connection: Connection, node: Row, provider_id: str) -> None:
-    """The node (its row) has this machine now; a different one it had before is gone."""
-    cluster, number = node["cluster"], node["number"]
-    present = (machines.c.cluster == cluster, machines.c.node == number, machines.c.deleted.is_(None))
-    known = connection.execute(select(machines.c.provider_id).where(*present)).scalars().all()
+    """Note that the node (its row) has this machine now; a different one it had before is gone."""
+    this = {"of_cluster": node["cluster"], "of_node": node["number"]}
+    known = connection.execute(_KNOWN, this).scalars().all()
     if provider_id in known:
         return
-    machines_gone(connection, cluster, number)
-    columns = (clusters.c.name, clusters.c.tenant, clusters.c.owner, clusters.c.provider)
-    owner = connection.execute(select(*columns).where(clusters.c.id == cluster)).mappings().one()
+    if known:
+        connection.execute(_GONE, {**this, "deleted": datetime.now(UTC)})
     values = {
-        "cluster": cluster,
-        "node": number,
-        "cluster_name": owner["name"],
-        "tenant": owner["tenant"],
-        "owner": owner["owner"],
-        "provider": owner["provider"],
-        "provider_id": provider_id,
-        "hardware_type": node["hardware_type"],
-        "price": node["price"],
-        "created": datetime.now(UTC),
+        "its_cluster": node["cluster"],
+        "its_node": node["number"],
+        "its_provider_id": provider_id,
+        "its_hardware_type": node["hardware_type"],
+        "its_price": node["price"],
+        "its_created": datetime.now(UTC),
     }
-    connection.execute(insert(machines).values(values))
+    connection.execute(_COME, {"of_cluster": node["cluster"], **values})
 
 
 def machine_since(connection: Connection, cluster: int, node: int) -> datetime | None:
-    """Since when the node has the machine it has; None when it has none."""
+    """Return since when the node has the machine it has; None when it has none."""
     present = (machines.c.cluster == cluster, machines.c.node == node, machines.c.deleted.is_(None))
     since: datetime | None = connection.execute(select(machines.c.created).where(*present)).scalar()
     return since
 
 
 def machines_gone(connection: Connection, cluster: int, node: int | None = None) -> None:
-    """The node, or every node of the cluster, has no machine any more."""
+    """Note that the node, or every node of the cluster, has no machine any more."""
     present = [machines.c.cluster == cluster, machines.c.deleted.is_(None)]
     if node is not None:
         present.append(machines.c.node == node)

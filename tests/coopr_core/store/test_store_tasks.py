@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from store_samples import PlannedStages, PlannedTask, new_cluster, stages
 
@@ -114,15 +112,6 @@ def test_who_follows_a_job_gets_every_end_with_its_task_and_their_number(store: 
     ]
     assert store.count_ends(job) == 2
     assert [task.id for task, _ in store.ends(job, since=done.ended)] == [done.id]
-
-
-def test_who_follows_a_job_asks_for_the_tasks_that_ended_since(store: Store, job: str) -> None:
-    for number in (1, 2):
-        done = store.finish_attempt(store.start_attempt(f"{job}-00{number}"), AttemptState.SUCCEEDED)
-    store.start_attempt(f"{job}-003")
-    assert done.ended is not None
-    assert store.tasks(job, ended_since=done.ended) == [done]
-    assert store.tasks(job, ended_since=done.ended + timedelta(microseconds=1)) == []
 
 
 def test_output_that_is_not_text_is_kept_as_far_as_it_is(store: Store, job: str) -> None:
