@@ -56,8 +56,8 @@ def unprotect_command(cluster: str, output: str) -> None:
 @output_option
 def reap_expired_command(everybody: bool, warn_before: str | None, dry_run: bool, yes: bool, output: str) -> None:
     """Delete every cluster whose lease has run out, each on its own; protected ones are left alone."""
+    from coopr_core.durations import parse_duration
     from coopr_core.maintenance.leases import find_expired
-    from coopr_core.model.leases import parse_duration
     from coopr_core.settings import load_settings
     from coopr_core.store import Store
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 
 from coopr_cli.streams import shows
 from coopr_cli.tables import want_all
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,19 +50,12 @@ def as_table(ctx: click.Context, output: str) -> str:
     return output
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A rich console; plain when its stream is not a terminal."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
-
-
 def print_data(value: Any, output: str) -> None:
     """Print ``value`` (JSON-able) as JSON or YAML on stdout."""
     if output == "json":
         click.echo(json_text(value, indent=2))
     else:
-        from coopr_core.catalog.yaml_text import dump
+        from coopr_core.documents.yaml_text import dump
 
         plain = json.loads(json.dumps(value, default=str))
         text = dump(plain)

@@ -209,7 +209,7 @@ def read_config(files: Sequence[str], settings: Sequence[str]) -> dict[str, Any]
 
 
 def _read_file(file: str) -> dict[str, Any]:
-    from coopr_core.catalog.documents import read
+    from coopr_core.documents.document import read
 
     value = read(Path(file)).exact_value
     if value is None:

@@ -38,8 +38,8 @@ def read_request(file: str) -> RequestFile:
 
     Whether its fields are right is for ``ClusterRequest`` to say.
     """
-    from coopr_core.catalog.documents import parse, read, text_of
-    from coopr_core.catalog.written_numbers import number_problems
+    from coopr_core.documents.document import parse, read, text_of
+    from coopr_core.documents.written_numbers import number_problems
 
     if file == STANDARD_INPUT:
         name = "standard input"

@@ -54,7 +54,7 @@ def _key(setting: str) -> tuple[str, ...]:
 
 
 def _value(setting: str) -> Any:
-    from coopr_core.catalog.typed_value import read_value
+    from coopr_core.documents.typed_value import read_value
     from coopr_core.macros.differences import is_secret_key
 
     key, _, text = setting.partition("=")

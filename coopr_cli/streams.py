@@ -12,9 +12,12 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from coopr_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _ASCII = "coopr_ascii"
 """ASCII under a name of ours: click takes a stream that calls itself ASCII for a mistake, and writes UTF-8 to it."""
@@ -95,3 +98,10 @@ def _own_codec(name: str) -> codecs.CodecInfo | None:
         plain.incrementaldecoder,
         name=_ASCII,
     )
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console; plain when its stream is not a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)

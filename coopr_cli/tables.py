@@ -62,7 +62,7 @@ def print_table(
     """
     from rich.text import Text
 
-    from coopr_cli.output import console
+    from coopr_cli.streams import console
 
     cells = [[_text(value) for value in row] for row in rows]
     if not cells:

@@ -1,15 +1,22 @@
-"""Coopr without Prefect: a template and a request in, a layout and a plan out, and the plug-ins that make them real.
+"""Coopr without Prefect: a template and a request in, a layout and a plan out, and what makes them real on machines.
 
-The map of the house, in the order the data walks. No module imports one that stands below it in this list's order:
+The map of the house, from below; no room imports from one that stands lower in this list, which import-linter proves:
 
+* ``suggestions``, ``text_form``, ``errors``, ``durations``: what every room speaks with.
+* ``documents``: YAML and JSON as people write them, read exactly. ``vault``: where secrets are. ``proxies``.
+* ``settings``: this installation. ``folders``: where its files are.
+* ``model``: plain values: requests, layouts, nodes, ids, names, states, operations, policies, leases, quotas, facts.
+* ``macros``: ``%host.service.x%`` and its kin in config, links and the fields of actions.
 * ``catalog``: entities (templates, services, hardware and image types, providers), read, merged and checked.
 * ``solver``: template + request -> ``ClusterLayout``, or ``Unsatisfiable`` with its reasons. A pure function.
-* ``planner``: layout + operation -> ``Plan``: tasks, their dependencies, stages. A pure function.
-* ``macros``: ``%host.service.x%`` and its kin in config, links and the fields of actions.
-* ``cluster``: requests, layouts, ids, host names, leases, config, states and records of clusters.
+* ``planner``: layout + operation -> ``Plan``: a graph of steps and joins, its tasks and stages. A pure function.
 * ``store``: the SQL record of clusters, nodes, jobs, tasks and attempts; it owns the truth.
-* ``remote``: one SSH session per node: run, put, get, streaming output, redaction.
-* ``providers``: plug-ins that make machines. ``automators``: plug-ins that make services on them.
+* ``providers``: plug-ins that make machines, and the care that all of them need.
+* ``remote``: the one way to a node: sessions over SSH, gateways, streaming output, redaction.
+* ``automators``: plug-ins that make services on machines, and what they bring to a node.
+* ``operations``: what each operation is: its rule, what it would do, what it does at the end.
+* ``work``: what one task does on one node; who comes, goes, is given up; what stops a job.
+* ``maintenance``: drift, leftovers, leases, the doctor.
 
 Above this package stand ``blocks``, ``flows``, ``deployments`` (Prefect) and ``coopr_cli`` (the command). The names
 below are imported when they are first used, so ``import coopr_core`` costs nothing::

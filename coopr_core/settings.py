@@ -20,8 +20,10 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from coopr_core.errors import InvalidInput, Problem
-from coopr_core.model.policies import MOST_CONCURRENT
 from coopr_core.suggestions import did_you_mean
+
+MOST_CONCURRENT = 1024
+"""How many tasks of a job may be allowed to run at once, at most: each of them is a thread."""
 
 Concurrency = Annotated[int, Field(ge=1, le=MOST_CONCURRENT)]
 """How many tasks of a job may run at once, as settings and the parameters of flows take it."""
@@ -56,7 +58,7 @@ def login_name() -> str:
 
 
 def _duration(value: str) -> str:
-    from coopr_core.model.leases import parse_duration
+    from coopr_core.durations import parse_duration
 
     try:
         parse_duration(value)
@@ -185,7 +187,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
 
 def _from_file(path: Path, problems: list[Problem]) -> dict[str, _Given]:
     """Return the settings of one file; relative folders in it are meant from where the file is."""
-    from coopr_core.catalog.documents import parse_yaml
+    from coopr_core.documents.document import parse_yaml
 
     try:
         text = path.read_text(encoding="utf-8")

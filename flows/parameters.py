@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from blocks import LocalProviderSettings, SshKey
 from coopr_core.errors import InvalidInput
-from coopr_core.model.policies import MOST_CONCURRENT, FailurePolicy, OnFailure
+from coopr_core.model.policies import FailurePolicy, OnFailure
 from coopr_core.model.request import MachineChoice
+from coopr_core.settings import MOST_CONCURRENT
 
 _SCHEDULES: list[JsonValue] = ["stages", "dataflow"]
 """For the custom run form, whose drop-down does not look for the choices of what may be left out."""

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from coopr_core.automators.context import TaskContext
 from coopr_core.automators.task_files import read_record, remove_record
 from coopr_core.catalog.entities import Service
-from coopr_core.catalog.naming import path_text
-from coopr_core.catalog.validation import explain
+from coopr_core.documents.explanation import explain
+from coopr_core.documents.paths import path_text
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.macros import uses
 from coopr_core.providers.settings import Declared, known_instead

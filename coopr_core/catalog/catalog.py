@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from coopr_core.catalog.checks.cycles import dependency_cycles
-from coopr_core.catalog.documents import Document
 from coopr_core.catalog.entities import (
     ClusterTemplate,
     Entity,
@@ -30,6 +29,7 @@ from coopr_core.catalog.kinds import BY_FOLDER, HARDWARE, IMAGE, PARTIAL, PROVID
 from coopr_core.catalog.places import Finding, Origin, Places, kind_of
 from coopr_core.catalog.resources import flaws_of, found_in
 from coopr_core.catalog.validation import entity_from
+from coopr_core.documents.document import Document
 from coopr_core.errors import InvalidInput, NotFound, Problem
 from coopr_core.suggestions import did_you_mean
 

@@ -21,10 +21,10 @@ from pydantic import (
     model_validator,
 )
 
+from coopr_core.durations import parse_duration
 from coopr_core.errors import InvalidInput
 from coopr_core.model.config import merge_config
 from coopr_core.model.courses import LIFE, Action
-from coopr_core.model.leases import parse_duration
 from coopr_core.model.names import dns_suffix_problem
 from coopr_core.text_form import composed
 

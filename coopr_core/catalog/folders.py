@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coopr_core.catalog.documents import SUFFIXES, Document, read, read_text
 from coopr_core.catalog.kinds import BY_FOLDER, SERVICE, Kind
 from coopr_core.catalog.resources import FOLDER as RESOURCES
+from coopr_core.documents.document import SUFFIXES, Document, read, read_text
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.suggestions import did_you_mean, near
 

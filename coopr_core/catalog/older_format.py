@@ -10,8 +10,7 @@ MESSAGE = (
 )
 
 
-def is_older_key(path: Path) -> bool:
-    """Whether a service had a key at this path before Coopr 0.9.7 and has none there now."""
-    if path == ("dependson",):
-        return True
-    return len(path) == 4 and path[:2] == ("provisioner", "actions") and path[3] in {"script", "data"}
+def older_format(path: Path) -> str:
+    """Return the message for a key that a service had at this path before Coopr 0.9.7 and has no more, or ""."""
+    older = len(path) == 4 and path[:2] == ("provisioner", "actions") and path[3] in {"script", "data"}
+    return MESSAGE if older or path == ("dependson",) else ""

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
-from coopr_core.catalog.documents import Document
 from coopr_core.catalog.entities import ClusterTemplate, Entity, PartialTemplate
 from coopr_core.catalog.kinds import KINDS, Kind
-from coopr_core.catalog.naming import few, path_of, path_text
+from coopr_core.documents.document import Document
+from coopr_core.documents.paths import few, path_of, path_text
 from coopr_core.errors import Problem
 
 Step = str | int | tuple[str, ...]

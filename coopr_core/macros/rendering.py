@@ -9,13 +9,15 @@ unless a macro depends on the node.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from coopr_core.catalog.entities import Service
 from coopr_core.macros.checks import uses
 from coopr_core.macros.context import MacroContext, MacroNode
 from coopr_core.macros.expander import UnresolvedMacro, expand
 from coopr_core.model.layout import ClusterLayout
+
+if TYPE_CHECKING:
+    from coopr_core.catalog.entities import Service
 
 _MISSING = object()
 _RUN_AGAIN = frozenset({"configure", "start", "stop"})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from coopr_core.catalog.entities import Link, Service
+if TYPE_CHECKING:
+    from coopr_core.catalog.entities import Link, Service
 
 FIRST_NODE_NUMBER = 1000
 """Nodes are numbered from here, as in the original."""

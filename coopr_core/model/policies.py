@@ -8,9 +8,6 @@ from typing import Any, Literal
 
 from coopr_core.errors import InvalidInput
 
-MOST_CONCURRENT = 1024
-"""How many tasks of a job may be allowed to run at once, at most: each of them is a thread."""
-
 OnFailure = Literal["hold", "rollback", "continue"]
 
 

@@ -16,8 +16,8 @@ from pydantic import (
     model_serializer,
 )
 
+from coopr_core.durations import parse_duration
 from coopr_core.errors import InvalidInput, Problem
-from coopr_core.model.leases import parse_duration
 from coopr_core.model.names import cluster_name_problem, dns_suffix_problem, new_name_problem
 from coopr_core.text_form import composed
 
@@ -110,7 +110,7 @@ class ClusterRequest(MachineChoice):
 
         Raises ``InvalidInput`` that names each wrong field as the command does.
         """
-        from coopr_core.catalog.validation import explain
+        from coopr_core.documents.explanation import explain
 
         try:
             return cls(**values)

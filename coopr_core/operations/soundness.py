@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from coopr_core.automators import automator_types, load_automator
 from coopr_core.catalog.checks import addresses, lengths, scripts, variables
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Service
-from coopr_core.catalog.naming import few
 from coopr_core.catalog.places import kind_of
+from coopr_core.documents.paths import few
 from coopr_core.errors import CooprError, InvalidInput, Problem
 from coopr_core.model.request import ClusterRequest
 from coopr_core.providers import node_options_type, provider_types, settings_type

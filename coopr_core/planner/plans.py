@@ -141,9 +141,9 @@ class Plan:
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Plan:
         """Return the plan that ``to_json`` wrote. Raises InvalidInput when it is not one or of another version."""
-        from coopr_core.planner.saved import plan_from_json
+        from coopr_core.planner.saved import read_plan
 
-        return plan_from_json(value)
+        return Plan(*read_plan(value))
 
     @cached_property
     def _group_of(self) -> dict[int, int]:

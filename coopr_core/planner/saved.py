@@ -13,14 +13,16 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from coopr_core.errors import InvalidInput
 from coopr_core.model.operations import course_named
 from coopr_core.planner.graph import Join, Step, TaskGraph
-from coopr_core.planner.plans import Plan
+
+if TYPE_CHECKING:
+    from coopr_core.planner.plans import Plan
 
 FORMAT = "coopr-plan"
 VERSION = 1
@@ -96,7 +98,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 
 
 def graph_to_json(plan: Plan) -> dict[str, Any]:
-    """Return the least that ``plan_from_json`` reads: the folded graph alone, small as the kinds of tasks are few."""
+    """Return the least that ``read_plan`` reads: the folded graph alone, small as the kinds of tasks are few."""
     graph = plan.graph
     steps_of: list[list[int]] = [[] for _ in graph.groups]
     for number, step in enumerate(graph.steps):
@@ -114,8 +116,8 @@ def graph_to_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_from_json(value: Mapping[str, Any]) -> Plan:
-    """Return the plan ``plan_to_json`` wrote.
+def read_plan(value: Mapping[str, Any]) -> tuple[str, TaskGraph]:
+    """Return operation and folded graph of the plan that ``plan_to_json`` wrote.
 
     Raises InvalidInput when the value is none, of another version, or damaged.
     """
@@ -136,7 +138,7 @@ def plan_from_json(value: Mapping[str, Any]) -> Plan:
     except (ValidationError, ValueError, IndexError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InvalidInput(f"the saved plan is damaged: {reason}", hint="make the plan again") from error
-    return Plan(saved.operation, graph)
+    return saved.operation, graph
 
 
 def _graph(saved: _SavedPlan) -> TaskGraph:
@@ -177,8 +179,6 @@ def _plain(value: object) -> Any:
     """``value`` one layer closer to JSON, with the name of its class so that equal fields of two kinds differ."""
     if isinstance(value, BaseModel):
         return {"": type(value).__name__, **value.model_dump(mode="json")}
-    if isinstance(value, Plan):
-        return {"": "Plan", "operation": value.operation, "graph": value.graph}
     if is_dataclass(value) and not isinstance(value, type):
         return {"": type(value).__name__, **{field.name: getattr(value, field.name) for field in fields(value)}}
     if isinstance(value, Mapping):

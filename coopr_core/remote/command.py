@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coopr_core.errors import CooprError, Interrupted, OutcomeUnknown, TimedOut, Unreachable
+from coopr_core.model.node_conventions import LEFT_OPEN
 
 if TYPE_CHECKING:
     import paramiko
@@ -33,11 +34,6 @@ _TICK = 0.2
 _DAEMON_SILENCE = 2.0
 """After the command's end a daemon may hold its output open: this much silence ends the waiting for more."""
 _DAEMON_CHATTER = 30.0
-LEFT_OPEN = (
-    "coopr: what this command left running ({}) still had its output open; that is closed now, and what it writes next "
-    "fails. Start it with an output of its own: COMMAND >FILE 2>&1 &\n"
-)
-"""What is said, in the place of a process's name, of an output that somebody may still want to write to."""
 
 
 @dataclass(frozen=True, slots=True)

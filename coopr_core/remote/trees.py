@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coopr_core.errors import InvalidInput, NotFound
+from coopr_core.model.node_conventions import below_root
 from coopr_core.remote.command import RemoteFailure
-from coopr_core.remote.paths import below_root
 from coopr_core.remote.session import Session
 
 _PIECE = 1 << 18

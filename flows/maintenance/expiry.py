@@ -13,9 +13,9 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 
+from coopr_core.durations import parse_duration
 from coopr_core.errors import Busy, Refused, TasksFailed
 from coopr_core.maintenance.leases import find_expired
-from coopr_core.model.leases import parse_duration
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import ClusterState
 from coopr_core.settings import Concurrency, load_settings

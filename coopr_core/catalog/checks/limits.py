@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from coopr_core.catalog.entities import ClusterTemplate
 from coopr_core.catalog.places import Finding
-from coopr_core.model.leases import FOREVER, Lease, format_duration
+from coopr_core.durations import FOREVER, format_duration
+from coopr_core.model.leases import Lease
 
 if TYPE_CHECKING:
     from coopr_core.catalog.catalog import Catalog

@@ -13,8 +13,9 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.engine import Connection
 
 from coopr_core.catalog.entities import ClusterTemplate
+from coopr_core.durations import FOREVER, format_duration, parse_duration
 from coopr_core.errors import Busy, InvalidInput, Refused
-from coopr_core.model.leases import FOREVER, Lease, extend, format_duration, parse_duration
+from coopr_core.model.leases import Lease, extend
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import HOLDING, ClusterState

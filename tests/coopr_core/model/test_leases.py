@@ -11,17 +11,9 @@ from hypothesis import strategies as st
 from shared_reference import SHARED, vectors
 
 from coopr_core.catalog.entities import LeaseDuration
+from coopr_core.durations import LONGEST, format_duration, parse_duration
 from coopr_core.errors import InvalidInput
-from coopr_core.model.leases import (
-    LONGEST,
-    Lease,
-    expired,
-    expiry,
-    extend,
-    format_duration,
-    grant,
-    parse_duration,
-)
+from coopr_core.model.leases import Lease, expired, expiry, extend, grant
 
 HOUR = 3600 * 1000
 DAY = 24 * HOUR

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coopr_core.remote.paths import below_root
+from coopr_core.model.node_conventions import below_root
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,11 @@ import asyncssh
 import psutil
 
 from coopr_core.errors import CooprError
+from coopr_core.model.node_conventions import LEFT_OPEN
 from coopr_core.providers.local import processes
 from coopr_core.providers.local.environment import login_shell
 from coopr_core.providers.local.records import NodeRecord
 from coopr_core.providers.local.server.pipes import CHUNK, Sink, Source, open_sink, open_source
-from coopr_core.remote.command import LEFT_OPEN
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from typing import Any, TypeVar, cast
 
 import asyncssh
 
+from coopr_core.model.node_conventions import below_root
 from coopr_core.providers.local.records import NodeRecord
-from coopr_core.remote.paths import below_root
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _BY_PATH = (

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coopr_core.catalog.documents import parse
-from coopr_core.catalog.typed_value import read_value
+from coopr_core.documents.document import parse
+from coopr_core.documents.typed_value import read_value
 from coopr_core.errors import InvalidInput
 
 AS_IT_STANDS = [

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from coopr_core.catalog.documents import parse_yaml
-from coopr_core.catalog.written_numbers import number_problems
-from coopr_core.catalog.yaml_text import is_plain_text
+from coopr_core.documents.document import parse_yaml
+from coopr_core.documents.written_numbers import number_problems
+from coopr_core.documents.yaml_text import is_plain_text
 from coopr_core.errors import InvalidInput, Problem
 
 _NOTATION = ("{", "[", '"', "'")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coopr_core.catalog.naming import path_text
-from coopr_core.catalog.written_numbers import advice, changed_numbers, written
+from coopr_core.documents.paths import path_text
+from coopr_core.documents.written_numbers import advice, changed_numbers, written
 from coopr_core.errors import InvalidInput, Problem
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -42,7 +42,7 @@ class Document:
 
     def line(self, path: Sequence[str | int]) -> int:
         """Return the line of the key or list element at a path, else of the nearest one above it; 0 when unknown."""
-        from coopr_core.catalog.yaml_text import line_of
+        from coopr_core.documents.yaml_text import line_of
 
         return line_of(_as_yaml(self.text) if is_json(self.file) else self.text, path)
 
@@ -119,7 +119,7 @@ def parse(text: str, file: str) -> Document:
 
 def parse_yaml(text: str, file: str) -> Any:
     """Return the value of YAML text, whatever the file is called. Raises ``InvalidInput`` like ``parse``."""
-    from coopr_core.catalog.yaml_text import load
+    from coopr_core.documents.yaml_text import load
 
     try:
         value = load(text, file)
@@ -169,7 +169,7 @@ def _from_json(text: str, file: str) -> Any:
     except ValueError as error:
         raise _invalid(file, f"is no JSON: {error}") from None
     if duplicates:
-        from coopr_core.catalog.yaml_text import duplicate_keys
+        from coopr_core.documents.yaml_text import duplicate_keys
 
         problems = duplicate_keys(_as_yaml(text), file) or [
             Problem(f'the key "{key}" is given twice', file) for key in duplicates

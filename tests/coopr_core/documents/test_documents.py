@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from coopr_core.catalog.documents import LARGEST, parse, read
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, Service
 from coopr_core.catalog.validation import entity_from
-from coopr_core.catalog.yaml_text import dump
+from coopr_core.documents.document import LARGEST, parse, read
+from coopr_core.documents.yaml_text import dump
 from coopr_core.errors import InvalidInput
 
 

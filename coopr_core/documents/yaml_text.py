@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from coopr_core.catalog.naming import path_text
-from coopr_core.catalog.written_numbers import written
+from coopr_core.documents.paths import path_text
+from coopr_core.documents.written_numbers import written
 from coopr_core.errors import InvalidInput, Problem
 
 MOST_VALUES = 200_000

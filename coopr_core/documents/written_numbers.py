@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from coopr_core.catalog.naming import path_text
+from coopr_core.documents.paths import path_text
 from coopr_core.errors import Problem
 
 Path = tuple[str | int, ...]
