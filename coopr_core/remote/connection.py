@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from contextlib import suppress
 from typing import Any
 
 import fabric
@@ -85,25 +86,31 @@ def open_connection(connection: fabric.Connection, endpoint: Endpoint, limits: L
     try:
         connection.open()
     except WrongHostKey:
-        connection.client.close()
+        close_connection(connection)
         raise
     except paramiko.BadHostKeyException as error:
-        connection.client.close()
+        close_connection(connection)
         if error.key.get_name() not in {pin.split()[0] for pin in endpoint.host_keys}:
             raise _wrong_host_key(endpoint.name, "it has no key of a pinned type") from error
         seen, pinned = error.key.fingerprint, error.expected_key.fingerprint
         raise _wrong_host_key(endpoint.name, f"its key is {seen}, pinned is {pinned}") from error
     except paramiko.AuthenticationException as error:
-        connection.client.close()
+        close_connection(connection)
         hint = f"The key {key.get_name()} {key.fingerprint} must be in {endpoint.user}'s authorized_keys."
         raise Unreachable(f"{endpoint.name} does not let us in as {endpoint.user}", hint=hint) from error
     except paramiko.ChannelException as error:
         raise Unreachable(f"{endpoint.name} cannot be connected to from its gateway: {error.text}") from error
     except (paramiko.SSHException, EOFError, OSError) as error:
-        connection.client.close()
+        close_connection(connection)
         reason = str(error) or type(error).__name__
         raise Unreachable(f"{endpoint.name} does not answer as an SSH server: {reason}") from error
     connection.transport.set_keepalive(limits.keepalive)
+
+
+def close_connection(connection: fabric.Connection) -> None:
+    """Close a connection, open or not; one whose gateway is gone cannot be taken leave of, which is no failure."""
+    with suppress(EOFError, OSError):
+        connection.client.close()
 
 
 def _wrong_host_key(name: str, details: str) -> WrongHostKey:

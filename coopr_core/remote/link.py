@@ -140,7 +140,9 @@ class Link:
         """Close the connection, if there is one; the caller has the lock."""
         if self._connection is None:
             return
-        self._connection.client.close()
+        from coopr_core.remote.connection import close_connection
+
+        close_connection(self._connection)
         self._connection = None
         self._open_links.discard(self)
         if self._gateway is not None:
