@@ -15,7 +15,7 @@ from prefect.context import TagsContext
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flow_runs import suspend_flow_run
 
-from coopr_core.work.conclusion import Paused
+from coopr_core.work.job.conclusion import Paused
 from flows.belonging import TAG, own_tag, refuse_runs_of_others
 from flows.engine.run_log import FLOWS, own_logger
 from flows.operation import continue_begun

@@ -108,4 +108,4 @@ def _clear_up(ending: Ending) -> None:
         shutil.rmtree(logs_of(cluster.id), ignore_errors=True)
 
 
-STEPS = Steps(on_services=False, at_last=_clear_up)
+STEPS = Steps(at_last=_clear_up)

@@ -7,38 +7,28 @@ by the job's operation (``STEPS``), so nothing is left out when another process 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from prefect import runtime, tags
 
-from coopr_core.automators import load_automator
 from coopr_core.errors import Interrupted
-from coopr_core.folders import logs_of
 from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.model.states import JobState
 from coopr_core.planner import Plan, Schedule
-from coopr_core.providers.credentials import cluster_clouds
-from coopr_core.providers.host_keys import seed_of
-from coopr_core.remote.access import NodeAccess
-from coopr_core.remote.keys import authorized_key, client_key
-from coopr_core.remote.redaction import Redactor
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
-from coopr_core.store.claims import HEARTBEAT_SECONDS
 from coopr_core.work.actions import Actions
-from coopr_core.work.after_failure import AfterFailure
-from coopr_core.work.attempts import Attempts
-from coopr_core.work.membership import Membership
-from coopr_core.work.passwords import asks_for_secrets, forget_secrets, open_secrets
+from coopr_core.work.job.context import JobContext
+from coopr_core.work.passwords import forget_secrets
 from flows.announcing import announced
-from flows.engine.job_run import JobRun
+from flows.engine.context import claimed_job
+from flows.job import run_job
 from flows.outage import ServerGone
 from flows.report import publish_cluster, summarize
 from flows.run_links import close_latecomers, remember_run
@@ -63,11 +53,9 @@ class Ending:
 class Steps:
     """What an operation is beside its tasks.
 
-    ``on_services`` False is for operations on machines alone: no automator and no password is looked for. ``at_last``
-    runs when every task has succeeded, before the job counts as done; it may run again after a crash.
+    ``at_last`` runs when every task has succeeded, before the job counts as done; it may run again after a crash.
     """
 
-    on_services: bool = True
     at_last: Callable[[Ending], None] | None = None
 
 
@@ -163,34 +151,22 @@ def run_operation(
 
 def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: int | None) -> str:
     """Put together what a job runs with, run it, close it again; the address of its flow run."""
-    settings = load_settings()
     left = remember_run(store, cluster, job)
-    steps = steps_of(job.operation)
-    parameters = store.job_parameters(job.id)
-    with tags(f"cluster:{cluster.name}"), NodeAccess(client_key(cluster, VAULT), redactor=Redactor()) as access:
-        actions = _actions(store, cluster, job, parameters, access, on_services=steps.on_services)
-        at_last = steps.at_last
-        after_failure = AfterFailure(store, job, actions, parameters.policy)
-        work = JobRun(
-            store=store,
-            cluster=cluster,
-            job=job,
-            plan=Plan.from_json(store.recorded_plan(job.id)),
-            attempts=_attempts(store, cluster, job, actions, access.redactor, after_failure),
-            access=access,
-            schedule=parameters.schedule,
-            max_concurrency=max_concurrency or parameters.max_concurrency or settings.max_concurrency,
-            tries=settings.attempts,
-            heartbeat_seconds=HEARTBEAT_SECONDS,
-            at_last=(lambda: at_last(Ending(store, cluster, job, parameters, actions))) if at_last else None,
-            after_failure=after_failure,
-        )
-        try:
-            work.run()
-            actions.settle()
-        finally:
-            close_latecomers(left - {str(runtime.flow_run.id)})
+    try:
+        with tags(f"cluster:{cluster.name}"), claimed_job(store, cluster, job) as context:
+            run_job(context, max_concurrency=max_concurrency, finish=_finish(context))
+    finally:
+        close_latecomers(left - {str(runtime.flow_run.id)})
     return str(runtime.flow_run.ui_url or "")
+
+
+def _finish(context: JobContext) -> Callable[[], None] | None:
+    """Return what the job's operation does at last, ready to be done."""
+    at_last = steps_of(context.job.operation).at_last
+    if at_last is None:
+        return None
+    ending = Ending(context.store, context.cluster, context.job, context.parameters, context.actions)
+    return lambda: at_last(ending)
 
 
 def continue_begun() -> dict[str, Any] | None:
@@ -221,51 +197,3 @@ def continue_job(
         resumed = store.resume_job(job.id, seen=seen)
         return run_operation(store, cluster, resumed, max_concurrency=max_concurrency)
     return summarize(store, cluster, job.id, "")
-
-
-def _actions(
-    store: Store,
-    cluster: ClusterRecord,
-    job: JobRecord,
-    parameters: JobParameters,
-    access: NodeAccess,
-    *,
-    on_services: bool,
-) -> Actions:
-    layout = store.layout(cluster.id)
-    tasks = store.tasks(job.id)
-    used: list[str] = []
-    secret = None
-    if on_services:
-        used = sorted({a.type for service in layout.services.values() for a in service.actions.values()})
-        secret = open_secrets(store, VAULT, cluster.id, access.redactor.add) if asks_for_secrets(layout) else None
-    return Actions(
-        store=store,
-        cluster=replace(cluster, name=parameters.named or cluster.name),
-        layout=layout,
-        clouds=cluster_clouds(cluster, VAULT),
-        automators={name: load_automator(name) for name in used},
-        access=access,
-        authorized_key=authorized_key(client_key(cluster, VAULT)),
-        secret=secret,
-        resumed=any(task.attempts for task in tasks),
-        membership=Membership.of(job, parameters, tasks),
-        host_key_seed=lambda: seed_of(client_key(cluster, VAULT)),
-    )
-
-
-def _attempts(
-    store: Store,
-    cluster: ClusterRecord,
-    job: JobRecord,
-    actions: Actions,
-    redactor: Redactor,
-    after_failure: AfterFailure,
-) -> Attempts:
-    labels = {node.number: node.host_name.partition(".")[0] for node in store.nodes(cluster.id)}
-    titles = {
-        task.id: f"{f'{task.action} {task.service}'.strip()} @ {labels[task.node]}" for task in store.tasks(job.id)
-    }
-    return Attempts(
-        store, actions, redactor, logs_of(cluster.id), titles, threading.Event(), tolerates=after_failure.tolerates
-    )

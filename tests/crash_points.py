@@ -42,10 +42,9 @@ def _child(point: int, flow: str, parameters: dict[str, Any], told: str) -> None
     from coopr_core.automators.shell import ShellAutomator
     from coopr_core.providers.local import LocalProvider
     from coopr_core.store import Store
-    from flows import deletion
-    from flows.engine import cluster_task
+    from flows import deletion, stages
 
-    cluster_task.RETRY_SECONDS = 0.1
+    stages.RETRY_SECONDS = 0.1
     written = Path(told)
 
     def watch(owner: Any, name: str) -> None:

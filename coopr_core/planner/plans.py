@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coopr_core.errors import NotFound
@@ -95,6 +97,40 @@ class Plan:
         for join in step.joins:
             found.update(self.graph.tasks(self.graph.joins[join].members))
         return tuple(sorted(found))
+
+    def predecessors(self, task: Task, at_most: int) -> tuple[Task, ...]:
+        """Return some of the tasks that ``task`` directly waits for, ``at_most`` so many: enough to draw the plan with.
+
+        Those of its own node come first. Of the many that a join gathers each waiting task has its own share, so that
+        together they show all, as far as the number allows. Costs no more for more nodes. Raises NotFound when the task
+        is not in the plan.
+        """
+        graph = self.graph
+        step = graph.steps[self.step(task)]
+        own = [Task(task.node, graph.steps[n].action, graph.steps[n].service) for n in step.after][:at_most]
+        group = graph.groups[step.group]
+        place = bisect_left(group, task.node)
+        found = dict.fromkeys(own)
+        for number, join in enumerate(step.joins):
+            wanted = -(-(at_most - len(found)) // (len(step.joins) - number))
+            found.update(dict.fromkeys(self._share(join, place, len(group), wanted)))
+        return tuple(found)
+
+    def _share(self, join: int, place: int, waiting: int, wanted: int) -> list[Task]:
+        """Return ``wanted`` members of a join, evenly spread over the share of one of the ``waiting`` tasks."""
+        members = [
+            (self.graph.steps[n], self.graph.groups[self.graph.steps[n].group]) for n in self.graph.joins[join].members
+        ]
+        ends = list(accumulate(len(nodes) for _, nodes in members))
+        first, end = place * ends[-1] // waiting, -(-(place + 1) * ends[-1] // waiting)
+        wanted = min(wanted, end - first)
+        shares = []
+        for number in range(wanted):
+            index = first + number * (end - first) // wanted
+            member = bisect_right(ends, index)
+            step, nodes = members[member]
+            shares.append(Task(nodes[index - ends[member]], step.action, step.service))  # from the end of its nodes
+        return shares
 
     def step(self, task: Task) -> int:
         """Return the number of the task's step in the folded graph. Raises NotFound when it is not in the plan."""

@@ -1,9 +1,9 @@
-"""One attempt at a task, from its first line in the log to its outcome in the store; never imports Prefect.
+"""One attempt at a task, from its first line in the log to its outcome in the store.
 
 Whatever happens inside, the attempt is recorded as ended before its outcome is reported, and what is reported holds no
-secret. An error of the plug-in's own making is a failed attempt like any other. Whether another attempt follows is the
-error's own word: never, later (not before the time a provider asked for), or elsewhere, which only helps where machines
-are made.
+secret and can be sent to another process. An error of the plug-in's own making is a failed attempt like any other.
+Whether another attempt follows is the error's own word: never, later (not before the time a provider asked for), or
+elsewhere, which only helps where machines are made.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from coopr_core.errors import CooprError, Interrupted, OutcomeUnknown, Refused, Retry
 from coopr_core.model.records import AttemptRecord, TaskRecord
 from coopr_core.model.states import AttemptState
+from coopr_core.work.halt import Halt, JobHalt
 from coopr_core.work.patience import wanted_pause
 from coopr_core.work.task_log import TaskLog
 
@@ -35,13 +36,16 @@ LAST_LINES = 10
 
 
 class TaskFailed(CooprError):
-    """An attempt at a task failed; ``again`` says whether another one makes sense."""
+    """An attempt at a task failed: ``failure`` tells how, ``again`` whether another one makes sense."""
 
     code = "task-failed"
 
-    def __init__(self, message: str, *, again: bool, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, again: bool = False, failure: Failure | None = None, hint: str = ""
+    ) -> None:  # with defaults, so that it can be pickled
         super().__init__(message, hint=hint)
         self.again = again
+        self.failure = failure
 
 
 class NotStarted(Interrupted):
@@ -70,34 +74,27 @@ class Failure:
 
 @dataclass
 class Attempts:
-    """Runs the attempts at a job's tasks, each in the thread that calls ``run``."""
+    """Runs the attempts at a job's tasks in one process, each in the thread that calls ``run``."""
 
     store: Store
     actions: Actions
     redactor: Redactor
     logs: Path
-    titles: dict[str, str]
-    stop: threading.Event
-    paused: threading.Event = field(default_factory=threading.Event)
-    outage: threading.Event = field(default_factory=threading.Event)
-    """Set when the Prefect server is gone."""
-    tolerates: Callable[[TaskRecord], bool] = lambda task: False
-    """Whether the job goes on without the node of a task that has failed for good."""
-    failures: list[Failure] = field(default_factory=list)
-    given_up: list[Failure] = field(default_factory=list)
-    """Failures the job goes on after, each without its node."""
+    titles: Mapping[str, str]
+    halt: JobHalt
     _open: set[TaskLog] = field(default_factory=set)
     _not_before: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, task: TaskRecord, *, run_id: str, may_retry: bool, emit: Callable[[int, str], None]) -> None:
-        """Try the task once. Raises ``TaskFailed`` when that did not succeed, ``Interrupted`` when the job is stopping.
+        """Try the task once; ``may_retry``: another attempt follows if it makes sense.
 
-        ``may_retry``: another attempt follows if it makes sense; else a failure is final and kept in ``failures``.
+        Raises ``TaskFailed`` when that did not succeed, ``NotStarted`` when the job starts nothing more, and
+        ``Interrupted`` when what ran was ended.
         """
         title = self.titles[task.id]
         self._keep_away(task)
-        if self.halted:
+        if self.halt.halted:
             raise NotStarted(f"{title} was not started: the job is stopping")
         path = self.logs / f"{task.id}.log"
         try:
@@ -115,10 +112,10 @@ class Attempts:
                 self.store.finish_attempt(attempt, AttemptState.SUCCEEDED, exit_status=status)
                 return
             reason = self.redactor.redact(str(error))
-            if self.stop.is_set():
+            if self.halt.now.ends_what_runs:
                 self.store.finish_attempt(attempt, AttemptState.INTERRUPTED, message=f"interrupted: {reason}")
                 raise Interrupted(f"{title} was interrupted: {reason}")
-            again = may_retry and not self.failures and _helps(error.retry, task)
+            again = may_retry and self.halt.reason is not Halt.FAILED and _helps(error.retry, task)
             if again:
                 pause = wanted_pause(error)
                 self._not_before[task.id] = time.monotonic() + pause
@@ -127,29 +124,14 @@ class Attempts:
             else:
                 log.write(f"failed: {reason}", logging.ERROR)
             state = AttemptState.UNKNOWN if isinstance(error, OutcomeUnknown) else AttemptState.FAILED
-            self.store.finish_attempt(attempt, state, exit_status=status, message=reason, retry=again)
-            if not again:
-                tail = tuple(log.tail)[:-1]
-                hint = self.redactor.redact(error.hint)
-                with self._lock:
-                    goes_on = not self.failures and self.tolerates(task)
-                    kept = self.given_up if goes_on else self.failures
-                    kept.append(Failure(task, title, reason, hint, attempt.number, tail, path))
-            raise TaskFailed(f"{title}: {reason}", again=again)
-
-    @property
-    def halted(self) -> bool:
-        """Whether nothing new may start: a task has failed for good, the job is paused or being stopped, or cut off."""
-        return self.failed_or_stopped or self.paused.is_set() or self.outage.is_set()
-
-    @property
-    def failed_or_stopped(self) -> bool:
-        """Whether a task has failed for good, or the job is being stopped."""
-        return bool(self.failures) or self.stop.is_set()
+            ended = self.store.finish_attempt(attempt, state, exit_status=status, message=reason, retry=again)
+            hint = self.redactor.redact(error.hint)
+            failure = Failure(ended, title, reason, hint, attempt.number, tuple(log.tail)[:-1], path)
+            raise TaskFailed(f"{title}: {reason}", again=again, failure=failure)
 
     @property
     def under_way(self) -> bool:
-        """Whether any attempt runs just now."""
+        """Whether any attempt runs in this process just now."""
         with self._lock:
             return bool(self._open)
 
@@ -163,8 +145,8 @@ class Attempts:
     def _keep_away(self, task: TaskRecord) -> None:
         """Wait until the task may be tried again, unless the job halts before."""
         until = self._not_before.pop(task.id, 0.0)
-        while (left := until - time.monotonic()) > 0 and not self.halted:
-            self.stop.wait(min(left, 0.5))
+        while (left := until - time.monotonic()) > 0 and not self.halt.halted:
+            self.halt.wait(left)
 
     def _try(self, attempt: AttemptRecord) -> int:
         """Which try it is, from 1: attempts that were only interrupted do not count."""

@@ -1,14 +1,14 @@
 """What a running job knows of its cluster: nodes and their machines as they are now, and what macros stand for.
 
-Kept in memory, because the one running job is the only one to change it; every change is in the store first. What tasks
-are told of the cluster is made once for all of them: a task costs a look-up, a change of a node a copy of one map,
-whatever the number of nodes. Safe to use from many threads. Never imports Prefect.
+Kept in memory, because the one running job is the only one to change it; every change is in the store first, and
+``refresh`` sees those of the job's other processes. What tasks are told of the cluster is made once for all of them: a
+task costs a look-up, a change of a node a copy of one map, whatever the number of nodes. Safe to use from many threads.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,16 @@ class ClusterPicture:
         if machine is None:
             raise CooprError(f"node {number} has no machine", hint=f"`coopr delete {self.cluster.id}`, create again")
         return Machine.from_json(machine)
+
+    def refresh(self, given_up: Collection[int] = ()) -> None:
+        """Look what other processes of the job have changed; they go on without the nodes ``given_up``."""
+        with self._lock:
+            for record in self.store.nodes(self.cluster.id):
+                if record != self._nodes.get(record.number):
+                    self._change(record)
+            if not self.membership.given_up.issuperset(given_up):
+                self.membership.given_up.update(given_up)
+                self._views.clear()
 
     def record_machine(self, number: int, machine: Machine | None, state: NodeState) -> None:
         """Record the node's machine, or that it has none, in the store and here."""

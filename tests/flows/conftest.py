@@ -16,9 +16,9 @@ __all__ = ["prefect_server"]
 @pytest.fixture
 def fast_retries(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks are tried again almost at once."""
-    from flows.engine import cluster_task
+    from flows import stages
 
-    monkeypatch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(stages, "RETRY_SECONDS", 0.1)
 
 
 @pytest.fixture

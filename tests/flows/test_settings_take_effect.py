@@ -46,8 +46,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run(prefect_server: ServerInfo) -> Iterator[Run]:
     """A job on four nodes: ``slow`` is installed when ``fast`` has started elsewhere, ``doomed`` never starts."""
-    from flows import create_cluster, delete_cluster
-    from flows.engine import cluster_task
+    from flows import create_cluster, delete_cluster, stages
 
     folder = Path(tempfile.mkdtemp(prefix="coopr-effects-"))
     folder.chmod(0o777)
@@ -68,7 +67,7 @@ def run(prefect_server: ServerInfo) -> Iterator[Run]:
         "services": {"fast": one, "slow": one, "doomed": one},
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster_task, "RETRY_SECONDS", 0.1)
+        patch.setattr(stages, "RETRY_SECONDS", 0.1)
         for name, value in CHOSEN.items():
             patch.setenv(name, value)
         patch.setenv("COOPR_CATALOG", write_catalog(folder / "catalog", services, constraints=constraints))

@@ -1,33 +1,28 @@
 """Stopping a job by a signal without being interrupted at a place where a task would be lost.
 
 Python delivers a signal as an exception anywhere in the main thread. So the work is done in a thread of its own, and
-the main thread only waits for it and for signals. Prefect's own handler stays in place: it must be there for Prefect to
-know a cancellation from a crash.
+the main thread only waits for it and for signals. The handlers in place stay: whoever set them knows why.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 
-from prefect.exceptions import TerminationSignal
-
 
 class Stoppable:
-    """Work that SIGINT and SIGTERM stop by calling ``stop``; a second signal means "do not wait"."""
+    """Work that exceptions of the main thread which stand for a signal stop, by calling ``stop`` with their number."""
 
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self.received: KeyboardInterrupt | TerminationSignal | None = None
+    def __init__(
+        self, stop: Callable[[int], None], signals: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
+    ) -> None:
+        """``stop`` is called with 1 at the first signal, 2 at the second ("do not wait"), and so on."""
+        self.received: BaseException | None = None
+        """The first signal that came."""
         self._stop = stop
-        self._count = 0
-        self._since = 0.0
-
-    def impatient(self, grace: float) -> bool:
-        """Whether waiting for what still runs should end: ``grace`` seconds are over, or the user asked again."""
-        return self._count > 1 or (self._count == 1 and time.monotonic() - self._since > grace)
+        self._signals = signals
 
     def run(self, work: Callable[[], None]) -> None:
         """Do the work and return when it ends, also when it was told to stop. What it raises is raised."""
@@ -42,13 +37,12 @@ class Stoppable:
                 ended.set_result(None)
 
         threading.Thread(target=copy_context().run, args=(body,), name="job", daemon=True).start()
+        count = 0
         while True:
             try:
                 ended.result()
                 return
-            except (KeyboardInterrupt, TerminationSignal) as signal:
-                self._count += 1
-                if self._count == 1:
-                    self.received = signal
-                    self._since = time.monotonic()
-                    self._stop()
+            except self._signals as signal:
+                count += 1
+                self.received = self.received or signal
+                self._stop(count)

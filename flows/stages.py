@@ -1,0 +1,90 @@
+"""A job as a dynamic flow: the stages of its plan are walked, and each is mapped to concurrent Prefect task runs.
+
+A task run is named by what it does (``START hadoop-hdfs-namenode @ demo1-1000``), tagged with cluster, job, stage and
+action, linked to the task runs it had to wait for, and tried again by Prefect when its error says that this may help.
+It is given ids alone, so it runs in any process that has the store: in threads of this one, or wherever the flow's own
+task runner puts it. Only the flow submits, and a task only when all it waits for is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from prefect import Task as PrefectTask
+from prefect import task as prefect_task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun, TaskRunResult
+from prefect.task_runners import TaskRunner
+from prefect.tasks import exponential_backoff
+
+from coopr_core.planner import Task
+from coopr_core.work.attempts import TaskFailed
+from coopr_core.work.job.run import JobRun
+from flows.engine.context import attempt
+from flows.engine.outcome import outcome
+
+MOST_EDGES = 4
+"""How many task runs a task run is linked to at most, of those it waited for."""
+
+RETRY_SECONDS = 2
+"""The first retry comes after about this long, the next after twice that, each with jitter."""
+
+
+def run_stages(job: JobRun, runner: TaskRunner[Any], tries: int) -> None:
+    """Walk the plan's stages; each task that may start becomes a task run, at once with all others that may.
+
+    With the schedule "dataflow" a task need not wait for the rest of its stage.
+    """
+    runs: dict[Task, UUID] = {}
+    for task in job.ready():
+        record = job.record(task)
+        before = [runs[earlier] for earlier in job.plan.predecessors(task, at_most=MOST_EDGES) if earlier in runs]
+        tags = (
+            f"cluster:{job.context.cluster.name}",
+            f"job:{record.job_id}",
+            f"stage:{record.stage}",
+            f"action:{task.action}",
+        )
+        run = runner.submit(
+            _tagged(tags, retries=tries - 1),
+            {"task_id": record.id, "title": job.title(task)},
+            dependencies=_inputs(before),
+        )
+        runs[task] = run.task_run_id
+        job.started(task, outcome(run))
+
+
+@prefect_task(
+    name="cluster task",
+    task_run_name="{title}",
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    log_prints=False,
+)
+def cluster_task(task_id: str, title: str) -> None:
+    """Try one task of a plan once, in whatever process this is."""
+    attempt(task_id)
+
+
+@lru_cache(maxsize=512)
+def _tagged(tags: tuple[str, ...], retries: int) -> PrefectTask[[str, str], None]:
+    """The task with these tags; tasks of one stage and action share theirs."""
+    return cluster_task.with_options(
+        tags=list(tags),
+        retries=retries,
+        retry_delay_seconds=exponential_backoff(RETRY_SECONDS) if retries else 0,
+        retry_jitter_factor=0.5,
+        retry_condition_fn=_retry_makes_sense,
+    )
+
+
+def _retry_makes_sense(task: PrefectTask[Any, Any], run: TaskRun, state: State[Any]) -> bool:
+    return isinstance(state.data, TaskFailed) and state.data.again
+
+
+def _inputs(runs: Sequence[UUID]) -> dict[str, set[Any]] | None:
+    """Tell Prefect what a task run waited for; it keeps that by parameter, and ``task_id`` stands for the task."""
+    return {"task_id": {TaskRunResult(id=run) for run in runs}} if runs else None
