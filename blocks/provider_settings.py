@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, model_validator
 
+from blocks.form import FormBlock
 from coopr_core.providers import load_provider, settings_type
 
 if TYPE_CHECKING:
     from coopr_core.providers.contract import Provider
 
 
-class ProviderSettingsBlock(Block):
+class ProviderSettingsBlock(FormBlock):
     """What the blocks of all providers share; each names its plug-in and declares that plug-in's fields.
 
     The fields have the names of the plug-in's own settings; one left empty is not given.

@@ -6,16 +6,16 @@ import hashlib
 import os
 from pathlib import Path
 
-from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, model_validator
 
+from blocks.form import FormBlock
 from coopr_core.errors import InvalidInput
 from coopr_core.folders import make_folder
 from coopr_core.remote.keys import load_key, public_key
 from coopr_core.settings import load_settings
 
 
-class SshKey(Block):
+class SshKey(FormBlock):
     """A private key that logs in to the nodes of clusters; nodes are made with its public half.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
@@ -20,8 +21,11 @@ from flows.belonging import TAG, own_tag, refuse_runs_of_others
 from flows.engine.run_log import FLOWS, own_logger
 from flows.operation import continue_begun
 from flows.outage import told
-from flows.parameters import documented, grouped
+from flows.parameters import documented, grouped, with_former_names
 from flows.server import ensure_server, server_replaced
+
+STARTED = "PREFECT__FLOW_RUN_ID"
+"""In the environment of a process that Prefect has started for one run of a deployment."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,7 +56,17 @@ class ClusterFlow(Flow[P, R]):
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Check what a run is given, see ``prefect.Flow.validate_parameters``."""
-        return super().validate_parameters(grouped(self.fn, parameters))
+        checked = super().validate_parameters(grouped(self.fn, parameters))
+        return {name: value for name, value in checked.items() if name in self._declared.parameters}
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return what is recorded of a run's parameters, see ``prefect.Flow.serialize_parameters``."""
+        return super().serialize_parameters(grouped(self.fn, parameters))
+
+    @property
+    def _declared(self) -> inspect.Signature:
+        """The signature of the function that was made a flow."""
+        return inspect.signature(inspect.unwrap(self.fn))
 
 
 def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[[Callable[P, R]], Flow[P, R]]:
@@ -77,7 +91,8 @@ def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[
                     raise
 
         signature = inspect.signature(function, eval_str=True)  # its names are known in its own module, not in this one
-        run.__signature__ = signature  # type: ignore[attr-defined]  # typeshed does not know it
+        started = with_former_names(signature) if STARTED in os.environ else signature
+        run.__signature__ = started  # type: ignore[attr-defined]  # typeshed does not know it
         run.__annotations__ = inspect.get_annotations(function, eval_str=True)
         run.__doc__ = documented(function)
         summary = (function.__doc__ or "").partition("\n")[0]

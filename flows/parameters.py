@@ -124,6 +124,19 @@ def grouped(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str
     return found
 
 
+def with_former_names(signature: inspect.Signature) -> inspect.Signature:
+    """Return the signature with the values of its groups as parameters too.
+
+    Prefect refuses to start a run with a parameter that the flow's function does not have.
+    """
+    own = signature.parameters
+    groups = filter(None, (_group_of(parameter.annotation) for parameter in own.values()))
+    names = [name for group in groups for name in (*group.model_fields, *group.former) if name not in own]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    more = [inspect.Parameter(name, kind, default=None, annotation=Any) for name in dict.fromkeys(names)]
+    return signature.replace(parameters=[*own.values(), *more])
+
+
 def documented(function: Callable[..., Any]) -> str:
     """Return the docstring of a flow; parameters it does not describe itself are described as their types say."""
     text = inspect.getdoc(function) or ""

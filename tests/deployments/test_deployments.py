@@ -90,6 +90,43 @@ def test_a_cluster_is_created_and_deleted_with_nothing_but_http_calls(
     assert (tmp_path / "worker.log").read_bytes().find(os.environ["PREFECT_API_AUTH_STRING"].encode()) == -1
 
 
+def test_a_run_takes_blocks_picked_in_the_form_and_parameters_as_they_were_before_they_were_grouped(
+    prefect_server: ServerInfo, tmp_path: Path, worker: subprocess.Popen[bytes]
+) -> None:
+    from blocks import LocalProviderSettings, SshKey
+    from coopr_core.remote.keys import ensure_client_key
+    from deployments.publish import publish
+
+    publish("coopr")
+    ensure_client_key(tmp_path / "key")
+    port = LocalProviderSettings(port=2346).save("picked-port", overwrite=True)
+    key = SshKey(private_key=(tmp_path / "key").read_text()).save("picked-key", overwrite=True)
+    picked = {name: {"$ref": {"block_document_id": str(id)}} for name, id in (("port", port), ("key", key))}
+    catalog = write_catalog(tmp_path / "catalog", {"one": service(start="true")})
+    asked = {"name": "grouped", "template": "tiny", "size": 1, "catalog": [catalog]}
+    machines = {"dns_suffix": "lab", "credentials": picked["port"], "ssh_key": picked["key"], "hardware_type": None}
+    now = {**asked, "machines": machines, "failure": {"on_failure": "rollback"}}
+    nothing = dict.fromkeys(("services", "provider", "image_type", "config", "lease", "owner", "tenant", "min_nodes"))
+    before = {"dns_suffix": "lab", "provider_settings": picked["port"], "ssh_key": picked["key"], "optimize": "cost"}
+    before |= {"hardware_type": "local-small", "on_failure": "rollback", "max_concurrency": 2, "schedule": "dataflow"}
+    for parameters in (now, {**asked, **nothing, **before, "config_mode": "merge", "confirmed": ""}):
+        made = run(prefect_server, "create-cluster/coopr", parameters)
+        assert made["state"]["type"] == "COMPLETED", made["state"]["message"] + (tmp_path / "worker.log").read_text()
+        with Store.open() as store:
+            cluster = store.cluster("grouped")
+            (node,) = store.nodes(cluster.id)
+            assert node.host_name.endswith(".lab")
+            assert node.machine is not None
+            assert node.machine["port"] == 2346
+            kept = store.job_parameters(store.jobs(cluster.id)[0].id)
+            assert kept.policy.on_failure == "rollback"
+            assert (kept.schedule, kept.max_concurrency) in (("stages", 32), ("dataflow", 2))
+        assert run(prefect_server, "delete-cluster/coopr", {"cluster": "grouped"})["state"]["type"] == "COMPLETED"
+    twice = run(prefect_server, "create-cluster/coopr", {**now, "dns_suffix": "lab"})
+    assert twice["state"]["type"] == "FAILED"
+    assert "dns_suffix is given twice" in twice["state"]["message"]
+
+
 def test_cancelling_a_run_in_prefect_ends_what_runs_on_the_nodes_and_saves_the_state(
     prefect_server: ServerInfo, tmp_path: Path, worker: subprocess.Popen[bytes]
 ) -> None:
