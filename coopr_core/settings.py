@@ -8,6 +8,7 @@ with file and line; a password is never shown. Costs two file look-ups.
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -83,6 +84,14 @@ def _folder(value: object) -> object:
     return Path(value).expanduser().absolute() if isinstance(value, str | Path) and str(value) else value
 
 
+def _map(value: object) -> object:
+    """A map in a variable is written as JSON."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f"must be a map written as JSON: {error}") from None
+
+
 def _folders(value: object) -> object:
     if isinstance(value, str):
         value = [part for part in value.split(os.pathsep) if part]
@@ -112,6 +121,11 @@ class Settings(BaseModel):
     lease_warning: Annotated[str, AfterValidator(_duration)] = Field(
         default="1d", description="How long before the end of a cluster's lease to warn; 0s is not at all."
     )
+    automators: Annotated[dict[str, dict[str, Any]], BeforeValidator(_map)] = Field(
+        default_factory=dict,
+        repr=False,
+        description="What automators are to know, by their names; 'credentials: SLUG/NAME' is a block with more of it.",
+    )
     owner: str = Field(default_factory=login_name, min_length=1, description="Who is recorded as a cluster's owner.")
 
     @model_validator(mode="after")
@@ -131,7 +145,9 @@ class Settings(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as they may be shown."""
-        return {**self.model_dump(mode="json"), "database_url": self.shown_database_url}
+        automators = {name: dict.fromkeys(given, "***") for name, given in self.automators.items()}
+        shown = {"database_url": self.shown_database_url, "automators": automators}
+        return {**self.model_dump(mode="json", exclude=set(shown)), **shown}
 
 
 @dataclass(frozen=True, slots=True)

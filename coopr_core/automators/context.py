@@ -95,6 +95,19 @@ class TaskContext:
             raise InvalidInput(f"service {self.acting.name!r} has no action {name!r}; it defines: {defined}")
         return actions[name]
 
+    def resource(self, path: str) -> str:
+        """Return where a resource of the acting service, or something in one, is on the node.
+
+        Raises ``InvalidInput`` for one that the service does not name.
+        """
+        names = [resource.name for resource in self.acting.resources]
+        if not any(path == name or path.startswith(f"{name}/") for name in names):
+            raise InvalidInput(
+                f"service {self.acting.name!r} has no resource {path!r}; it names: {', '.join(names) or 'none'}",
+                hint="Name it in the service's catalog entry, below 'resources'.",
+            )
+        return f"{self.folders.resources(self.acting.name)}/{path}"
+
     @property
     def automators(self) -> list[str]:
         """The names of the automators that the node's services use, sorted."""

@@ -6,13 +6,19 @@ and action that asked for it when they are given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
 
 from coopr_core.automators.contract import Automator
 from coopr_core.errors import CooprError, NotFound
+from coopr_core.settings import load_settings
 from coopr_core.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from coopr_core.vault import Vault
 
 GROUP = "coopr.automators"
 """The entry-point group plug-ins register in."""
@@ -34,22 +40,46 @@ def automator_class(kind: str, *, service: str = "", action: str = "") -> type[A
             hint=did_you_mean(kind, known, f"An automator is a package with an entry point in {GROUP}.", form="{!r}"),
         )
     try:
-        return cast(type[Automator[Any]], found[0].load())
+        plug = found[0].load()
     except (ImportError, AttributeError) as error:
         raise CooprError(
             f"automator {kind!r} cannot be loaded from {found[0].value}: {error}",
             hint="Install what it needs, or reinstall the package that has it.",
         ) from error
+    if not (isinstance(plug, type) and issubclass(plug, Automator)):
+        raise CooprError(
+            f"automator {kind!r} cannot be used: {found[0].value} is no Automator",
+            hint="A plug-in is a class derived from coopr_core.automators.contract.Automator.",
+        )
+    return plug
 
 
 def load_automator(
-    kind: str, settings: Mapping[str, Any] | None = None, *, service: str = "", action: str = ""
+    kind: str,
+    *,
+    vault: Vault | None = None,
+    hide: Callable[[str], None] | None = None,
+    service: str = "",
+    action: str = "",
 ) -> Automator[Any]:
-    """Return the automator called ``kind``, which is the ``type`` of a service's action.
+    """Return the automator called ``kind``, which is the ``type`` of a service's action, with this installation's word.
 
-    Raises ``NotFound`` for an unknown one, ``InvalidInput`` for settings that are not its own.
+    Its settings are those of ``coopr.yaml``, overlaid by its block's, which ``vault`` has; without a vault they are
+    left out, which is enough to check actions. ``hide`` is told every secret among them. Raises ``NotFound`` for an
+    unknown automator or block, ``InvalidInput`` for settings that are not its own.
     """
     plug = automator_class(kind, service=service, action=action)
-    automator = plug(plug.settings_type.checked(settings, kind))
+    given = dict(load_settings().automators.get(kind, {}))
+    block = str(given.pop("credentials", ""))
+    if block and vault is None:
+        settings = plug.settings_type.model_construct()
+    else:
+        given.update(vault.settings(block) if block and vault is not None else {})
+        settings = plug.settings_type.checked(given, kind)
+    for name in plug.settings_type.model_fields:
+        value = getattr(settings, name, None)
+        if hide is not None and isinstance(value, SecretStr) and value.get_secret_value():
+            hide(value.get_secret_value())
+    automator = plug(settings)
     automator.name = kind
     return automator

@@ -22,9 +22,6 @@ from coopr_core.remote.environment import export_lines
 if TYPE_CHECKING:
     from coopr_core.remote.session import Session
 
-KINDS = ("json", "keys", "env", "sh", "command", "pipe", "lost")
-"""The ends of the names of a task's files."""
-
 _SECONDS = 60
 
 
@@ -112,8 +109,13 @@ def read_record(task_id: str, session: Session, root: str) -> Mapping[str, Any]:
 
 def remove_record(task_id: str, session: Session, root: str) -> None:
     """Remove the files of a task from the node; gone is fine. Costs one command."""
-    paths = [NodeFolders(root).task_file(task_id, kind) for kind in KINDS]
-    session.run(f"rm -f {shlex.join(paths)}", timeout=_SECONDS, on_line=lambda stream, line: None)
+    folder, name = shlex.quote(NodeFolders(root).tasks), shlex.quote(task_id)
+    session.run(
+        f"cd {folder} 2>/dev/null || exit 0\n"
+        f'for file in {name}.*; do case ${{file#{name}.}} in *.*) ;; *) rm -f "$file" ;; esac; done',
+        timeout=_SECONDS,
+        on_line=lambda stream, line: None,
+    )
 
 
 def task_keys(context: TaskContext) -> str:

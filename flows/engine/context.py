@@ -108,7 +108,7 @@ def _actions(
         cluster=replace(cluster, name=parameters.named or cluster.name),
         layout=layout,
         clouds=cluster_clouds(cluster, VAULT),
-        automators={name: load_automator(name) for name in used},
+        automators={name: load_automator(name, vault=VAULT, hide=access.redactor.add) for name in used},
         access=access,
         authorized_key=authorized_key(client_key(cluster, VAULT)),
         secret=secret,

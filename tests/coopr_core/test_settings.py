@@ -73,6 +73,7 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         "COOPR_SCHEDULE": "dataflow",
         "COOPR_TENANT": "lab",
         "COOPR_LEASE_WARNING": "2h",
+        "COOPR_AUTOMATORS": '{"shell": {"token": "x"}}',
         "COOPR_OWNER": "ada",
     }
     assert {name.removeprefix("COOPR_").lower() for name in values} == set(Settings.model_fields)
@@ -85,6 +86,7 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
     assert settings.database_url == "postgresql://db/x"
     assert (settings.max_concurrency, settings.attempts, settings.schedule) == (8, 1, "dataflow")
     assert (settings.tenant, settings.owner, settings.lease_warning) == ("lab", "ada", "2h")
+    assert settings.automators == {"shell": {"token": "x"}}
 
 
 def test_the_database_follows_the_state_folder(places: Path) -> None:

@@ -79,8 +79,8 @@ class _Look:
             self._secret = known_secrets(store, vault, cluster.id, access.redactor.add)
             self._no_secrets = self._secret is None
         self._past = Past(store, cluster.id)
-        services = self._layout.services.values()
-        self._automators = {n: load_automator(n) for n in {a.type for s in services for a in s.actions.values()}}
+        used = {action.type for service in self._layout.services.values() for action in service.actions.values()}
+        self._automators = {name: load_automator(name, vault=vault, hide=access.redactor.add) for name in used}
         self._actions = Actions(
             store=store,
             cluster=cluster,
