@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from coopr_cli.concurrency import concurrency_option
 from coopr_cli.job import run_flow
+from coopr_cli.operation import flow_of
 from coopr_cli.output import output_option, print_data
+from coopr_cli.run_options import concurrency_option
 from coopr_cli.typed import Seconds
-from coopr_core.model.states import HOLDING, Control, JobState
+from coopr_core.model.states import HOLDING, JobState
+from coopr_core.operations import verbs
 
 if TYPE_CHECKING:
+    from coopr_core.model.operations import Verb
     from coopr_core.model.records import JobRecord
+    from coopr_core.operations.control import Controlled
     from coopr_core.store import Store
 
 _concurrency = concurrency_option("as before")
@@ -28,7 +32,7 @@ def retry_command(cluster: str, max_concurrency: int | None, output: str) -> Non
 
     For a job that failed, was interrupted or aborted, or whose worker was killed. Nothing that succeeded runs again.
     """
-    _go_on(cluster, Control.RETRY, max_concurrency, output)
+    _go_on(verbs.RETRY, cluster, max_concurrency, output)
 
 
 @click.command("resume")
@@ -37,7 +41,7 @@ def retry_command(cluster: str, max_concurrency: int | None, output: str) -> Non
 @output_option
 def resume_command(cluster: str, max_concurrency: int | None, output: str) -> None:
     """Continue CLUSTER's paused job, here; or in the process that is still ending its last tasks."""
-    _go_on(cluster, Control.RESUME, max_concurrency, output)
+    _go_on(verbs.RESUME, cluster, max_concurrency, output)
 
 
 @click.command("pause")
@@ -48,11 +52,11 @@ def resume_command(cluster: str, max_concurrency: int | None, output: str) -> No
 def pause_command(cluster: str, wait: bool, timeout: float, output: str) -> None:
     """Pause CLUSTER's running job: tasks that run come to their end, none is started. 'coopr resume' continues it."""
     from coopr_core.model.states import TaskState
-    from coopr_core.operations.control import pause, wait_until_paused
+    from coopr_core.operations.control import prepare_pause, stop_job, wait_until_paused
     from coopr_core.store import Store
 
     with Store.open() as store:
-        job = pause(store, cluster)
+        job = stop_job(store, prepare_pause(store, cluster))
         if wait:
             job = wait_until_paused(store, job.id, timeout=timeout)
         counts = store.task_counts(job.id)
@@ -71,30 +75,25 @@ def pause_command(cluster: str, wait: bool, timeout: float, output: str) -> None
 @output_option
 def abort_command(cluster: str, timeout: float | None, output: str) -> None:
     """End CLUSTER's job and the commands it runs on the nodes; its state is saved. 'coopr retry' goes on with it."""
-    from coopr_core.operations.control import ABORT_SECONDS, abort
+    from coopr_core.operations.control import ABORT_SECONDS, prepare_abort, stop_job
     from coopr_core.store import Store
 
     with Store.open() as store:
-        job = abort(store, cluster, timeout=timeout or ABORT_SECONDS)
+        job = stop_job(store, prepare_abort(store, cluster, timeout=timeout or ABORT_SECONDS))
         _tell(store, job, output)
         if output == "table" and job.state is JobState.INTERRUPTED:
             click.echo(f"Job {job.id} {job.operation} is aborted. 'coopr retry {cluster}' goes on with it.")
 
 
-def _go_on(cluster: str, control: Control, max_concurrency: int | None, output: str) -> None:
-    from coopr_core.operations.control import controlled
+def _go_on(verb: Verb, cluster: str, max_concurrency: int | None, output: str) -> None:
+    from coopr_core.operations.registry import declaration
     from coopr_core.store import Store
 
+    declared = declaration(verb)
     with Store.open() as store:
-        asked = controlled(store, cluster, control)
+        asked = cast("Controlled", declared.prepare(store, cluster))
         if asked.needed:
-
-            def flow() -> Any:
-                import flows
-
-                flow = flows.retry_cluster if control is Control.RETRY else flows.resume_cluster
-                return flow(asked.cluster.id, max_concurrency=max_concurrency, confirmed=asked.digest)
-
+            flow = flow_of(declared, asked.cluster.id, {}, {"max_concurrency": max_concurrency}, asked.digest)
             summary = run_flow(
                 store, asked.cluster.id, asked.job.operation, flow, quiet=output != "table", job=asked.job.id
             )
@@ -110,7 +109,7 @@ def _go_on(cluster: str, control: Control, max_concurrency: int | None, output: 
 
 
 def _tell(store: Store, job: JobRecord, output: str, **more: Any) -> None:
-    """How a job stands: as data, or in a line when it is not where the command would have brought it."""
+    """Print how a job stands: as data, or in a line when it is not where the command would have brought it."""
     cluster = store.cluster_with_id(job.cluster_id)
     if output != "table":
         value = {"cluster_id": cluster.id, "name": cluster.name, "state": str(cluster.state), "job": job.id}

@@ -7,27 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from coopr_cli.concurrency import concurrency_option
 from coopr_cli.confirm import confirm
 from coopr_cli.failure import failure_options, tell_given_up
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_cli.plan import show_layout
 from coopr_cli.request import free_name, gather, request_options, warn_of_other_layout
+from coopr_cli.run_options import run_options
+from coopr_core.model.operations import Operation
 from coopr_core.model.policies import FailurePolicy
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
-
-
-def run_options(command: Any) -> Any:
-    """Adds the options that say how a job runs: how many tasks at a time, in which schedule."""
-    return click.option(
-        "--schedule",
-        type=click.Choice(["stages", "dataflow"]),
-        default=None,
-        help="Run stage after stage, or each task as soon as what it needs is done (default: the setting 'schedule').",
-    )(concurrency_option()(command))
 
 
 @click.command("create")
@@ -94,7 +85,7 @@ def _create(store: Store, parameters: dict[str, Any], output: str) -> None:
 
         return create_cluster(**{key: value for key, value in parameters.items() if value is not None})
 
-    summary = run_flow(store, name, "CLUSTER_CREATE", flow, quiet=output != "table")
+    summary = run_flow(store, name, Operation.CLUSTER_CREATE, flow, quiet=output != "table")
     tell_given_up(store, summary["job"])
     if output != "table":
         print_data(summary, output)

@@ -8,7 +8,8 @@ import click
 
 from coopr_cli.confirm import confirm
 from coopr_cli.job import run_flow
-from coopr_cli.output import output_option, print_data
+from coopr_cli.operation import asking_options, flow_of
+from coopr_cli.output import print_data
 from coopr_core.errors import CooprError, Refused
 from coopr_core.model.operations import Operation, check_allowed
 from coopr_core.model.states import ClusterState
@@ -16,11 +17,10 @@ from coopr_core.model.states import ClusterState
 
 @click.command("delete")
 @click.argument("clusters", nargs=-1, required=True, metavar="CLUSTER...")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@output_option
-def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
+@asking_options
+def delete_command(clusters: tuple[str, ...], yes: bool, output: str, **how: Any) -> None:
     """Delete clusters, by name or id: ends everything on their nodes and removes the machines."""
-    from coopr_core.operations.delete import prepare_removal
+    from coopr_core.operations.delete import DELETE, prepare_removal
     from coopr_core.store import Store
 
     with Store.open() as store:
@@ -44,13 +44,8 @@ def delete_command(clusters: tuple[str, ...], yes: bool, output: str) -> None:
                 prepare_removal(store, cluster).check(digests[cluster.id])
         summaries = []
         for cluster in found:
-
-            def flow(cluster_id: str = cluster.id) -> Any:
-                from flows import delete_cluster
-
-                return delete_cluster(cluster_id, confirmed=digests[cluster_id])
-
-            summary = run_flow(store, cluster.id, "CLUSTER_DELETE", flow, quiet=output != "table")
+            flow = flow_of(DELETE, cluster.id, {}, how, digests[cluster.id])
+            summary = run_flow(store, cluster.id, Operation.CLUSTER_DELETE, flow, quiet=output != "table")
             if summary["state"] != ClusterState.TERMINATED:
                 raise CooprError(f"Cluster {cluster.name} ({cluster.id}) is not deleted: it is {summary['state']}")
             summaries.append(summary)

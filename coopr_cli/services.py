@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from coopr_cli.concurrency import concurrency_option
-from coopr_cli.job import run_flow
-from coopr_cli.output import output_option, print_data
+from coopr_cli.operation import Face, carry_out
+from coopr_cli.output import output_option
+from coopr_cli.run_options import run_options
+from coopr_core.model.operations import Operation
 
 if TYPE_CHECKING:
-    from coopr_core.operations.services import Verb
+    from coopr_core.operations.change import PreparedChange
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PAST = {"start": "started", "stop": "stopped", "restart": "restarted"}
+PAST = {
+    Operation.START_SERVICES: "started",
+    Operation.STOP_SERVICES: "stopped",
+    Operation.RESTART_SERVICES: "restarted",
+}
 
 
 def service_options(command: F) -> F:
-    """Adds what the three commands share: cluster, services, rolling."""
+    """Add what the three commands share: cluster, services, rolling."""
     for option in reversed(
         [
             click.argument("cluster"),
@@ -29,7 +34,7 @@ def service_options(command: F) -> F:
             click.option(
                 "--batch", type=click.IntRange(1), default=None, help="Nodes at a time, when rolling (default: 1)."
             ),
-            concurrency_option(),
+            run_options,
             output_option,
         ]
     ):
@@ -45,14 +50,14 @@ def start_command(cluster: str, services: tuple[str, ...], **options: Any) -> No
     With --rolling each batch of nodes waits until the services on the one before say that they are well; the first
     failure ends it and leaves the rest as it is.
     """
-    _change("start", cluster, services, **options)
+    _change(Operation.START_SERVICES, cluster, services, **options)
 
 
 @click.command("stop")
 @service_options
 def stop_command(cluster: str, services: tuple[str, ...], **options: Any) -> None:
     """Stop services (all, when none is named) on all nodes of CLUSTER, and first what depends on them."""
-    _change("stop", cluster, services, **options)
+    _change(Operation.STOP_SERVICES, cluster, services, **options)
 
 
 @click.command("restart")
@@ -63,38 +68,23 @@ def restart_command(cluster: str, services: tuple[str, ...], **options: Any) -> 
     With --rolling the named services restart on a few nodes at a time while the others serve; each batch waits until
     the services on the one before say that they are well. The first failure ends it and leaves the rest running.
     """
-    _change("restart", cluster, services, **options)
+    _change(Operation.RESTART_SERVICES, cluster, services, **options)
 
 
 def _change(
-    verb: Verb,
-    cluster: str,
-    services: tuple[str, ...],
-    *,
-    rolling: bool,
-    batch: int | None,
-    max_concurrency: int | None,
-    output: str,
+    operation: Operation, cluster: str, services: tuple[str, ...], *, rolling: bool, batch: int | None, **options: Any
 ) -> None:
-    from coopr_core.operations.services import prepare_services
-    from coopr_core.store import Store
+    parameters = {
+        "services": list(services) or None,
+        "rolling": rolling or batch is not None,
+        "batch": batch or 1,
+    }
+    carry_out(operation.verb, cluster, parameters, _FACE, **options)
 
-    rolling = rolling or batch is not None
-    parameters: dict[str, Any] = {"services": list(services) or None, "rolling": rolling, "batch": batch or 1}
-    parameters["max_concurrency"] = max_concurrency
-    with Store.open() as store:
-        prepared = prepare_services(store, cluster, verb, services, rolling=rolling, batch=batch or 1)
-        parameters["confirmed"] = prepared.digest
 
-        def flow() -> Any:
-            import flows
+def _done(prepared: PreparedChange, summary: dict[str, Any]) -> str:
+    what = ", ".join(sorted({task.service for task in prepared.plan.tasks})) or "nothing"
+    return f"Cluster {summary['name']} is {summary['state']}: {what} {PAST[prepared.operation]}."
 
-            return getattr(flows, f"{verb}_services")(prepared.cluster.id, **parameters)
 
-        summary = run_flow(store, prepared.cluster.id, prepared.operation, flow, quiet=output != "table")
-    if output != "table":
-        print_data(summary, output)
-        return
-    touched = sorted({task.service for task in prepared.plan.tasks})
-    what = ", ".join(touched) or "nothing"
-    click.echo(f"Cluster {summary['name']} is {summary['state']}: {what} {PAST[verb]}.")
+_FACE = Face(show=lambda store, prepared: None, data=lambda prepared: {}, done=_done)

@@ -9,7 +9,7 @@ from prefect import runtime
 from prefect.exceptions import TerminationSignal
 
 from coopr_core.errors import Interrupted
-from coopr_core.planner import Plan
+from coopr_core.planner import Plan, Schedule
 from coopr_core.settings import load_settings
 from coopr_core.work.halt import Halt
 from coopr_core.work.job.after_failure import AfterFailure
@@ -23,7 +23,11 @@ from flows.stages import run_stages
 
 
 def run_job(
-    context: JobContext, *, max_concurrency: int | None = None, finish: Callable[[], None] | None = None
+    context: JobContext,
+    *,
+    schedule: Schedule | None = None,
+    max_concurrency: int | None = None,
+    finish: Callable[[], None] | None = None,
 ) -> None:
     """Run what is left of the job, to its end in the store; ``finish`` is done when every task has succeeded.
 
@@ -36,7 +40,7 @@ def run_job(
     run = JobRun(
         context=context,
         plan=plan,
-        schedule=parameters.schedule,
+        schedule=schedule or parameters.schedule,
         max_concurrency=max_concurrency or parameters.max_concurrency or settings.max_concurrency,
         teller=progress,
         after_failure=AfterFailure(context.store, job, context.actions, parameters.policy),

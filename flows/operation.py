@@ -2,15 +2,13 @@
 
 ``start_operation`` records a job with everything needed to run it; ``run_operation`` runs a recorded job from wherever
 it stands. A first run and a retry are the same call: what an operation does beside the tasks of its plan is looked up
-by the job's operation (``STEPS``), so nothing is left out when another process takes over.
+by the job's operation (its declaration), so nothing is left out when another process takes over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 from prefect import runtime, tags
@@ -20,10 +18,12 @@ from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.model.states import JobState
-from coopr_core.planner import Plan, Schedule
+from coopr_core.operations.declaration import Ending
+from coopr_core.operations.job import PreparedJob
+from coopr_core.operations.registry import declaration_of
+from coopr_core.planner import Schedule
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
-from coopr_core.work.actions import Actions
 from coopr_core.work.job.context import JobContext
 from coopr_core.work.passwords import forget_secrets
 from flows.announcing import announced
@@ -34,72 +34,22 @@ from flows.report import publish_cluster, summarize
 from flows.run_links import close_latecomers, remember_run
 from flows.vault import VAULT
 
-if TYPE_CHECKING:
-    from coopr_core.store.cluster_change import ClusterChange
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What the last step of an operation works with. ``actions`` knows provider and sessions."""
-
-    store: Store
-    cluster: ClusterRecord
-    job: JobRecord
-    parameters: JobParameters
-    actions: Actions
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """What an operation is beside its tasks.
-
-    ``at_last`` runs when every task has succeeded, before the job counts as done; it may run again after a crash.
-    """
-
-    at_last: Callable[[Ending], None] | None = None
-
-
-STEPS: Mapping[Operation, str] = {
-    Operation.CLUSTER_DELETE: "flows.deletion:STEPS",
-}
-"""Where the ``Steps`` of an operation are, ``module:name``; an operation that is not here is its tasks alone."""
-
-
-def steps_of(operation: Operation) -> Steps:
-    """What the operation does beside its tasks."""
-    if operation not in STEPS:
-        return Steps()
-    module, _, name = STEPS[operation].partition(":")
-    steps: Steps = getattr(import_module(module), name)
-    return steps
-
 
 def start_operation(
-    store: Store,
-    cluster: ClusterRecord,
-    operation: Operation,
-    plan: Plan,
-    *,
-    schedule: Schedule | None = None,
-    max_concurrency: int | None = None,
-    values: Mapping[str, Any] | None = None,
-    change: ClusterChange | None = None,
-    seen: NewestJob | None = None,
-    only_expired: bool = False,
+    store: Store, prepared: PreparedJob, *, schedule: Schedule | None = None, max_concurrency: int | None = None
 ) -> JobRecord:
-    """Claim the cluster for an operation and record its job so that any process can run it: ``run_operation``.
+    """Claim the cluster for what was prepared and record its job so that any process can run it: ``run_operation``.
 
-    ``values`` (JSON, no secrets) are kept for the operation's ``Steps``; ``change``, ``seen`` and ``only_expired`` are
-    those of ``Store.start_job``. Raises ``Busy``, ``Overtaken`` or ``Refused``.
+    Raises ``Busy``, ``Overtaken`` or ``Refused``.
     """
     return store.start_job(
-        cluster.id,
-        operation,
-        plan,
-        parameters=parameters_of(schedule=schedule, max_concurrency=max_concurrency, values=values),
-        change=change,
-        seen=seen,
-        only_expired=only_expired,
+        prepared.cluster.id,
+        prepared.operation,
+        prepared.plan,
+        parameters=parameters_of(schedule=schedule, max_concurrency=max_concurrency, values=prepared.parameters),
+        change=prepared.change,
+        seen=prepared.newest,
+        only_expired=prepared.only_expired,
         flow_run_id=str(runtime.flow_run.id or ""),
     )
 
@@ -125,7 +75,12 @@ def parameters_of(
 
 
 def run_operation(
-    store: Store, cluster: ClusterRecord, job: JobRecord, *, max_concurrency: int | None = None
+    store: Store,
+    cluster: ClusterRecord,
+    job: JobRecord,
+    *,
+    schedule: Schedule | None = None,
+    max_concurrency: int | None = None,
 ) -> dict[str, Any]:
     """Run what is left of a job that this process holds, to its end in the store; the cluster's summary.
 
@@ -133,7 +88,7 @@ def run_operation(
     """
     with announced(store, cluster, job):
         try:
-            url = _run(store, cluster, job, max_concurrency)
+            url = _run(store, cluster, job, schedule, max_concurrency)
         except BaseException as error:
             if store.job_state(job.id) in (JobState.RUNNING, JobState.ABORTING):
                 stopped = isinstance(error, Interrupted | httpx.HTTPError | ServerGone) or not isinstance(
@@ -149,12 +104,14 @@ def run_operation(
     return summary
 
 
-def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: int | None) -> str:
+def _run(
+    store: Store, cluster: ClusterRecord, job: JobRecord, schedule: Schedule | None, max_concurrency: int | None
+) -> str:
     """Put together what a job runs with, run it, close it again; the address of its flow run."""
     left = remember_run(store, cluster, job)
     try:
         with tags(f"cluster:{cluster.name}"), claimed_job(store, cluster, job) as context:
-            run_job(context, max_concurrency=max_concurrency, finish=_finish(context))
+            run_job(context, schedule=schedule, max_concurrency=max_concurrency, finish=_finish(context))
     finally:
         close_latecomers(left - {str(runtime.flow_run.id)})
     return str(runtime.flow_run.ui_url or "")
@@ -162,11 +119,18 @@ def _run(store: Store, cluster: ClusterRecord, job: JobRecord, max_concurrency: 
 
 def _finish(context: JobContext) -> Callable[[], None] | None:
     """Return what the job's operation does at last, ready to be done."""
-    at_last = steps_of(context.job.operation).at_last
-    if at_last is None:
+    finish = declaration_of(context.job.operation).finish
+    if finish is None:
         return None
-    ending = Ending(context.store, context.cluster, context.job, context.parameters, context.actions)
-    return lambda: at_last(ending)
+    store, cluster = context.store, context.cluster
+    ending = Ending(
+        store,
+        cluster,
+        context.parameters,
+        context.actions.machines,
+        forget_secrets=lambda: forget_secrets(store, VAULT, cluster.id),
+    )
+    return lambda: finish(ending)
 
 
 def continue_begun() -> dict[str, Any] | None:
@@ -184,6 +148,7 @@ def continue_job(
     cluster: ClusterRecord,
     job: JobRecord,
     *,
+    schedule: Schedule | None = None,
     max_concurrency: int | None = None,
     seen: NewestJob | None = None,
 ) -> dict[str, Any]:
@@ -195,5 +160,5 @@ def continue_job(
     """
     if job.state is not JobState.SUCCEEDED and not store.unpause_job(job.id):
         resumed = store.resume_job(job.id, seen=seen)
-        return run_operation(store, cluster, resumed, max_concurrency=max_concurrency)
+        return run_operation(store, cluster, resumed, schedule=schedule, max_concurrency=max_concurrency)
     return summarize(store, cluster, job.id, "")

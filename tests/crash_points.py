@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["crash_points", "flows.creation", "flows.deletion", "flows.changes.scaling"])
+CONTEXT.set_forkserver_preload(["crash_points", "flows.creation", "flows.verbs"])
 
 _lock = threading.Lock()
 _numbers = itertools.count(1)

@@ -7,29 +7,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from coopr_core.model.records import ClusterRecord, NewestJob
-from coopr_core.operations.confirmation import Part, Parts, Prepared, called, cluster_parts
+from coopr_core.operations.confirmation import Part, Parts, Prepared
+from coopr_core.operations.job import OnCluster
 
 if TYPE_CHECKING:
     from coopr_core.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Terms(Prepared):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms(OnCluster):
     """Until when a cluster may live and whether it is protected, as it was at one time."""
-
-    cluster: ClusterRecord
-    newest: NewestJob
-
-    @property
-    def subject(self) -> str:
-        """The cluster."""
-        return called(self.cluster)
 
     @property
     def parts(self) -> Parts:
         """The cluster, its lease, its protection and how its newest job stands."""
         return {
-            **cluster_parts(self.cluster, self.newest),
+            **self.origin,
             "the lease": part_of_lease(self.cluster),
             "the protection": Part.of(self.cluster.protected, "on" if self.cluster.protected else "off"),
         }
@@ -43,7 +36,7 @@ def part_of_lease(cluster: ClusterRecord) -> Part:
 
 def prepare_terms(store: Store, cluster: ClusterRecord) -> Terms:
     """Return the terms of a cluster as they are now."""
-    return Terms(store.cluster_with_id(cluster.id), store.newest_job(cluster.id))
+    return Terms(cluster=store.cluster_with_id(cluster.id), newest=store.newest_job(cluster.id))
 
 
 @dataclass(frozen=True, slots=True)

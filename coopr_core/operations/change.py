@@ -1,80 +1,47 @@
 """A change of a cluster that may start: the plan, what will be on record, and what differs for whom.
 
-Pure values; the command shows them before it asks, the flow runs them. Never imports Prefect.
+Pure values; the command shows them before it asks, the flow runs them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.catalog.entities import ClusterTemplate
 from coopr_core.errors import InvalidInput
-from coopr_core.macros.differences import difference
-from coopr_core.macros.rendering import Rendering, changed_services
 from coopr_core.model.layout import ClusterLayout
-from coopr_core.model.operations import Operation
-from coopr_core.model.records import ClusterRecord, NewestJob
 from coopr_core.model.request import ClusterRequest
-from coopr_core.operations.confirmation import (
-    Part,
-    Parts,
-    Prepared,
-    called,
-    cluster_parts,
-    mattering_settings,
-    setting_parts,
-)
+from coopr_core.operations.confirmation import Part, Parts, setting_parts
+from coopr_core.operations.difference import NodeDifference
+from coopr_core.operations.job import PreparedJob
 
 if TYPE_CHECKING:
     from coopr_core.operations.current import Present
-    from coopr_core.planner import Plan
     from coopr_core.store.cluster_change import ClusterChange
 
 
-@dataclass(frozen=True, slots=True)
-class NodeDifference:
-    """What differs in the config of some nodes, alike for all of them, and the services of theirs it reaches."""
-
-    nodes: tuple[int, ...]
-    host_names: tuple[str, ...]
-    lines: tuple[str, ...]
-    services: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedChange(Prepared):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedChange(PreparedJob):
     """A change that may start.
 
     ``layout``, ``request`` and ``template`` are what will be on record; ``recorded`` is False for operations that
-    change none of them. ``newest`` is the cluster's newest job, ``parameters`` what the job of this change will
-    remember of how it was called.
+    change none of them.
     """
 
-    cluster: ClusterRecord
-    operation: Operation
-    plan: Plan
     layout: ClusterLayout
     request: ClusterRequest
     template: ClusterTemplate
-    newest: NewestJob
     recorded: bool = False
     differences: tuple[NodeDifference, ...] = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=mattering_settings)
-
-    @property
-    def subject(self) -> str:
-        """The cluster."""
-        return called(self.cluster)
 
     @property
     def parts(self) -> Parts:
         """What the change starts from, and everything it leads to."""
         layout = self.layout
         return {
-            **cluster_parts(self.cluster, self.newest),
+            **self.origin,
             "the operation": Part.of(self.operation, str(self.operation)),
             "the plan": Part.of_plan(self.plan),
             "the layout": Part.of(layout.nodes, f"{len(layout.nodes)} nodes"),
@@ -108,7 +75,7 @@ class PreparedChange(Prepared):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The differences and the tasks as JSON values."""
+        """Return the differences and the tasks as JSON values."""
         return {
             "version": 1,
             "cluster": self.cluster.name,
@@ -124,56 +91,6 @@ class PreparedChange(Prepared):
             ],
             "tasks": len(self.plan),
         }
-
-
-def reached(
-    now: Present, after: ClusterLayout, then: Present | None = None, *, restart: bool = True
-) -> dict[int, tuple[str, ...]]:
-    """The services of each node that ``after`` changes something for and that have something to do about it.
-
-    That is a CONFIGURE, a restart if there may be one, or new files to take. ``then`` has the nodes as they will be,
-    where that is not as they are. Raises ``UnresolvedMacro``.
-    """
-    changed = changed_services(
-        now.layout,
-        after,
-        owner=now.cluster.owner,
-        nodes_before=now.members(now.layout),
-        nodes_after=(then or now).members(after),
-    )
-    actions = {"configure", "start", "stop"} if restart else {"configure"}
-    useful = {
-        name
-        for name, service in after.services.items()
-        if actions.intersection(service.actions)
-        or ((before := now.layout.services.get(name)) is not None and before.brought != service.brought)
-    }
-    kept = {number: tuple(name for name in names if name in useful) for number, names in changed.items()}
-    return {number: names for number, names in kept.items() if names}
-
-
-def differences(
-    now: Present, after: ClusterLayout, changed: Mapping[int, tuple[str, ...]]
-) -> tuple[NodeDifference, ...]:
-    """What differs in the rendered config of each node, nodes alike together; secrets are hidden."""
-    owner = now.cluster.owner
-    old = Rendering(now.layout, now.members(now.layout), owner)
-    new = Rendering(after, now.members(after), owner)
-    hosts = {node.number: node.host_name for node in after.nodes}
-    texts: dict[tuple[int, int], tuple[str, ...]] = {}
-    alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[int]] = {}
-    for node in after.nodes:
-        before, then = old.config(node.number), new.config(node.number)
-        key = (id(before), id(then))
-        if key not in texts:
-            texts[key] = difference(before, then)
-        services = changed.get(node.number, ())
-        if texts[key] or services:
-            alike.setdefault((texts[key], services), []).append(node.number)
-    return tuple(
-        NodeDifference(tuple(numbers), tuple(hosts[number] for number in numbers), lines, services)
-        for (lines, services), numbers in alike.items()
-    )
 
 
 def check_renderable(after: ClusterLayout) -> None:

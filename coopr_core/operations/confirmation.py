@@ -62,13 +62,8 @@ Parts = Mapping[str, Part]
 
 
 def cluster_parts(cluster: ClusterRecord, newest: NewestJob) -> dict[str, Part]:
-    """A cluster, and how its newest job stands."""
+    """Return a cluster, and how its newest job stands, as parts."""
     return {"the cluster": Part.of_cluster(cluster), "the newest job": Part.of(newest, str(newest))}
-
-
-def called(cluster: ClusterRecord) -> str:
-    """A cluster as people are told of it: ``cluster t7 (00000007)``."""
-    return f"cluster {cluster.name} ({cluster.id})"
 
 
 class Prepared(ABC):

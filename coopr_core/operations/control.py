@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 from coopr_core.errors import Refused, TimedOut
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.model.states import HOLDING, ClusterState, Control, JobState, check_control
+from coopr_core.operations import verbs
 from coopr_core.operations.confirmation import Part, Parts, Prepared, cluster_parts
-
-if TYPE_CHECKING:
-    from coopr_core.store import Store
+from coopr_core.operations.declaration import Declaration
+from coopr_core.operations.parameters import Seconds
+from coopr_core.store import Store
 
 ABORT_SECONDS = 90.0
 """How long an abort is waited for: a worker gives its tasks 60 seconds to end."""
@@ -27,12 +27,16 @@ _LOOK_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Controlled(Prepared):
-    """A cluster's last job, which may be controlled so; ``needed`` is False when there is nothing to do."""
+    """A cluster's last job, which may be controlled so; ``needed`` is False when there is nothing to do.
+
+    ``timeout`` is how many seconds an abort is waited for.
+    """
 
     cluster: ClusterRecord
     job: JobRecord
     control: Control
     needed: bool
+    timeout: float = ABORT_SECONDS
 
     @property
     def newest(self) -> NewestJob:
@@ -54,7 +58,7 @@ class Controlled(Prepared):
 
 
 def controlled(store: Store, cluster: str, control: Control) -> Controlled:
-    """The last job of a cluster, and whether it may be paused, resumed, retried or aborted.
+    """Find the last job of a cluster, and whether it may be paused, resumed, retried or aborted.
 
     A running job whose worker is gone counts as interrupted. Raises ``NotFound``, ``Busy`` or ``Refused``.
     """
@@ -75,33 +79,47 @@ def controlled(store: Store, cluster: str, control: Control) -> Controlled:
     return Controlled(found, job, control, needed)
 
 
-def pause(store: Store, cluster: str, *, confirmed: str = "") -> JobRecord:
-    """Let nothing new of the cluster's job start; what runs comes to its end. The job.
+def prepare_retry(store: Store, cluster: str) -> Controlled:
+    """Run what has not succeeded of a cluster's last job, which failed or was interrupted."""
+    return controlled(store, cluster, Control.RETRY)
 
-    Raises ``Refused`` when the job is not the one that was ``confirmed``, if one was.
+
+def prepare_resume(store: Store, cluster: str) -> Controlled:
+    """Continue a cluster's paused job."""
+    return controlled(store, cluster, Control.RESUME)
+
+
+def prepare_pause(store: Store, cluster: str) -> Controlled:
+    """Pause a cluster's running job: tasks that run come to their end, none is started."""
+    return controlled(store, cluster, Control.PAUSE)
+
+
+def prepare_abort(store: Store, cluster: str, timeout: Seconds = ABORT_SECONDS) -> Controlled:
+    """End a cluster's job and what it runs on the nodes; its state is saved.
+
+    Args:
+        timeout: How many seconds to wait for the job to end.
     """
-    asked = controlled(store, cluster, Control.PAUSE)
-    asked.check(confirmed)
-    return store.pause_job(asked.job.id) if asked.needed else asked.job
+    return replace(controlled(store, cluster, Control.ABORT), timeout=timeout)
 
 
-def abort(store: Store, cluster: str, *, timeout: float = ABORT_SECONDS, confirmed: str = "") -> JobRecord:
-    """End the cluster's job with what runs on its nodes, and wait for that; the job, INTERRUPTED as a rule.
+def stop_job(store: Store, asked: Controlled) -> JobRecord:
+    """Pause or abort the job as it was asked; return it, an aborted one when it has ended, INTERRUPTED as a rule.
 
-    Raises ``Refused`` when the job is not the one that was ``confirmed``, if one was; ``TimedOut`` when its worker has
-    not ended it in time; it still will.
+    What a paused job runs comes to its end later. Raises ``TimedOut`` when the worker of an aborted one has not ended
+    it in time; it still will.
     """
-    asked = controlled(store, cluster, Control.ABORT)
-    asked.check(confirmed)
     if not asked.needed:
         return asked.job
+    if asked.control is Control.PAUSE:
+        return store.pause_job(asked.job.id)
     store.abort_job(asked.job.id)
     return wait_until(
         store,
         asked.job.id,
         lambda job: job.state not in HOLDING,
-        timeout,
-        f"job {asked.job.id} of cluster {asked.cluster.name} has not ended {timeout:g} s after it was asked to",
+        asked.timeout,
+        f"job {asked.job.id} of cluster {asked.cluster.name} has not ended {asked.timeout:g} s after it was asked to",
     )
 
 
@@ -119,7 +137,7 @@ def wait_until_paused(store: Store, job_id: str, *, timeout: float) -> JobRecord
 def wait_until(
     store: Store, job_id: str, reached: Callable[[JobRecord], bool], timeout: float, otherwise: str
 ) -> JobRecord:
-    """Look at a job until ``reached`` says yes; a worker that vanishes meanwhile is noticed."""
+    """Look at a job until ``reached`` says yes, and return it; a worker that vanishes meanwhile is noticed."""
     deadline = time.monotonic() + timeout
     while not reached(job := store.job(job_id)):
         if time.monotonic() > deadline:
@@ -127,3 +145,9 @@ def wait_until(
         store.end_abandoned_job(job.cluster_id)
         time.sleep(_LOOK_SECONDS)
     return job
+
+
+RETRY = Declaration(verbs.RETRY, prepare_retry)
+RESUME = Declaration(verbs.RESUME, prepare_resume)
+PAUSE = Declaration(verbs.PAUSE, prepare_pause, runs_job=False)
+ABORT = Declaration(verbs.ABORT, prepare_abort, runs_job=False)

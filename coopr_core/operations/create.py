@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.errors import InvalidInput, NameTaken, Problem
 from coopr_core.model.leases import Lease, expiry, grant
 from coopr_core.model.names import name_nodes
+from coopr_core.model.operations import Operation
 from coopr_core.model.request import ClusterRequest
 from coopr_core.model.variables import clashes
 from coopr_core.operations.confirmation import Part, Parts, Prepared, mattering_settings, setting_parts
+from coopr_core.operations.declaration import Declaration
 from coopr_core.operations.soundness import refusals, types_of
 from coopr_core.settings import load_settings
 
@@ -188,7 +190,7 @@ def prepare_create(
         template=template,
         provider=provider,
         layout=layout,
-        plan=plan("CLUSTER_CREATE", layout),
+        plan=plan(Operation.CLUSTER_CREATE, layout),
         lease=lease,
         tenant=tenant,
         problems=(*_about(known, template, layout), *warnings),
@@ -266,3 +268,6 @@ def _refuse_taken_name(store: Store, name: str, tenant: str) -> None:
             f"the cluster name {name!r} is taken (by {taken.id}, {taken.state})",
             hint=f"choose another, or `coopr delete {name}` first",
         )
+
+
+CREATE = Declaration(Operation.CLUSTER_CREATE.verb, prepare_create)

@@ -7,12 +7,13 @@ catalog read is the one of the cluster's creation and changes, with the caller's
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from coopr_core.catalog.entities import ClusterTemplate, HardwareType, ImageType, Provider, Service
 from coopr_core.macros import MacroNode
 from coopr_core.model.layout import ClusterLayout
+from coopr_core.model.names import dns_name
 from coopr_core.model.operations import Operation, check_allowed
 from coopr_core.model.records import ClusterRecord, NewestJob, NodeRecord
 from coopr_core.model.request import ClusterRequest
@@ -36,7 +37,7 @@ class Present:
     catalog_paths: tuple[str, ...]
 
     def members(self, layout: ClusterLayout) -> list[MacroNode]:
-        """The nodes of ``layout`` as macros see them; an address that is not known yet is shown as such."""
+        """Return the nodes of ``layout`` as macros see them; an address that is not known yet is shown as such."""
         machines = {node.number: (node.machine or {}).get("addresses", {}) for node in self.nodes}
         return [
             MacroNode(
@@ -49,7 +50,7 @@ class Present:
         ]
 
     def catalog(self, more: Sequence[str] = ()) -> Catalog:
-        """Today's catalog for this cluster. Raises ``InvalidInput`` with all its problems."""
+        """Read today's catalog for this cluster. Raises ``InvalidInput`` with all its problems."""
         from coopr_core.catalog import Catalog
 
         return Catalog.load(load_settings().catalog_with(*self.catalog_paths, *more))
@@ -90,7 +91,7 @@ class OwnEntities:
 
 
 def present(store: Store, reference: str, operation: Operation) -> Present:
-    """The cluster called ``reference``, which ``operation`` is to change.
+    """Read the cluster called ``reference``, which ``operation`` is to change.
 
     Raises ``NotFound``, ``Busy`` while a job holds it, ``Refused`` when its state does not allow the operation.
     """
@@ -108,6 +109,19 @@ def present(store: Store, reference: str, operation: Operation) -> Present:
         newest=newest,
         catalog_paths=tuple(cluster.facts.catalog),
     )
+
+
+def with_nodes(now: Present, solved: ClusterLayout) -> ClusterLayout:
+    """Return the cluster's own layout with the nodes of ``solved``, new ones under their final host names."""
+    known = {node.number: node for node in now.layout.nodes}
+    suffix = now.request.dns_suffix or now.template.defaults.dnsSuffix or None
+    nodes = tuple(
+        node
+        if node.number in known
+        else replace(node, host_name=dns_name(now.request.name, now.cluster.id, node.number, suffix))
+        for node in solved.nodes
+    )
+    return replace(now.layout, nodes=nodes)
 
 
 def _unknown(number: int) -> dict[str, str]:

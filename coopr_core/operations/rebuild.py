@@ -1,4 +1,4 @@
-"""What rebuilding a cluster would do, found out before anything is touched; never imports Prefect.
+"""What rebuilding a cluster would do, found out before anything is touched.
 
 The new cluster is made beside the old one under the name ``NAME-next`` and takes over ``NAME`` when the old one is
 gone; its nodes are named by ``NAME`` from the beginning, so nothing on them has to change then.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from coopr_core.errors import Busy, NameTaken, NotFound, Refused
 from coopr_core.model.facts import ClusterFacts, ProviderFacts
@@ -16,15 +15,15 @@ from coopr_core.model.operations import Operation, check_allowed
 from coopr_core.model.quotas import Holding
 from coopr_core.model.records import ClusterRecord, NewestJob, NodeRecord
 from coopr_core.model.states import ClusterState
+from coopr_core.operations import verbs
 from coopr_core.operations.confirmation import Part, Parts, Prepared
 from coopr_core.operations.create import Preparation, prepare_create
-from coopr_core.operations.delete import part_of_nodes
+from coopr_core.operations.declaration import Declaration
+from coopr_core.operations.job import part_of_nodes
 from coopr_core.settings import load_settings
+from coopr_core.store import Store
 from coopr_core.store.clusters import refuse_id_as_name
 from coopr_core.store.ledger.reservation import taken_by
-
-if TYPE_CHECKING:
-    from coopr_core.store import Store
 
 REBUILT_WITH = "rebuilt_with"
 """In the values of the job that deletes a cluster in whose place a new one is made: the folders of its catalog."""
@@ -93,18 +92,23 @@ class Rebuild(Prepared):
 
 
 def next_name(name: str) -> str:
-    """The name of the cluster that is to take the place of ``name``."""
+    """Return the name of the cluster that is to take the place of ``name``."""
     return f"{name[: 255 - len(NEXT)]}{NEXT}"
 
 
-def prepare_rebuild(store: Store, cluster: str, *, in_place: bool = False, catalog: Sequence[str] = ()) -> Rebuild:
-    """Check that the cluster may be rebuilt, and plan the new one from the old one's request and today's catalog.
+def prepare_rebuild(store: Store, cluster: str, in_place: bool = False, catalog: list[str] | None = None) -> Rebuild:
+    """Make a cluster again from the same request, then delete the old one; the new one takes over its name.
 
-    An earlier rebuild that did not come to its end is taken up where it stands. Raises ``Refused`` for a protected
-    cluster, ``Busy`` while a job holds it, ``NotFound``, ``OverQuota`` when the new one is too much, ``in_place``
-    instead of the old one, else besides it, or what ``prepare_create`` raises.
+    The new one is planned from the old one's request and today's catalog. An earlier rebuild that did not come to its
+    end is taken up where it stands. Raises ``Refused`` for a protected cluster, ``Busy`` while a job holds it,
+    ``NotFound``, ``OverQuota`` when the new one is too much, ``in_place`` instead of the old one, else besides it, or
+    what ``prepare_create`` raises.
+
+    Args:
+        in_place: Delete the old cluster first; needs no room for both, but there is none for a while.
+        catalog: Folders with templates and services, laid over the catalog the cluster was made from.
     """
-    found = _rebuild(store, cluster, in_place=in_place, catalog=catalog)
+    found = _rebuild(store, cluster, in_place=in_place, catalog=catalog or ())
     return replace(
         found,
         in_place=in_place,
@@ -115,12 +119,12 @@ def prepare_rebuild(store: Store, cluster: str, *, in_place: bool = False, catal
 
 
 def _newest(store: Store, cluster: ClusterRecord | None) -> NewestJob:
-    """The newest job of a cluster when its record was read."""
+    """Return the newest job of a cluster when its record was read."""
     return NewestJob.of(store.job(cluster.last_job) if cluster and cluster.last_job else None)
 
 
 def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[str]) -> Rebuild:
-    """What there is to rebuild and to make."""
+    """Find what there is to rebuild and to make."""
     try:
         old = store.cluster(cluster, terminated=True)
     except NotFound:
@@ -153,7 +157,7 @@ def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[st
 
 
 def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Holding) -> Rebuild:
-    """A rebuild that begins with making the new cluster, or with a deletion that leaves room for ``freed``."""
+    """Prepare a rebuild that begins with making the new cluster, or with a deletion that leaves room for ``freed``."""
     jobs = store.jobs(old.id)
     begun = store.job_parameters(jobs[-1].id).rebuilt_with or ()
     paths = list(map(str, load_settings().catalog_with(*old.facts.catalog, *begun, *catalog)))
@@ -165,7 +169,10 @@ def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Ho
 
 
 def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str]) -> Rebuild:
-    """The rest of a rebuild that has deleted the old cluster. Raises ``NotFound`` when it was no rebuild's doing."""
+    """Prepare the rest of a rebuild that has deleted the old cluster.
+
+    Raises ``NotFound`` when it was no rebuild's doing.
+    """
     deleted = f"Cluster {old.name} ({old.id}) is deleted"
     now = store.called(old.name, tenant=old.tenant)
     if now is not None:
@@ -180,7 +187,7 @@ def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str]) -
 
 
 def _awaited_name(store: Store, cluster: ClusterRecord) -> str:
-    """The name that a rebuild's new cluster has only to take over since the old one is gone; "" for any other."""
+    """Return the name that a rebuild's new cluster has only to take over since the old is gone; "" for any other."""
     jobs = store.jobs(cluster.id)
     named = store.job_parameters(jobs[0].id).named if jobs else ""
     waits = named and cluster.name == next_name(named) and store.called(named, tenant=cluster.tenant) is None
@@ -188,7 +195,7 @@ def _awaited_name(store: Store, cluster: ClusterRecord) -> str:
 
 
 def _made(store: Store, name: str) -> ClusterRecord | None:
-    """The cluster that an earlier rebuild of ``name`` has made, or begun and can finish.
+    """Find the cluster that an earlier rebuild of ``name`` has made, or begun and can finish.
 
     Raises ``Busy`` while that is being made, ``Refused`` when it cannot be finished.
     """
@@ -208,3 +215,6 @@ def _made(store: Store, name: str) -> ClusterRecord | None:
             hint=f"`coopr delete {made.handle}` removes it; then rebuild again",
         )
     return made
+
+
+REBUILD = Declaration(verbs.REBUILD, prepare_rebuild, question="Rebuild cluster {cluster}", one_job=False)

@@ -31,11 +31,12 @@ class Store(Clusters, Creation, Nodes, Controls, Tasks, Leases, Quotas, History,
     """
 
     @classmethod
-    def open(cls, url: str | None = None) -> Store:
+    def open(cls, url: str | None = None, *, tenant: str | None = None) -> Store:
         """Open the database and bring it to this program's schema; None: the one the settings name.
 
-        A method that is told no tenant works on the clusters of the settings' tenant. A SQLite file that is up to date
-        but cannot be written (a full disk) can be read, and methods that write say why they cannot.
+        A method that is told no tenant works on the clusters of ``tenant``, of the settings' tenant when left out. A
+        SQLite file that is up to date but cannot be written (a full disk) can be read, and methods that write say why
+        they cannot.
 
         Raises ``InvalidInput`` for a URL that cannot be used, ``StoreUnavailable`` when the database cannot be
         reached, ``SchemaTooNew`` when a newer program has changed it.
@@ -52,7 +53,7 @@ class Store(Clusters, Creation, Nodes, Controls, Tasks, Leases, Quotas, History,
         except BaseException:
             database.close()
             raise
-        return cls(database, settings.tenant)
+        return cls(database, tenant or settings.tenant)
 
     @cached_property
     @repeated

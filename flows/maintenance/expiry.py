@@ -22,7 +22,6 @@ from coopr_core.settings import Concurrency, load_settings
 from coopr_core.store import Store
 from flows.announcing import LEASE_EXPIRING, Announcer
 from flows.cluster_flow import cluster_flow
-from flows.deletion import delete_cluster
 from flows.engine.run_log import Emit, flow_run_emitter
 
 
@@ -73,6 +72,8 @@ def _reap(store: Store, cluster: ClusterRecord, max_concurrency: int | None) -> 
         return "skipped", "it is protected"
     if cluster.state is ClusterState.PENDING and not store.end_abandoned_job(cluster.id):
         return "skipped", "a job is running on it"
+    from flows import delete_cluster
+
     state: State[Any] = delete_cluster(
         cluster.id,
         tenant=cluster.tenant,

@@ -117,9 +117,9 @@ def test_what_cannot_be_is_refused_with_its_code(
 
 @pytest.mark.parametrize("command", ["start", "stop", "restart", "configure", "add-services", "sync"])
 def test_a_cluster_with_a_running_job_is_busy(coopr: Coopr, store: Store, name: str, command: str) -> None:
-    from coopr_core.operations.services import prepare_services
+    from coopr_core.operations.stop import prepare_stop
 
-    prepared = prepare_services(store, name, "stop")
+    prepared = prepare_stop(store, name)
     job = store.start_job(prepared.cluster.id, prepared.operation, prepared.plan)
     more = {"configure": ("--all", "-y"), "add-services": ("web", "-y"), "sync": ("-y",)}
     outcome = coopr(command, name, *more.get(command, ()))

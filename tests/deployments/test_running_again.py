@@ -15,7 +15,7 @@ from flow_catalog import service, write_catalog
 from prefect_server import api
 
 from coopr_core.model.states import JobState, TaskState
-from coopr_core.operations.control import pause
+from coopr_core.operations.control import prepare_pause, stop_job
 from coopr_core.store import Store
 from flows.server import ServerInfo
 
@@ -84,7 +84,7 @@ def test_retry_and_resume_of_a_flow_run_go_on_with_its_job(
             time.sleep(0.2)
 
         # Paused from here, it is suspended there, and the button "Resume" sends this.
-        pause(store, "later")
+        stop_job(store, prepare_pause(store, "later"))
         state_of(prefect_server, run, "Suspended")
         assert store.job(job.id).state is JobState.PAUSED
         assert store.job(job.id).claimed_by == ""

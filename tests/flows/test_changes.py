@@ -12,7 +12,11 @@ from flow_catalog import service, write_catalog
 
 from coopr_core.errors import Busy, InvalidInput, NotFound, Refused, TasksFailed
 from coopr_core.model.states import ClusterState, JobState, TaskState
-from coopr_core.operations.services import prepare_add_services, prepare_configure, prepare_services, prepare_sync
+from coopr_core.operations.add_services import prepare_add_services
+from coopr_core.operations.configure import prepare_configure
+from coopr_core.operations.restart import prepare_restart
+from coopr_core.operations.stop import prepare_stop
+from coopr_core.operations.sync import prepare_sync
 from coopr_core.solver import Unsatisfiable
 from coopr_core.store import Store
 from flows.server import ServerInfo
@@ -160,7 +164,7 @@ def test_a_configure_that_failed_keeps_its_config_and_the_next_one_configures_ev
     assert store.layout(record.id).config["web"]["port"] == 99
     assert any(task.state is not TaskState.SUCCEEDED for task in store.tasks(record.last_job or ""))
     with pytest.raises(Refused, match="INCONSISTENT"):
-        prepare_services(store, "demo", "restart")
+        prepare_restart(store, "demo")
     forget(store)
     configure_cluster("demo", {"web": {"port": 82}})
     assert {"CONFIGURE web 82", "CONFIGURE db 82"} <= set(done(store, 1000))
@@ -234,7 +238,7 @@ def test_a_cluster_is_synced_to_todays_template_unless_its_nodes_do_not_obey_it(
 def test_a_change_waits_for_no_other_job_and_says_so(cluster: Callable[..., str], store: Store) -> None:
     cluster()
     late = prepare_configure(store, "demo", {"web": {"port": 83}})
-    prepared = prepare_services(store, "demo", "stop")
+    prepared = prepare_stop(store, "demo")
     job = store.start_job(late.cluster.id, prepared.operation, prepared.plan)
     with pytest.raises(Busy):
         prepare_configure(store, "demo", {"web": {"port": 84}})
@@ -246,8 +250,7 @@ def test_a_change_waits_for_no_other_job_and_says_so(cluster: Callable[..., str]
 def test_a_failed_addition_is_retried_and_nothing_is_configured_before_it_succeeds(
     cluster: Callable[..., str], store: Store, tmp_path: Path
 ) -> None:
-    from flows import add_services
-    from flows.control.resuming import retry_cluster
+    from flows import add_services, retry_cluster
 
     cluster()
     more = write_catalog(tmp_path / "more", {"cache": noting(install='test -e "$COOPR_DATA/../fixed" && ' + NOTE)})

@@ -19,13 +19,19 @@ from coopr_core.maintenance.leases import prepare_terms
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import Control, JobState
+from coopr_core.operations.add_services import prepare_add_services
+from coopr_core.operations.configure import prepare_configure
 from coopr_core.operations.confirmation import MARK
 from coopr_core.operations.control import controlled
 from coopr_core.operations.create import prepare_create
 from coopr_core.operations.delete import prepare_removal
 from coopr_core.operations.rebuild import prepare_rebuild
-from coopr_core.operations.scale import prepare_replace, prepare_scale
-from coopr_core.operations.services import prepare_add_services, prepare_configure, prepare_services, prepare_sync
+from coopr_core.operations.replace import prepare_replace
+from coopr_core.operations.restart import prepare_restart
+from coopr_core.operations.scale import prepare_scale
+from coopr_core.operations.start import prepare_start
+from coopr_core.operations.stop import prepare_stop
+from coopr_core.operations.sync import prepare_sync
 from coopr_core.planner import plan
 from coopr_core.store import Store
 
@@ -80,13 +86,13 @@ CHANGES: dict[str, tuple[Shown, Call]] = {
         lambda w: prepare_replace(w.store, "demo", ["1001"]).digest,
         ("replace_nodes", ("demo", ["1001"]), {}),
     ),
-    "start": (lambda w: prepare_services(w.store, "demo", "start").digest, ("start_services", ("demo",), {})),
+    "start": (lambda w: prepare_start(w.store, "demo").digest, ("start_services", ("demo",), {})),
     "stop": (
-        lambda w: prepare_services(w.store, "demo", "stop", ["app"]).digest,
+        lambda w: prepare_stop(w.store, "demo", ["app"]).digest,
         ("stop_services", ("demo", ["app"]), {}),
     ),
     "restart, rolling": (
-        lambda w: prepare_services(w.store, "demo", "restart", rolling=True).digest,
+        lambda w: prepare_restart(w.store, "demo", rolling=True).digest,
         ("restart_services", ("demo",), {"rolling": True}),
     ),
     "configure": (
@@ -262,8 +268,7 @@ def test_a_lease_changed_in_between_is_not_changed_again(world: World) -> None:
 def test_a_job_between_preparing_and_claiming_is_noticed(
     world: World, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import flows.changes.running
-    import flows.deletion
+    import flows.execution
     import flows.operation
 
     def late(*arguments: Any, **options: Any) -> Any:
@@ -272,8 +277,7 @@ def test_a_job_between_preparing_and_claiming_is_noticed(
 
     shown, flow = CHANGES[name]
     digest = shown(world)
-    for module in (flows.changes.running, flows.deletion):
-        monkeypatch.setattr(module, "start_operation", late)
+    monkeypatch.setattr(flows.execution, "start_operation", late)
     with pytest.raises(Refused, match="was changed by job 00000001-002 RESTART_SERVICES SUCCEEDED"):
         call(flow, digest)
     with pytest.raises(Overtaken) as caught:
@@ -283,13 +287,14 @@ def test_a_job_between_preparing_and_claiming_is_noticed(
 
 
 def test_a_rebuild_does_not_delete_what_was_changed_while_the_new_one_was_made(world: World) -> None:
-    from flows.changes import rebuilding
+    from flows import rebuild as rebuilding
+    from flows.execution import How
 
     rebuild = prepare_rebuild(world.store, "demo")
     world.another_job()
     assert rebuild.old is not None
     with pytest.raises(Refused, match=r"demo-next is ACTIVE, but the old one is not deleted.*RESTART_SERVICES"):
-        rebuilding._delete_old(world.store, rebuild.old, rebuild, None)
+        rebuilding._delete_old(world.store, rebuild.old, rebuild, How())
     assert world.store.cluster("demo").state == "ACTIVE"
 
 

@@ -13,7 +13,8 @@ from provider_plugin import asked, install_cloud
 from coopr_core import Catalog
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.operations.create import prepare_create
-from coopr_core.operations.scale import prepare_replace, prepare_scale
+from coopr_core.operations.replace import prepare_replace
+from coopr_core.operations.scale import prepare_scale
 from coopr_core.operations.soundness import unsound
 from coopr_core.providers import node_options_type
 from coopr_core.providers.settings import NodeOptions

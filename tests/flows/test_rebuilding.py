@@ -78,19 +78,18 @@ def test_when_the_new_one_fails_the_old_one_is_untouched_and_nothing_is_left_ove
 
 
 def test_a_rebuild_that_was_cut_short_goes_on_where_it_stands(store: Store, tmp_path: Path) -> None:
-    from flows import create_cluster, delete_cluster, rebuild_cluster
-    from flows.changes import rebuilding
+    from flows import create_cluster, delete_cluster, rebuild, rebuild_cluster
 
     catalog = write_catalog(tmp_path / "catalog", {"app": service(start="true")})
     create_cluster(name="again", template="tiny", size=1, catalog=[catalog])
-    made = rebuilding._create_beside
+    made = rebuild._create_beside
     with pytest.MonkeyPatch.context() as patch:
 
         def cut_short(*arguments: object) -> None:
             made(*arguments)
             raise KeyboardInterrupt
 
-        patch.setattr(rebuilding, "_create_beside", cut_short)
+        patch.setattr(rebuild, "_create_beside", cut_short)
         with pytest.raises(BaseException):  # noqa: B017, PT011 - whatever Prefect makes of it
             rebuild_cluster("again")
     assert {cluster.name for cluster in store.clusters()} == {"again", "again-next"}
@@ -104,8 +103,7 @@ def test_a_rebuild_that_was_cut_short_goes_on_where_it_stands(store: Store, tmp_
 def test_a_rebuild_in_place_that_was_cut_short_after_its_delete_still_makes_the_new_one(
     store: Store, tmp_path: Path
 ) -> None:
-    from flows import create_cluster, delete_cluster, rebuild_cluster
-    from flows.changes import rebuilding
+    from flows import create_cluster, delete_cluster, rebuild, rebuild_cluster
 
     catalog = write_catalog(tmp_path / "catalog", {"app": service(start="true")})
     newer = write_catalog(tmp_path / "newer", {"app": service(start="echo newer")})
@@ -115,7 +113,7 @@ def test_a_rebuild_in_place_that_was_cut_short_after_its_delete_still_makes_the_
         def killed(*_: object) -> None:
             raise Interrupted("killed")
 
-        patch.setattr(rebuilding, "_create", killed)
+        patch.setattr(rebuild, "_create", killed)
         with pytest.raises(Interrupted):
             rebuild_cluster("again", in_place=True, catalog=[newer])
     assert store.clusters() == []
@@ -153,8 +151,7 @@ def test_a_rebuild_that_the_quota_does_not_allow_touches_nothing(
 
 
 def test_a_rebuild_that_was_killed_while_it_made_the_new_one_finishes_that_one(store: Store, tmp_path: Path) -> None:
-    from flows import create_cluster, delete_cluster, rebuild_cluster
-    from flows.changes import rebuilding
+    from flows import create_cluster, delete_cluster, rebuild, rebuild_cluster
 
     catalog = write_catalog(tmp_path / "catalog", {"app": service(start="true")})
     create_cluster(name="again", template="tiny", size=1, catalog=[catalog])
@@ -164,7 +161,7 @@ def test_a_rebuild_that_was_killed_while_it_made_the_new_one_finishes_that_one(s
             opened.finish_job(job.id, JobState.INTERRUPTED, "killed")
             raise Interrupted("killed")
 
-        patch.setattr(rebuilding, "run_operation", killed)
+        patch.setattr(rebuild, "run_operation", killed)
         with pytest.raises(Interrupted):
             rebuild_cluster("again")
     begun = store.cluster("again-next")

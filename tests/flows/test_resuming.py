@@ -21,7 +21,7 @@ from watching import paths_below, sleeping, wait_for
 from coopr_core.errors import Busy, Interrupted, Refused, TasksFailed
 from coopr_core.model.records import JobRecord
 from coopr_core.model.states import AttemptState, ClusterState, JobState, TaskState
-from coopr_core.operations.control import abort, pause, wait_until_paused
+from coopr_core.operations.control import prepare_abort, prepare_pause, stop_job, wait_until_paused
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.server import ServerInfo
@@ -136,7 +136,7 @@ def test_a_paused_job_ends_what_runs_starts_nothing_and_goes_on_in_another_proce
     )
     process = creating_process("halt", catalog, stderr=subprocess.PIPE)
     wait_for(lambda: is_running(store, "halt", "INSTALL"), "the install runs", 60)
-    job = pause(store, "halt")
+    job = stop_job(store, prepare_pause(store, "halt"))
     assert job.state is JobState.PAUSED
     assert store.cluster("halt").state is ClusterState.PENDING
     with pytest.raises(Busy, match="is paused"):
@@ -158,7 +158,7 @@ def test_a_paused_job_ends_what_runs_starts_nothing_and_goes_on_in_another_proce
     with pytest.raises(Refused, match="nothing to resume"):
         resume_cluster("halt")
     with pytest.raises(Refused, match="nothing to pause"):
-        pause(store, "halt")
+        stop_job(store, prepare_pause(store, "halt"))
     delete_cluster("halt")
 
 
@@ -172,7 +172,7 @@ def test_a_job_resumed_while_its_tasks_still_run_goes_on_where_it_is(
     )
     creating = InBackground(lambda: create_cluster(name="blink", template="tiny", catalog=[catalog]))
     wait_for(lambda: is_running(store, "blink", "INSTALL"), "the install runs", 60)
-    job = pause(store, "blink")
+    job = stop_job(store, prepare_pause(store, "blink"))
     time.sleep(1.5)
     assert resume_cluster("blink")["state"] == "PENDING"
     assert creating.join() is None
@@ -193,7 +193,7 @@ def test_aborting_ends_commands_on_the_nodes_and_a_retry_goes_on(
     )
     creating = InBackground(lambda: create_cluster(name="stopped", template="tiny", catalog=[catalog]))
     wait_for(lambda: is_running(store, "stopped", "INSTALL") and sleeping("7010"), "the install runs", 60)
-    job = abort(store, "stopped", timeout=30)
+    job = stop_job(store, prepare_abort(store, "stopped", timeout=30))
     assert job.state is JobState.INTERRUPTED
     error = creating.join()
     assert isinstance(error, Interrupted)
@@ -201,13 +201,13 @@ def test_aborting_ends_commands_on_the_nodes_and_a_retry_goes_on(
     assert "coopr retry stopped" in error.hint
     assert not sleeping("7010")
     assert store.cluster("stopped").state is ClusterState.INCOMPLETE
-    assert abort(store, "stopped").state is JobState.INTERRUPTED, "aborting twice is once"
+    assert stop_job(store, prepare_abort(store, "stopped")).state is JobState.INTERRUPTED, "aborting twice is once"
 
     assert retry_cluster("stopped")["state"] == "ACTIVE"
     install = next(task for task in store.tasks(job.id) if task.action == "INSTALL")
     assert [a.state for a in store.attempts(install.id)] == [AttemptState.INTERRUPTED, AttemptState.SUCCEEDED]
     with pytest.raises(Refused, match="nothing to abort"):
-        abort(store, "stopped")
+        stop_job(store, prepare_abort(store, "stopped"))
     delete_cluster("stopped")
 
 
@@ -217,9 +217,9 @@ def test_a_paused_job_can_be_given_up(prefect_server: ServerInfo, store: Store, 
     catalog = write_catalog(tmp_path / "catalog", {"slow": service(install="sleep 2", start="true")})
     creating = InBackground(lambda: create_cluster(name="given-up", template="tiny", catalog=[catalog]))
     wait_for(lambda: is_running(store, "given-up", "INSTALL"), "the install runs", 60)
-    job = pause(store, "given-up")
+    job = stop_job(store, prepare_pause(store, "given-up"))
     assert isinstance(creating.join(), Interrupted)
-    assert abort(store, "given-up").state is JobState.INTERRUPTED
+    assert stop_job(store, prepare_abort(store, "given-up")).state is JobState.INTERRUPTED
     assert store.cluster("given-up").state is ClusterState.INCOMPLETE
     assert store.job(job.id).message == "aborted while it was paused"
     assert delete_cluster("given-up")["state"] == "TERMINATED"

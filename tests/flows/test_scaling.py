@@ -11,9 +11,9 @@ from flow_catalog import service, write_catalog
 
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.model.operations import Operation
-from coopr_core.model.policies import FailurePolicy
 from coopr_core.model.states import TaskState
-from coopr_core.operations.scale import prepare_replace, prepare_scale
+from coopr_core.operations.replace import prepare_replace
+from coopr_core.operations.scale import prepare_scale
 from coopr_core.solver import Unsatisfiable
 from coopr_core.store import Store
 from flows.server import ServerInfo
@@ -163,7 +163,7 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(store: Store, clus
     with pytest.raises(InvalidInput, match="one of the two"):
         prepare_scale(store, "demo", size=3, counts={"app": 3})
     with pytest.raises(InvalidInput, match="this makes none"):
-        prepare_scale(store, "demo", size=2, policy=FailurePolicy("rollback"))
+        prepare_scale(store, "demo", size=2, on_failure="rollback")
     with pytest.raises(NotFound, match="no node 1007"):
         prepare_replace(store, "demo", ["1007"])
     assert len(store.jobs(store.cluster("demo").id)) == 1

@@ -15,9 +15,10 @@ from growth import growth
 from coopr_core import Catalog
 from coopr_core.catalog.checks.addresses import flaw_of
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.operations.add_services import prepare_add_services
 from coopr_core.operations.create import prepare_create
-from coopr_core.operations.services import prepare_add_services, prepare_sync
 from coopr_core.operations.soundness import unsound
+from coopr_core.operations.sync import prepare_sync
 from coopr_core.store import Store
 from flows.server import ServerInfo
 

@@ -1,0 +1,29 @@
+"""The options that say how a job runs, the same for every command that runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from coopr_core.model.policies import MOST_CONCURRENT
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def concurrency_option(default: str = "the setting 'max_concurrency'") -> Callable[[F], F]:
+    """Return what adds ``--max-concurrency N``; when it is not given, None is passed on: ``default`` decides."""
+    return click.option(
+        "--max-concurrency", type=click.IntRange(1, MOST_CONCURRENT), help=f"Tasks at a time (default: {default})."
+    )
+
+
+def run_options(command: F) -> F:
+    """Add how many tasks of the job run at a time, and in which schedule."""
+    return click.option(
+        "--schedule",
+        type=click.Choice(["stages", "dataflow"]),
+        default=None,
+        help="Run stage after stage, or each task as soon as what it needs is done (default: the setting 'schedule').",
+    )(concurrency_option()(command))

@@ -1,0 +1,26 @@
+"""Starting services: in dependency order over all nodes, or batch by batch."""
+
+from __future__ import annotations
+
+from coopr_core.model.operations import Operation
+from coopr_core.operations.change import PreparedChange
+from coopr_core.operations.declaration import Declaration
+from coopr_core.operations.parameters import Positive
+from coopr_core.operations.services import prepare_services
+from coopr_core.store import Store
+
+
+def prepare_start(
+    store: Store, cluster: str, services: list[str] | None = None, rolling: bool = False, batch: Positive = 1
+) -> PreparedChange:
+    """Start services on all nodes, and first what they need.
+
+    Args:
+        services: The services to start; all of them when left out.
+        rolling: Start on a few nodes at a time, each batch after the one before is well; the named services alone.
+        batch: How many nodes at a time, when rolling.
+    """
+    return prepare_services(store, cluster, Operation.START_SERVICES, services, rolling=rolling, batch=batch)
+
+
+START = Declaration(Operation.START_SERVICES.verb, prepare_start)
