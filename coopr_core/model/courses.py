@@ -43,9 +43,6 @@ LIFE = texts(*(Action.INSTALL, Action.CONFIGURE, Action.INITIALIZE, Action.START
 MAKING = texts(Action.CREATE, Action.CONFIRM)
 """What makes a machine; where it fails, another machine may do."""
 
-MACHINE_ACTIONS = texts(Action.CREATE, Action.CONFIRM, Action.DELETE)
-"""What a provider does alone: neither an automator nor a password is needed."""
-
 
 class Scope(Enum):
     """Which nodes and services a course is for."""

@@ -18,7 +18,7 @@ from importlib.metadata import entry_points
 
 from coopr_core.errors import Busy, CooprError, InvalidInput, Refused
 from coopr_core.model import courses as shared
-from coopr_core.model.courses import MACHINE_ACTIONS, MAKING, UP, Action, Along, Course, Scope, texts
+from coopr_core.model.courses import MAKING, UP, Action, Along, Course, Scope, texts
 from coopr_core.model.states import ClusterState, JobState
 
 GROUP = "coopr.operations"
@@ -167,11 +167,6 @@ class Operation(StrEnum):
         Verb("replace_nodes", "replace", "Make nodes of a cluster anew, under the same names."),
         Course((*texts(Action.DELETE), *MAKING, *UP), Scope.NAMED, machines=True),
     )
-
-    @property
-    def on_services(self) -> bool:
-        """Whether anything of it is done by automators; otherwise it is about machines alone."""
-        return any(action not in MACHINE_ACTIONS for course in self.courses for action in course.actions)
 
     @property
     def installs(self) -> bool:
