@@ -112,10 +112,11 @@ def validate(folders: tuple[str, ...], output: str) -> int:
 
 
 def _load(folders: tuple[str, ...]) -> Catalog:
+    from coopr_core.automators import automator_resources
     from coopr_core.catalog import Catalog
     from coopr_core.settings import load_settings
 
-    return Catalog.load(load_settings().catalog_with(*folders))
+    return Catalog.load(load_settings().catalog_with(*folders), resources_of=automator_resources)
 
 
 def _entities(catalog: Catalog, kind: str) -> dict[str, Entity]:

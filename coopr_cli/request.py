@@ -176,12 +176,13 @@ def free_name(store: Store, wanted: RequestOptions) -> str:
 
 def _meant_template(name: str, catalog: Sequence[str]) -> str:
     """The hint for a template's name where the cluster's belongs: ``coopr create nats``; "" when it is like none."""
+    from coopr_core.automators import automator_resources
     from coopr_core.catalog import Catalog
     from coopr_core.settings import load_settings
 
     if not name:
         return ""
-    known = Catalog.load(load_settings().catalog_with(*catalog))
+    known = Catalog.load(load_settings().catalog_with(*catalog), resources_of=automator_resources)
     return did_you_mean(name, known.templates, form="--template {}")
 
 

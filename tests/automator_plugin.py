@@ -30,6 +30,7 @@ class AwkSettings(AutomatorSettings):
 class AwkAutomator(ProgramAutomator[AwkFields]):
     fields_type = AwkFields
     settings_type = AwkSettings
+    resources = ("awk-library",)
 
     def bootstrap(self, context, session):
         found = session.run(f"command -v {self.settings.interpreter}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coopr_core.automators.registry import automator_types, load_automator
+    from coopr_core.automators.registry import automator_resources, automator_types, load_automator
 
-__all__ = ["automator_types", "load_automator"]
+__all__ = ["automator_resources", "automator_types", "load_automator"]
 
 
 def __getattr__(name: str) -> Any:

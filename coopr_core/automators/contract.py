@@ -83,6 +83,8 @@ class Automator(ABC, Generic[F]):
 
     fields_type: type[F]
     settings_type: ClassVar[type[AutomatorSettings]] = AutomatorSettings
+    resources: ClassVar[tuple[str, ...]] = ()
+    """What services with actions of this type need on their nodes besides what they name, where the catalog has it."""
     on_node: ClassVar[bool] = False
     """Whether actions run in the node's folders, with the task's files, which stay there as a record of them."""
     name: str = ""

@@ -54,6 +54,14 @@ def automator_class(kind: str, *, service: str = "", action: str = "") -> type[A
     return plug
 
 
+def automator_resources(kind: str) -> tuple[str, ...]:
+    """Return the resources that every service with actions of this type needs; none for one that cannot be used."""
+    try:
+        return automator_class(kind).resources
+    except CooprError:
+        return ()
+
+
 def load_automator(
     kind: str,
     *,

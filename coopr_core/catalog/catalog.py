@@ -7,7 +7,7 @@ when ``problems`` is first read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from coopr_core.catalog.folders import Source, resource_folder, sources
 from coopr_core.catalog.inheritance import merge_templates
 from coopr_core.catalog.kinds import BY_FOLDER, HARDWARE, IMAGE, PARTIAL, PROVIDER, SERVICE, TEMPLATE, Kind
 from coopr_core.catalog.places import Finding, Origin, Places, kind_of
-from coopr_core.catalog.resources import flaws_of, found_in
+from coopr_core.catalog.resources import also_needed, flaws_of, found_in
 from coopr_core.catalog.validation import entity_from
 from coopr_core.documents.document import Document
 from coopr_core.errors import InvalidInput, NotFound, Problem
@@ -76,9 +76,15 @@ class Catalog:
             raise _invalid(errors)
 
     @classmethod
-    def load(cls, paths: Iterable[Path | str] | Path | str = (), builtin: bool = True) -> Catalog:
+    def load(
+        cls,
+        paths: Iterable[Path | str] | Path | str = (),
+        builtin: bool = True,
+        resources_of: Callable[[str], Iterable[str]] | None = None,
+    ) -> Catalog:
         """Read catalog directories; what a later one has replaces what an earlier one has under the same name.
 
+        ``resources_of`` tells which resources services need whose actions are of a type, where the catalog has them.
         Raises ``InvalidInput`` with every problem found in all of them.
         """
         given = [paths] if isinstance(paths, Path | str) else list(paths)
@@ -104,7 +110,7 @@ class Catalog:
                 here[key] = Origin(source.document, source.path)
                 entities[key] = entity
             origins |= here
-        found = {key: _with_resources(entity, resources) for key, entity in entities.items()}
+        found = {key: _with_resources(entity, resources, resources_of) for key, entity in entities.items()}
         return cls._from_entities(found, origins, problems, resources)
 
     @classmethod
@@ -221,10 +227,18 @@ def _with_files(entity: Entity, source: Source) -> Entity:
     return entity.model_copy(update={"files": {**entity.files, **source.files}})
 
 
-def _with_resources(entity: Entity, folders: Sequence[Path]) -> Entity:
-    if not isinstance(entity, Service) or not entity.resources:
+def _with_resources(
+    entity: Entity, folders: Sequence[Path], resources_of: Callable[[str], Iterable[str]] | None
+) -> Entity:
+    if not isinstance(entity, Service):
         return entity
-    return entity.model_copy(update={"resources": tuple(found_in(each, folders) for each in entity.resources)})
+    named = list(entity.resources)
+    if resources_of is not None and any(folder.is_dir() for folder in folders):
+        types = {action.type for action in entity.actions.values()}
+        named += also_needed(named, (name for kind in sorted(types) for name in resources_of(kind)), folders)
+    return (
+        entity.model_copy(update={"resources": tuple(found_in(each, folders) for each in named)}) if named else entity
+    )
 
 
 def _by_name(entities: Iterable[E]) -> dict[str, E]:

@@ -61,7 +61,7 @@ def _catalog(path: Path, problems: list[Problem]) -> Iterator[Source]:
         meant = did_you_mean(folder.name, BY_FOLDER)
         if folder.name not in BY_FOLDER and folder.name != RESOURCES and meant:
             problems.append(Problem(f"is no folder of a catalog: {meant}", str(folder), severity="warning"))
-    if not known:
+    if not known and not (path / RESOURCES).is_dir():
         names = ", ".join(BY_FOLDER)
         problems.append(Problem(f"is no catalog: it has none of the folders {names}", str(path)))
     for folder in known:

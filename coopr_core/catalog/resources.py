@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,6 +132,18 @@ def found_in(resource: Resource, folders: Sequence[Path]) -> Resource:
                 version = ""
             return Resource(name=resource.name, source=str(path), version=version)
     return Resource(name=resource.name)
+
+
+def also_needed(named: Sequence[Resource], names: Iterable[str], folders: Sequence[Path]) -> list[Resource]:
+    """Return those of the names that the folders have and that nothing named covers, or is covered by, already."""
+    found: list[Resource] = []
+    for name in names:
+        covered = [each.name for each in (*named, *found)]
+        if any(f"{name}/".startswith(f"{one}/") or one.startswith(f"{name}/") for one in covered):
+            continue
+        if any((folder / name).exists() for folder in folders):
+            found.append(Resource(name=name))
+    return found
 
 
 def flaws_of(resource: Resource, folders: Sequence[Path]) -> list[Problem]:

@@ -157,6 +157,7 @@ def prepare_create(
     config that nobody reads. Raises ``InvalidInput``, ``NotFound``, ``NameTaken``, ``OverQuota`` or
     the solver's ``Unsatisfiable``.
     """
+    from coopr_core.automators import automator_resources
     from coopr_core.catalog import Catalog
     from coopr_core.catalog.checks.config_keys import HINT
     from coopr_core.planner import plan
@@ -167,7 +168,7 @@ def prepare_create(
     tenant = tenant or (load_settings().tenant if store is None else store.tenant)
     if store is not None:
         _refuse_taken_name(store, request.name, tenant)
-    known = Catalog.load([Path(path) for path in catalog])
+    known = Catalog.load([Path(path) for path in catalog], resources_of=automator_resources)
     template = known.template(request.template)
     lease = grant(Lease.of(template.administration.leaseduration), request.lease)
     layout = _named(solve(known, request), request, template, numbering or store)

@@ -51,9 +51,10 @@ class Present:
 
     def catalog(self, more: Sequence[str] = ()) -> Catalog:
         """Read today's catalog for this cluster. Raises ``InvalidInput`` with all its problems."""
+        from coopr_core.automators import automator_resources
         from coopr_core.catalog import Catalog
 
-        return Catalog.load(load_settings().catalog_with(*self.catalog_paths, *more))
+        return Catalog.load(load_settings().catalog_with(*self.catalog_paths, *more), resources_of=automator_resources)
 
 
 @dataclass(frozen=True, slots=True)

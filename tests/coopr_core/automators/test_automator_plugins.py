@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from automator_plugin import CODE, install_awk
 from task_contexts import TASK_ID, node, task
 from test_shell_automator import lines
 
-from coopr_core.automators import automator_types, load_automator
+from coopr_core.automators import automator_resources, automator_types, load_automator
 from coopr_core.automators.preparation import prepare_node
 from coopr_core.catalog import Catalog
 from coopr_core.catalog.entities import Service
@@ -92,6 +93,39 @@ def test_the_catalogs_check_is_made_of_its_fields(fields: dict[str, Any], path: 
     found = [problem for problem in unsound(Catalog.from_data(data)) if problem.severity == "error"]
     assert [problem.path for problem in found] == ([f"provisioner.actions.start.fields{path}"] if says else [])
     assert all(says in problem.message and "service 'count', action 'start'" in problem.message for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("named", "has"),
+    [
+        ("", ["awk-library"]),
+        ("words", ["words", "awk-library"]),
+        ("awk-library", ["awk-library"]),
+        ("awk-library/more", ["awk-library/more"]),
+    ],
+)
+def test_its_services_need_its_own_resources_where_the_catalog_has_them(
+    tmp_path: Path, named: str, has: list[str]
+) -> None:
+    catalog, actions = tmp_path / "catalog", {"start": {"type": "awk", "fields": {"program": "1"}}}
+    (catalog / "services").mkdir(parents=True)
+    (catalog / "resources" / "awk-library" / "more").mkdir(parents=True)
+    (catalog / "resources" / "words").touch()
+    described = {"name": "count", "resources": [named] if named else [], "provisioner": {"actions": actions}}
+    (catalog / "services" / "count.json").write_text(json.dumps(described))
+    (catalog / "services" / "other.json").write_text(json.dumps({"name": "other"}))
+
+    def needed(service: str) -> list[str]:
+        found = Catalog.load([catalog], builtin=False, resources_of=automator_resources).service(service).resources
+        assert all(resource.version for resource in found)
+        return [resource.name for resource in found]
+
+    assert needed("count") == has
+    assert needed("other") == []
+    shutil.rmtree(catalog / "resources" / "awk-library")
+    if "/" not in named:
+        (catalog / "services" / "count.json").write_text(json.dumps({**described, "resources": []}))
+        assert needed("count") == []
 
 
 def test_an_expanded_field_that_is_wrong_is_refused_before_connecting(tmp_path: Path) -> None:

@@ -167,7 +167,6 @@ def test_a_later_catalog_has_the_last_word_and_one_folder_of_a_catalog_finds_the
     folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "over" / "resources").mkdir(parents=True)
-    (tmp_path / "over" / "services").mkdir()
     (tmp_path / "over" / "resources" / "app.jar").write_bytes(b"other")
     versions = [
         {each.name: each.source for each in Catalog.load(paths, builtin=False).service("chef").resources}
