@@ -11,6 +11,7 @@ from typing import Any
 from coopr_core.catalog.entities import ClusterTemplate, Link, Service
 from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.placement import Placement
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.request import ClusterRequest
 from coopr_core.model.states import JobState
@@ -57,13 +58,9 @@ def layout(size: int = 2) -> ClusterLayout:
         nodes=tuple(
             Node(
                 number=1000 + index,
-                hardware_type="small",
-                image_type="linux",
-                flavor="s-1",
-                image="ami-1",
+                placement=Placement("local", "small", "linux", "s-1", "ami-1", "a"),
                 services=("db", "web"),
                 ssh_user="admin",
-                zone="a",
                 price=0.25,
             )
             for index in range(size)

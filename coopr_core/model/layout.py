@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from coopr_core.model.placement import NOWHERE, Alternative, Placed, Placement
 
 if TYPE_CHECKING:
     from coopr_core.catalog.entities import Link, Service
@@ -14,25 +16,40 @@ FIRST_NODE_NUMBER = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Node(Placed):
     """One machine of a cluster.
 
-    ``flavor`` and ``image`` are the provider's own names for ``hardware_type`` and ``image_type``, ``options`` is what
-    else these say about it to the provider; ``services`` is sorted; ``price`` is per hour, None when the catalog does
-    not say; ``zone`` is empty unless services are spread.
+    ``services`` is sorted; ``price`` is per hour, None when the catalog does not say. ``alternatives`` are where its
+    machine may be made when there is no room, in the order they are tried; they are no part of what the node is.
     """
 
     number: int
     host_name: str = ""
-    hardware_type: str = ""
-    image_type: str = ""
-    flavor: str = ""
-    image: str = ""
+    placement: Placement = NOWHERE
     services: tuple[str, ...] = ()
     ssh_user: str = ""
-    zone: str = ""
     price: float | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    alternatives: tuple[Alternative, ...] = field(default=(), compare=False)
+
+    def placed(self, **changes: Any) -> Node:
+        """Return the node with another placement, which differs in this."""
+        return replace(self, placement=replace(self.placement, **changes))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return what the node is, for comparing: the same in every version."""
+        return {
+            "number": self.number,
+            "host_name": self.host_name,
+            "hardware_type": self.hardware_type,
+            "image_type": self.image_type,
+            "flavor": self.flavor,
+            "image": self.image,
+            "services": self.services,
+            "ssh_user": self.ssh_user,
+            "zone": self.zone,
+            "price": self.price,
+            "options": self.options,
+        }
 
 
 @dataclass(frozen=True, slots=True)

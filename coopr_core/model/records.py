@@ -14,6 +14,7 @@ from typing import Any, Self
 from coopr_core.model.facts import ClusterFacts
 from coopr_core.model.names import handle
 from coopr_core.model.operations import Operation
+from coopr_core.model.placement import Alternative, Placed, Placement
 from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, TaskState
 
 
@@ -53,7 +54,7 @@ class ClusterRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeRecord:
+class NodeRecord(Placed):
     """One node: what was planned (as in ``layout.Node``) and the machine it became.
 
     ``token`` is the idempotency key of its machine, empty before one was asked for; ``machine`` is
@@ -64,18 +65,14 @@ class NodeRecord:
     number: int
     state: NodeState
     host_name: str
-    hardware_type: str
-    image_type: str
-    flavor: str
-    image: str
+    placement: Placement
     ssh_user: str
-    zone: str
     price: float | None
     services: tuple[str, ...]
     token: str = ""
     machine: Mapping[str, Any] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

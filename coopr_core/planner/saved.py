@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from coopr_core.errors import InvalidInput
+from coopr_core.model.layout import Node
 from coopr_core.model.operations import course_named
 from coopr_core.planner.graph import Join, Step, TaskGraph
 
@@ -179,6 +180,8 @@ def _plain(value: object) -> Any:
     """``value`` one layer closer to JSON, with the name of its class so that equal fields of two kinds differ."""
     if isinstance(value, BaseModel):
         return {"": type(value).__name__, **value.model_dump(mode="json")}
+    if isinstance(value, Node):
+        return {"": "Node", **value.to_plain()}
     if is_dataclass(value) and not isinstance(value, type):
         return {"": type(value).__name__, **{field.name: getattr(value, field.name) for field in fields(value)}}
     if isinstance(value, Mapping):

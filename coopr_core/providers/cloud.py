@@ -50,6 +50,44 @@ def never() -> bool:
     return False
 
 
+class _Calls:
+    """The calls of one account, at its rate; they do not know their cloud, so that it goes with its last user."""
+
+    def __init__(self, provider: Provider, rate: RateLimit) -> None:
+        self._provider = provider
+        self._rate = rate
+
+    def describe(self, machines: Sequence[Machine]) -> Iterable[Status]:
+        """Look at machines."""
+        return self._rate.call(lambda: self._provider.describe(machines))
+
+    def create(self, requests: Sequence[MachineRequest]) -> Sequence[Machine | BaseException]:
+        """Send a batch, and again what of it was throttled."""
+        answers: dict[str, Machine | BaseException] = {}
+        asked = list(requests)
+        for _ in range(REFUSALS):
+            try:
+                outcomes = self._outcomes(asked)
+            except CooprError as error:  # what was accepted before stays accepted
+                answers |= {request.token: error for request in asked}
+                break
+            answers |= {token: outcome.machine or _error_of(outcome, token) for token, outcome in outcomes.items()}
+            asked = [request for request in asked if isinstance(answers[request.token], Throttled)]
+            if not asked:
+                break
+            self._rate.refused(next(a for r in asked if isinstance(a := answers[r.token], Throttled)))
+        return [answers[request.token] for request in requests]
+
+    def _outcomes(self, requests: Sequence[MachineRequest]) -> Mapping[str, Outcome]:
+        outcomes = self._rate.call(lambda: self._provider.create(requests))
+        answered = {request.token: outcome for request, outcome in zip(requests, outcomes, strict=False)}
+        return {request.token: answered.get(request.token, Outcome()) for request in requests}
+
+    def delete(self, machines: Sequence[Machine]) -> Sequence[BaseException | None]:
+        left = self._rate.call(lambda: self._provider.delete(machines))
+        return [left.get(machine.token) for machine in machines]
+
+
 class Cloud:
     """One account of one provider. Safe to use from many threads."""
 
@@ -58,9 +96,10 @@ class Cloud:
         self.limits = provider.limits
         self.rate = RateLimit(self.limits.calls_per_second)
         size, pause = self.limits.batch_size, self.limits.gather_seconds
-        self._creates = Batches(self._create, size, pause)
-        self._deletes = Batches(self._delete, size, pause)
-        self._polling = Polling(lambda machines: self.rate.call(lambda: provider.describe(machines)), self.limits)
+        calls = _Calls(provider, self.rate)
+        self._creates = Batches(calls.create, size, pause)
+        self._deletes = Batches(calls.delete, size, pause)
+        self._polling = Polling(calls.describe, self.limits)
 
     def check(self) -> Account:
         """Ask who we are there. Raises ``Denied`` when we are nobody."""
@@ -133,32 +172,6 @@ class Cloud:
     def find(self, scope: Scope) -> Found:
         """Find everything that carries the tags of the scope. Raises ``Throttled`` at once."""
         return self.rate.call(lambda: self.provider.find(scope), tries=1)
-
-    def _create(self, requests: Sequence[MachineRequest]) -> Sequence[Machine | BaseException]:
-        """Send a batch, and again what of it was throttled."""
-        answers: dict[str, Machine | BaseException] = {}
-        asked = list(requests)
-        for _ in range(REFUSALS):
-            try:
-                outcomes = self._outcomes(asked)
-            except CooprError as error:  # what was accepted before stays accepted
-                answers |= {request.token: error for request in asked}
-                break
-            answers |= {token: outcome.machine or _error_of(outcome, token) for token, outcome in outcomes.items()}
-            asked = [request for request in asked if isinstance(answers[request.token], Throttled)]
-            if not asked:
-                break
-            self.rate.refused(next(a for r in asked if isinstance(a := answers[r.token], Throttled)))
-        return [answers[request.token] for request in requests]
-
-    def _outcomes(self, requests: Sequence[MachineRequest]) -> Mapping[str, Outcome]:
-        outcomes = self.rate.call(lambda: self.provider.create(requests))
-        answered = {request.token: outcome for request, outcome in zip(requests, outcomes, strict=False)}
-        return {request.token: answered.get(request.token, Outcome()) for request in requests}
-
-    def _delete(self, machines: Sequence[Machine]) -> Sequence[BaseException | None]:
-        left = self.rate.call(lambda: self.provider.delete(machines))
-        return [left.get(machine.token) for machine in machines]
 
 
 def _error_of(outcome: Outcome, token: str) -> CooprError:

@@ -14,13 +14,18 @@ from coopr_core.model.config import requested_config
 from coopr_core.model.ids import cluster_id
 from coopr_core.model.layout import FIRST_NODE_NUMBER, ClusterLayout, Node
 from coopr_core.model.names import dns_name
+from coopr_core.model.placement import Alternative, Placement
 from coopr_core.model.request import ClusterRequest
 from coopr_core.solver.choice import Choice
+from coopr_core.solver.constraints import Constraint, Kind, constraints_of
 from coopr_core.solver.search.batches import Batch
 from coopr_core.solver.search.cost import price_per_hour
 from coopr_core.solver.search.problem import LayoutProblem
 from coopr_core.solver.unsatisfiable import Clash, Unsatisfiable
 from coopr_core.solver.zones import spread_nodes, zones_of
+
+MOST_ALTERNATIVES = 8
+"""How many other places are tried for a machine."""
 
 DEFAULT_SSH_USER = "root"
 """Who may log in when the image type does not say."""
@@ -48,29 +53,17 @@ def nodes_of(
             choice,
             Node(
                 number=0,
-                hardware_type=problem.hardware[batch.hardware],
-                image_type=problem.images[batch.image],
+                placement=Placement(
+                    hardware_type=problem.hardware[batch.hardware], image_type=problem.images[batch.image]
+                ),
                 services=problem.services(batch.blocks),
             ),
         )
         for _ in range(batch.count):
             number += 1
             name = dns_name(request.name, _PREVIEW, number, suffix)
-            nodes.append(
-                Node(
-                    number,
-                    name,
-                    like.hardware_type,
-                    like.image_type,
-                    like.flavor,
-                    like.image,
-                    like.services,
-                    like.ssh_user,
-                    price=like.price,
-                    options=like.options,
-                )
-            )
-    return _zoned(choice, nodes, present)
+            nodes.append(Node(number, name, like.placement, like.services, like.ssh_user, like.price))
+    return with_alternatives(choice, _zoned(choice, nodes, present))
 
 
 def offered(choice: Choice, node: Node) -> Node:
@@ -80,14 +73,60 @@ def offered(choice: Choice, node: Node) -> Node:
     """
     hardware, image = choice.hardware.get(node.hardware_type), choice.images.get(node.image_type)
     price = price_per_hour(hardware) if hardware else None
-    return replace(
-        node,
+    placement = replace(
+        node.placement,
+        provider=choice.provider.name,
         flavor=hardware.flavor if hardware else node.flavor,
         image=image.image if image else node.image,
-        ssh_user=(image.sshuser if image else node.ssh_user) or DEFAULT_SSH_USER,
-        price=None if price is None else float(price),
         options=_options(choice, node),
     )
+    return replace(
+        node,
+        placement=placement,
+        ssh_user=(image.sshuser if image else node.ssh_user) or DEFAULT_SSH_USER,
+        price=None if price is None else float(price),
+    )
+
+
+def with_alternatives(choice: Choice, nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes, each with where its machine may be made when there is no room; like nodes share theirs."""
+    zones = zones_of(choice.provider)
+    limits = [c for c in constraints_of(choice) if c.kind in (Kind.HARDWARE, Kind.ON_HARDWARE)]
+    known: dict[tuple[object, ...], tuple[Alternative, ...]] = {}
+    placed = []
+    for node in nodes:
+        kind = (node.services, node.hardware_type, node.image_type, node.zone)
+        if kind not in known:
+            known[kind] = _alternatives(choice, node, zones, limits)
+        placed.append(replace(node, alternatives=known[kind]))
+    return placed
+
+
+def _alternatives(
+    choice: Choice, node: Node, zones: Sequence[str], limits: Sequence[Constraint]
+) -> tuple[Alternative, ...]:
+    """Return the other places the node may be in: its own hardware type in other zones first, then by price.
+
+    A service that is spread keeps the node in its zone, which is what makes the spread even.
+    """
+    own = choice.template.constraints.services
+    is_spread = any(name in own and own[name].spread for name in node.services)
+    places = (node.zone,) if is_spread else (node.zone, *(zone for zone in zones if zone != node.zone))
+    applying = [set(limit.values) for limit in limits if not limit.services or limit.services[0] in node.services]
+    found = []
+    for name in choice.hardware:
+        if name != node.hardware_type and any(name not in values for values in applying):
+            continue
+        try:
+            like = offered(choice, node.placed(hardware_type=name))
+        except InvalidInput:  # its image type says otherwise, so it cannot be had with that
+            continue
+        for order, zone in enumerate(places):
+            if (name, zone) != (node.hardware_type, node.zone):
+                price = float("inf") if like.price is None else like.price
+                found.append(((name != node.hardware_type, price, name, order), like.placed(zone=zone)))
+    found.sort(key=lambda entry: entry[0])
+    return tuple(Alternative(like.placement, like.price) for _, like in found[:MOST_ALTERNATIVES])
 
 
 def _options(choice: Choice, node: Node) -> Mapping[str, Any]:

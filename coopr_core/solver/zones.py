@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from coopr_core.catalog.entities import Provider
 from coopr_core.model.layout import Node
@@ -42,7 +41,7 @@ def spread_nodes(
             key=lambda zone: (sum(counts[zone][name] for name in own), counts[zone][""], zones.index(zone)),
         )
         counts[zone].update([*own, ""])
-        dealt.append(replace(node, zone=zone))
+        dealt.append(node.placed(zone=zone))
     if present or all(_even([counts[zone][name] for zone in zones]) for name in spread):
         return dealt
     return _exactly(nodes, spread, zones)
@@ -74,5 +73,5 @@ def _exactly(nodes: Sequence[Node], spread: Sequence[str], zones: Sequence[str])
         room = left[tuple(name for name in spread if name in node.services)]
         zone = max(zones, key=lambda zone: (room[zone], -zones.index(zone)))
         room[zone] -= 1
-        dealt.append(replace(node, zone=zone))
+        dealt.append(node.placed(zone=zone))
     return dealt

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from coopr_core.model.layout import ClusterLayout, Node
     from coopr_core.model.request import ClusterRequest
 
-PLACEMENT = ("services", "hardware_type", "image_type", "flavor", "image", "ssh_user", "zone", "price", "options")
+PLACEMENT = ("services", "placement", "ssh_user", "price", "alternatives")
 """What of a node's row says how its machine is made and what is on it."""
 
 

@@ -243,19 +243,16 @@ def refuse_id_as_name(name: str) -> None:
 
 def _node(row: Row) -> Node:
     from coopr_core.model.layout import Node
+    from coopr_core.model.placement import Alternative, Placement
 
     return Node(
         number=row["number"],
         host_name=row["host_name"],
-        hardware_type=row["hardware_type"],
-        image_type=row["image_type"],
-        flavor=row["flavor"],
-        image=row["image"],
+        placement=Placement.from_json(row["placement"]),
         services=tuple(row["services"]),
         ssh_user=row["ssh_user"],
-        zone=row["zone"],
         price=row["price"],
-        options=row["options"],
+        alternatives=tuple(map(Alternative.from_json, row["alternatives"])),
     )
 
 
@@ -266,16 +263,12 @@ def node_values(cluster: int, node: Node) -> dict[str, Any]:
         "number": node.number,
         "state": NodeState.PLANNED,
         "host_name": node.host_name,
-        "hardware_type": node.hardware_type,
-        "image_type": node.image_type,
-        "flavor": node.flavor,
-        "image": node.image,
+        "placement": node.placement.to_json(),
         "ssh_user": node.ssh_user,
-        "zone": node.zone,
         "price": node.price,
         "services": list(node.services),
         "token": "",
         "machine": None,
         "properties": {},
-        "options": dict(node.options),
+        "alternatives": [alternative.to_json() for alternative in node.alternatives],
     }

@@ -13,6 +13,7 @@ from coopr_core.errors import NotFound
 from coopr_core.model import ids, names
 from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.operations import Operation
+from coopr_core.model.placement import Alternative, Placement
 from coopr_core.model.records import AttemptRecord, ClusterRecord, JobRecord, NodeRecord, TaskRecord
 from coopr_core.model.states import AttemptState, ClusterState, JobState, NodeState, TaskState
 
@@ -107,18 +108,14 @@ def node_record(row: Row) -> NodeRecord:
         number=row["number"],
         state=NodeState(row["state"]),
         host_name=row["host_name"],
-        hardware_type=row["hardware_type"],
-        image_type=row["image_type"],
-        flavor=row["flavor"],
-        image=row["image"],
+        placement=Placement.from_json(row["placement"]),
         ssh_user=row["ssh_user"],
-        zone=row["zone"],
         price=row["price"],
         services=tuple(row["services"]),
         token=row["token"],
         machine=row["machine"],
-        options=row["options"],
         properties=row["properties"],
+        alternatives=tuple(map(Alternative.from_json, row["alternatives"])),
     )
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The revision this program works with."""
 
 
@@ -92,19 +92,27 @@ nodes = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("state", String(16), nullable=False),
     Column("host_name", Text, nullable=False),
-    Column("hardware_type", Text, nullable=False),
-    Column("image_type", Text, nullable=False),
-    Column("flavor", Text, nullable=False),
-    Column("image", Text, nullable=False),
     Column("ssh_user", Text, nullable=False),
-    Column("zone", Text, nullable=False),
     Column("price", Float),
     Column("services", JSON, nullable=False),
     Column("token", String(64), nullable=False),
     Column("machine", JSON(none_as_null=True)),
     Column("properties", JSON, nullable=False),
-    Column("options", JSON, nullable=False, server_default="{}"),
+    Column("placement", JSON, nullable=False, server_default="{}"),
+    Column("alternatives", JSON, nullable=False, server_default="[]"),
 )
+
+attached = Table(
+    "attached",
+    metadata,
+    Column("cluster", Integer, ForeignKey(clusters.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("provider", String(255), primary_key=True),
+    Column("kind", String(64), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("thing", JSON, nullable=False),
+    Column("recorded", UtcTime, nullable=False),
+)
+"""What providers made, or are about to make, for clusters beside their machines: key pairs, security groups."""
 
 jobs = Table(
     "jobs",

@@ -77,7 +77,7 @@ class Machines:
     def create(self, number: int, log: TaskLog) -> Result:
         """Ask for the node's machine, whose token is on record before."""
         node = self._picture.node(number)
-        placement = self._placement(node)
+        placement = node.placement
         cloud = self._clouds[placement.provider]
         token = self._picture.store.intend_machine(self._picture.cluster.id, number)
         log.write(
@@ -87,17 +87,6 @@ class Machines:
         self._picture.record_machine(number, machine, NodeState.CREATED)
         log.write(f"machine {machine.provider_id} is accepted")
         return Result()
-
-    def _placement(self, node: NodeRecord) -> Placement:
-        return Placement(
-            self._picture.cluster.provider,
-            node.hardware_type,
-            node.image_type,
-            node.flavor,
-            node.image,
-            node.zone,
-            node.options,
-        )
 
     def _request(self, node: NodeRecord, placement: Placement, cloud: Cloud, token: str) -> MachineRequest:
         key, text = None, ""
@@ -143,7 +132,7 @@ class Machines:
         return Result(properties={"ipaddresses": dict(machine.addresses)})
 
     def _cloud(self, number: int) -> Cloud:
-        return self._clouds[self._placement(self._picture.node(number)).provider]
+        return self._clouds[self._picture.node(number).placement.provider]
 
     def _confirmed(self, number: int) -> Machine:
         """Wait for the machine as long as its provider says that one may take, from when it was accepted."""

@@ -29,6 +29,7 @@ from coopr_core.errors import (
 )
 from coopr_core.macros import UnresolvedMacro
 from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.placement import Placement
 from coopr_core.model.records import TaskRecord
 from coopr_core.model.request import ClusterRequest
 from coopr_core.model.states import NodeState
@@ -118,7 +119,9 @@ class Job:
 
     def __init__(self, store: Store, folder: Path, cloud: Cloud) -> None:
         self.store, self.cloud, self.recorder = store, cloud, Recorder()
-        nodes = tuple(Node(number, services=("db",), flavor="small") for number in (1000, 1001))
+        nodes = tuple(
+            Node(number, services=("db",), placement=Placement("cloud", flavor="small")) for number in (1000, 1001)
+        )
         layout = ClusterLayout(nodes, SERVICES, template="t", provider="cloud", config=CONFIG)
         request = ClusterRequest(name="c", template="t")
         self.cluster = record_cluster(store, request, ClusterTemplate(name="t"), layout, owner="bob")

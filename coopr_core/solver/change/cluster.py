@@ -18,7 +18,7 @@ from dataclasses import replace
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.model.request import ClusterRequest
-from coopr_core.solver.assembly import layout_of, nodes_of, offered
+from coopr_core.solver.assembly import layout_of, nodes_of, offered, with_alternatives
 from coopr_core.solver.change.additions import add_services
 from coopr_core.solver.change.departures import can_leave, leaving
 from coopr_core.solver.choice import Choice, Entities, choose
@@ -50,7 +50,8 @@ def change(
     if unknown:
         known = ", ".join(str(node.number) for node in nodes)
         raise NotFound(f"the cluster has no node {unknown[0]}", hint=f"its nodes are: {known}")
-    nodes = [offered(choice, node) if node.number in replaced else node for node in nodes]
+    anew = {n.number: n for n in with_alternatives(choice, [offered(choice, n) for n in nodes if n.number in replaced])}
+    nodes = [anew.get(node.number, node) for node in nodes]
     return layout_of(choice, request, nodes)
 
 

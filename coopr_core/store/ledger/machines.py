@@ -22,9 +22,8 @@ _OF_ITS_CLUSTER = {
     "cluster_name": clusters.c.name,
     "tenant": clusters.c.tenant,
     "owner": clusters.c.owner,
-    "provider": clusters.c.provider,
 }
-_OF_ITS_NODE = ("cluster", "node", "provider_id", "hardware_type", "price", "created")
+_OF_ITS_NODE = ("cluster", "node", "provider", "provider_id", "hardware_type", "price", "created")
 _COME = insert(machines).from_select(
     [*_OF_ITS_CLUSTER, *_OF_ITS_NODE],
     select(
@@ -45,8 +44,9 @@ def machine_there(connection: Connection, node: Row, provider_id: str) -> None:
     values = {
         "its_cluster": node["cluster"],
         "its_node": node["number"],
+        "its_provider": node["placement"]["provider"],
         "its_provider_id": provider_id,
-        "its_hardware_type": node["hardware_type"],
+        "its_hardware_type": node["placement"]["hardware_type"],
         "its_price": node["price"],
         "its_created": datetime.now(UTC),
     }

@@ -67,7 +67,7 @@ def test_a_fingerprint_changes_with_a_node_an_action_or_a_config_value_and_with_
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
     others = [
         replace(ON, nodes=ON.nodes[:2]),
-        replace(ON, nodes=(replace(ON.nodes[0], flavor="large"), *ON.nodes[1:])),
+        replace(ON, nodes=(ON.nodes[0].placed(flavor="large"), *ON.nodes[1:])),
         replace(ON, services={**ON.services, "db": service("db", ("install", "start"))}),
         replace(ON, config={"port": 4222}),
         (ON, None),

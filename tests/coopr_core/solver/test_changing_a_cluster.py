@@ -18,6 +18,7 @@ from test_layout_preference import HARDWARE, IMAGES, NAMES, constraints_of
 
 from coopr_core.errors import CooprError, InvalidInput, NotFound
 from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.placement import Placement
 from coopr_core.model.request import ClusterRequest
 from coopr_core.solver import Unsatisfiable, solve
 
@@ -34,11 +35,16 @@ OTHER_RULES = {
 }
 
 
-def cluster(*services: str, types: str = "hw im", **more: Any) -> ClusterLayout:
+def cluster(*services: str, types: str = "hw im", **placed: Any) -> ClusterLayout:
     """A cluster with one node per text of services."""
     hardware, image = types.split()
     nodes = (
-        Node(1000 + position, f"n{position}", hardware, image, services=tuple(sorted(text.split())), **more)
+        Node(
+            1000 + position,
+            f"n{position}",
+            Placement(hardware_type=hardware, image_type=image, **placed),
+            services=tuple(sorted(text.split())),
+        )
         for position, text in enumerate(services)
     )
     return ClusterLayout(tuple(nodes))
@@ -49,7 +55,12 @@ def test_services_are_added_as_by_the_original_or_a_rule_excuses_the_difference(
     for case in vectors("add_services")["cases"]:
         given, expected, name = case["input"], case["expected"], case["id"]
         nodes = tuple(
-            Node(n["num"], f"h{n['num']}", n["hardwaretype"], n["imagetype"], services=tuple(sorted(n["services"])))
+            Node(
+                n["num"],
+                f"h{n['num']}",
+                Placement(hardware_type=n["hardwaretype"], image_type=n["imagetype"]),
+                services=tuple(sorted(n["services"])),
+            )
             for n in given["nodes"]
         )
         catalog = vector_catalog(given)
@@ -173,7 +184,10 @@ def test_a_service_moves_out_of_the_way_of_one_that_can_go_nowhere_else() -> Non
     }
     catalog = small_catalog(constraints, ["a", "b", "x", "y"], ["big", "small"])
     current = ClusterLayout(
-        (Node(1000, "h0", "big", "im", services=("x", "y")), Node(1001, "h1", "small", "im", services=("x",)))
+        (
+            Node(1000, "h0", Placement(hardware_type="big", image_type="im"), ("x", "y")),
+            Node(1001, "h1", Placement(hardware_type="small", image_type="im"), ("x",)),
+        )
     )
     after = solve(catalog, small_request(services=("a", "b")), current)
     assert [node.services for node in after.nodes] == [("b", "x", "y"), ("a", "x")]
@@ -266,7 +280,9 @@ def test_a_replaced_node_keeps_number_name_and_services_and_takes_todays_image()
     current = cluster("a", "a", flavor="old", image="old")
     after = solve(catalog, small_request(), current, replace=[1001])
     assert after.nodes[0] == current.nodes[0]
-    assert after.nodes[1] == replace(current.nodes[1], flavor="f-hw", image="i-im", ssh_user="root", price=0.5)
+    assert after.nodes[1] == replace(
+        current.nodes[1].placed(provider="p", flavor="f-hw", image="i-im"), ssh_user="root", price=0.5
+    )
 
 
 def test_replacing_an_unknown_node_is_refused_by_number() -> None:

@@ -9,13 +9,14 @@ from solver_catalogs import small_catalog, small_request
 
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.placement import Placement
 from coopr_core.solver import Unsatisfiable, renewed, solve
 
 
 def current(*nodes: tuple[str, ...], **more: str) -> ClusterLayout:
-    given = {"hardware_type": "hw", "image_type": "im", **more}
+    given = Placement(**{"hardware_type": "hw", "image_type": "im", **more})
     return ClusterLayout(
-        nodes=tuple(Node(1000 + place, services=names, **given) for place, names in enumerate(nodes)),
+        nodes=tuple(Node(1000 + place, placement=given, services=names) for place, names in enumerate(nodes)),
         template="t",
         provider="p",
     )
