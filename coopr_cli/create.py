@@ -12,6 +12,7 @@ from coopr_cli.failure import failure_options, tell_given_up
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_cli.plan import show_layout
+from coopr_cli.reaching import check_blocks
 from coopr_cli.request import free_name, gather, request_options, warn_of_other_layout
 from coopr_cli.run_options import run_options
 from coopr_core.model.operations import Operation
@@ -50,6 +51,7 @@ def create_command(
         prepared = prepare_create(wanted.values(name), catalog=wanted.catalog, store=store)
         digest = prepared.digest
         warn_of_other_layout(wanted, prepared.layout)
+        check_blocks(prepared)
         if output == "table" and not yes:
             show_layout(prepared.layout)
         confirm(f"Create cluster {name} with {len(prepared.layout.nodes)} nodes?", yes=yes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from coopr_core.model.records import ClusterRecord
+    from coopr_core.operations.create import Preparation
     from coopr_core.store import Store
 
 
@@ -18,7 +19,24 @@ def ready_prefect(store: Store, cluster: ClusterRecord, *, passwords: bool = Fal
     from coopr_core.work.passwords import asks_for_secrets
 
     if cluster.facts.needs_vault or (passwords and asks_for_secrets(store.layout(cluster.id))):
-        from coopr_cli.prefect_use import put_talk_aside, use_server
+        _have_server()
 
-        use_server(told="start")
-        put_talk_aside()
+
+def check_blocks(prepared: Preparation) -> None:
+    """Look whether the blocks that a cluster is to be made with are there and can be used, before anybody is asked.
+
+    Raises ``NotFound`` or ``InvalidInput``; without blocks nothing is done, and Prefect is not imported.
+    """
+    if prepared.request.credentials or prepared.request.ssh_key or prepared.provider.credentials:
+        from coopr_core.operations.create import facts_of
+        from flows.vault import VAULT
+
+        _have_server()
+        facts_of(prepared, (), VAULT)
+
+
+def _have_server() -> None:
+    from coopr_cli.prefect_use import put_talk_aside, use_server
+
+    use_server(told="start")
+    put_talk_aside()

@@ -41,6 +41,8 @@ class RequestOptions:
     dns_suffix: str | None = None
     lease: str | None = None
     optimize: str | None = None
+    credentials: str | None = None
+    ssh_key: str | None = None
     catalog: tuple[str, ...] = field(default=())
     base: Mapping[str, Any] = field(default_factory=dict)
     nodes: tuple[NodeKind, ...] = ()
@@ -59,6 +61,8 @@ class RequestOptions:
             "dns_suffix": self.dns_suffix,
             "lease": self.lease,
             "optimize": self.optimize,
+            "credentials": self.credentials,
+            "ssh_key": self.ssh_key,
         }
         given = {key: value for key, value in typed.items() if value is not None}
         if self.base.get("config") and self.config is not None and self.config_mode != "replace":
@@ -120,6 +124,17 @@ def request_options(command: F) -> F:
                 type=click.Choice(["preference", "cost"]),
                 help="Prefer the template's order (which is the default), or the least price.",
             ),
+            click.option(
+                "--credentials",
+                metavar="BLOCK",
+                help="The Prefect block with the provider's settings and secrets, SLUG/NAME or NAME "
+                "(default: the one the catalog names).",
+            ),
+            click.option(
+                "--ssh-key",
+                metavar="BLOCK",
+                help="The Prefect block with the key that opens the nodes, SLUG/NAME or NAME (default: coopr's own).",
+            ),
         ]
     ):
         command = option(command)
@@ -156,6 +171,8 @@ def gather(options: dict[str, Any], name: str = "") -> RequestOptions:
         dns_suffix=options["dns_suffix"],
         lease=options.get("lease"),
         optimize=options["optimize"],
+        credentials=options["credentials"],
+        ssh_key=options["ssh_key"],
         catalog=tuple(map(str, load_settings().catalog_with(*(options["catalog"] or file.catalog)))),
         base=base,
         nodes=() if changed else file.nodes,

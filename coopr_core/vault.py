@@ -29,6 +29,17 @@ class Vault(Protocol):
         """
         ...
 
+    def credentials(self, name: str, provider: str) -> str:
+        """Return ``SLUG/NAME`` of the block with settings for a provider of that type; ``name`` may lack the slug.
+
+        Raises ``NotFound`` with the nearest names, ``InvalidInput`` for a block of something else.
+        """
+        ...
+
+    def ssh_key(self, name: str) -> str:
+        """Return ``SLUG/NAME`` of the block with an SSH key; ``name`` may lack the slug. Raises the same."""
+        ...
+
     def secret(self, name: str) -> str | None:
         """Return the secret kept under a name; None when there is none."""
         ...

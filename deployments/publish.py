@@ -43,11 +43,11 @@ def publish(pool: str = "", name: str = "") -> list[dict[str, str]]:
     """
     from prefect.client.orchestration import get_client
 
-    import blocks
+    from blocks.registry import block_types
     from flows.belonging import tag_of
 
-    for block in blocks.__all__:
-        getattr(blocks, block).register_type_and_schema(_sync=True)
+    for block in block_types().values():
+        block.register_type_and_schema(_sync=True)  # type: ignore[call-arg]  # Prefect's wrapper takes it
     with Store.open() as store:
         tag, own = tag_of(store), f"{NAME}-{store.installation}"
     with get_client(sync_client=True) as client:

@@ -9,15 +9,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from prefect import runtime
-from prefect.blocks.core import Block
 from pydantic import Field
 
-from coopr_core.errors import InvalidInput
-from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.request import ClusterRequest
 from coopr_core.operations.confirmation import as_confirmed
-from coopr_core.operations.create import prepare_create
-from coopr_core.providers.credentials import make_cloud
+from coopr_core.operations.create import facts_of, prepare_create
 from coopr_core.settings import absolute_folders, load_settings
 from coopr_core.store import Store
 from flows.cluster_flow import cluster_flow
@@ -81,9 +77,7 @@ def create_cluster(
             )
             prepared = prepare_create(request, catalog=paths, store=store, tenant=tenant or store.tenant)
             prepared.check(confirmed)
-        provider = ProviderFacts.of(prepared.provider, _saved(machines.credentials, "credentials"))
-        key = _saved(machines.ssh_key, "ssh_key")
-        make_cloud(provider, VAULT)
+            facts = facts_of(prepared, paths, VAULT)
         with as_confirmed(confirmed):
             cluster, job = store.begin_cluster(
                 prepared.request,
@@ -93,21 +87,8 @@ def create_cluster(
                 owner=owner or settings.owner,
                 tenant=prepared.tenant,
                 expires_at=prepared.expires_at,
-                facts=ClusterFacts((provider,), key, tuple(map(str, paths))),
+                facts=facts,
                 parameters=parameters_of(schedule=schedule, max_concurrency=max_concurrency, values=policy.to_json()),
                 flow_run_id=str(runtime.flow_run.id or ""),
             )
         return run_operation(store, cluster, job)
-
-
-def _saved(block: Block | None, parameter: str) -> str:
-    """Return the name a block is saved under, ``<type>/<name>``; the cluster needs it again when it is deleted."""
-    if block is None:
-        return ""
-    name = block._block_document_name
-    if not name:
-        raise InvalidInput(
-            f"the block given as {parameter} is not saved, so the cluster could not be deleted later",
-            hint=f'save it first: block.save("a-name"), then {parameter}=type(block).load("a-name")',
-        )
-    return f"{block.get_block_type_slug()}/{name}"

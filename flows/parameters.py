@@ -7,13 +7,16 @@ deployments that were published then.
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from prefect.blocks.core import Block
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo
 
-from blocks import LocalProviderSettings, SshKey
+from blocks.registry import credentials_types, key_types
 from coopr_core.errors import InvalidInput
 from coopr_core.model.policies import FailurePolicy, OnFailure
 from coopr_core.model.request import MachineChoice
@@ -21,6 +24,12 @@ from coopr_core.settings import MOST_CONCURRENT
 
 _SCHEDULES: list[JsonValue] = ["stages", "dataflow"]
 """For the custom run form, whose drop-down does not look for the choices of what may be left out."""
+
+
+def _picked(kinds: Sequence[type[Block]]) -> Any:
+    """Return what a block may be given as: a block of these types, or a name."""
+    return functools.reduce(operator.or_, (*kinds, str))
+
 
 Tenant = Annotated[
     str | None, Field(description="Whose cluster it is, and whose quota counts; the setting's tenant when left out.")
@@ -48,6 +57,30 @@ Confirmed = Annotated[
 ]
 
 
+def block_name(value: object, info: ValidationInfo) -> object:
+    """Return the whole name, ``SLUG/NAME``, of a block that is given as itself; a name is left as it is.
+
+    Raises ``InvalidInput`` for a block that is not saved: the cluster will need it again when it is deleted.
+    """
+    if not isinstance(value, Block):
+        return value
+    if not value._block_document_name:
+        raise InvalidInput(
+            f"the block given as {info.field_name} is not saved, so the cluster could not be deleted later",
+            hint=f'save it first: block.save("a-name"), then {info.field_name}=type(block).load("a-name")',
+        )
+    return f"{value.get_block_type_slug()}/{value._block_document_name}"
+
+
+Credentials = Annotated[
+    str | None, BeforeValidator(block_name, json_schema_input_type=_picked(credentials_types()) | None)
+]
+"""A block of any installed provider, or its name; in Prefect's form a block is picked."""
+
+KeyName = Annotated[str | None, BeforeValidator(block_name, json_schema_input_type=_picked(key_types()) | None)]
+"""A block with a private key, or its name."""
+
+
 class Group(BaseModel):
     """Values that belong together; ``former`` are names they had as parameters of their own, beside their own."""
 
@@ -61,10 +94,13 @@ class Machines(Group, MachineChoice):
 
     former = {"provider_settings": "credentials"}
 
-    credentials: LocalProviderSettings | None = Field(
-        default=None, title="credentials", description="The block with the provider's settings and secrets."
+    credentials: Credentials = Field(
+        default=None,
+        title="credentials",
+        description="The block with the provider's settings and secrets; the one that the catalog names for the "
+        "provider when left out.",
     )
-    ssh_key: SshKey | None = Field(
+    ssh_key: KeyName = Field(
         default=None,
         title="ssh_key",
         description="The block with the key that logs in to the nodes; coopr's own key when left out.",

@@ -15,12 +15,14 @@ from prefect import runtime
 from coopr_core.errors import CooprError, Interrupted, Overtaken, Refused, TasksFailed
 from coopr_core.model.records import ClusterRecord, NewestJob
 from coopr_core.model.states import ClusterState
+from coopr_core.operations.create import facts_of
 from coopr_core.operations.delete import prepare_removal
 from coopr_core.operations.rebuild import REBUILT_WITH, Rebuild
 from coopr_core.store import Store
 from flows.execution import How, execute_job
 from flows.operation import continue_job, parameters_of, run_operation
 from flows.report import publish_cluster, summarize
+from flows.vault import VAULT
 
 if TYPE_CHECKING:
     from coopr_core.planner import Schedule
@@ -31,7 +33,7 @@ def run_rebuild(rebuild: Rebuild, store: Store, how: How) -> dict[str, Any]:
     made = rebuild.made
     if made is None and rebuild.old is not None and (rebuild.in_place or rebuild.old_is_deleted):
         if not rebuild.old_is_deleted:
-            remembered = {REBUILT_WITH: list(rebuild.facts.catalog)}
+            remembered = {REBUILT_WITH: list(rebuild.catalog)}
             _delete(store, rebuild.old, how, seen=rebuild.newest, parameters=remembered)
         return _create(store, rebuild, rebuild.name, how)
     if made is None or made.state is not ClusterState.ACTIVE:
@@ -100,7 +102,7 @@ def _create(store: Store, rebuild: Rebuild, name: str, how: How) -> dict[str, An
         owner=rebuild.old.owner,
         tenant=rebuild.old.tenant,
         expires_at=rebuild.new.expires_at,
-        facts=rebuild.facts,
+        facts=facts_of(rebuild.new, rebuild.catalog, VAULT),
         parameters=parameters_of(
             schedule=how.schedule or cast("Schedule | None", rebuild.schedule or None),
             max_concurrency=how.max_concurrency,

@@ -6,11 +6,12 @@ Importing this does not import Prefect; asking the vault does, and needs a serve
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from coopr_core.errors import InvalidInput, NotFound, Problem
+from coopr_core.suggestions import did_you_mean
 from coopr_core.vault import Vault
 
 
@@ -19,12 +20,30 @@ class PrefectVault:
 
     def settings(self, block: str) -> Mapping[str, Any]:
         """Return the settings in a provider's block. Raises ``NotFound``, ``InvalidInput``."""
-        settings: Mapping[str, Any] = load_block(block).settings()
+        from blocks.credentials import given_settings
+
+        found = load_block(block)
+        own = getattr(found, "settings", None)
+        settings: Mapping[str, Any] = own() if callable(own) else given_settings(found)
         return settings
 
     def key_file(self, block: str) -> Path:
         """Return the file with the private key of an SSH key's block. Raises ``NotFound``, ``InvalidInput``."""
         return Path(load_block(block).key_path())
+
+    def credentials(self, name: str, provider: str) -> str:
+        """Return the whole name of the block with settings for a provider. Raises ``NotFound``, ``InvalidInput``."""
+        from blocks.registry import credentials_type
+
+        kind = credentials_type(provider)
+        slugs = [] if kind is None else [kind.get_block_type_slug()]
+        return _named(name, slugs, f"the settings of a provider of type {provider}")
+
+    def ssh_key(self, name: str) -> str:
+        """Return the whole name of the block with an SSH key. Raises ``NotFound``, ``InvalidInput``."""
+        from blocks.registry import key_types
+
+        return _named(name, [kind.get_block_type_slug() for kind in key_types()], "an SSH key")
 
     def secret(self, name: str) -> str | None:
         """Return the value of the Secret block called ``name``; None when there is none."""
@@ -63,29 +82,21 @@ VAULT: Vault = PrefectVault()
 
 
 def load_block(block: str) -> Any:
-    """Return one of our blocks by ``SLUG/NAME``.
+    """Return a block by ``SLUG/NAME``, of whichever package.
 
     Raises ``NotFound`` when Prefect does not have it (any more), ``InvalidInput`` when what it holds cannot be used.
     """
     from prefect.exceptions import ObjectNotFound
     from pydantic import ValidationError
 
-    import blocks
-
     slug, _, name = block.partition("/")
-    kinds = [getattr(blocks, known) for known in blocks.__all__]
-    kind = next((kind for kind in kinds if kind.get_block_type_slug() == slug), None)
-    if kind is None:
-        raise NotFound(f"there is no block type {slug!r}", hint="`prefect block register -m blocks`")
     with _asking():
         try:
-            return kind.load(name, _sync=True)
+            return _block_type(slug).load(name, _sync=True)
         except (ValueError, RuntimeError) as error:
             cause = error.__cause__
             if isinstance(cause, ObjectNotFound):
-                raise NotFound(
-                    f"Prefect has no block {block}", hint="save it again under this name; the cluster needs it"
-                ) from error
+                raise _no_block(block, [slug], "save it again under this name; the cluster needs it") from error
             if isinstance(cause, ValidationError):
                 flaws = cause.errors(include_input=False, include_url=False, include_context=False)
                 raise InvalidInput(
@@ -94,6 +105,59 @@ def load_block(block: str) -> Any:
                     problems=[Problem(flaw["msg"], path=".".join(map(str, flaw["loc"]))) for flaw in flaws],
                 ) from None
             raise
+
+
+def _block_type(slug: str) -> Any:
+    """Return the class of a block type, untyped: its calls take ``_sync``, which their signatures do not say."""
+    from blocks.registry import block_types
+
+    known = block_types()
+    if slug not in known:
+        raise NotFound(
+            f"there is no block type {slug!r}",
+            hint=did_you_mean(slug, known, "is the package that brings it installed here? `coopr deploy` registers it"),
+        )
+    return known[slug]
+
+
+def _named(name: str, slugs: Sequence[str], what: str) -> str:
+    """Return the one block of these types that is called so, whole or without its type's slug.
+
+    Raises ``NotFound`` with the nearest ones, ``InvalidInput`` for one of another type and for several.
+    """
+    slug, slash, own = name.rpartition("/")
+    if slash and slug not in slugs:
+        _block_type(slug)
+        raise InvalidInput(
+            f"the block {name} does not hold {what}", hint=f"it takes one of type {' or '.join(slugs) or 'none'}"
+        )
+    found = [block for block in _blocks(slugs) if block == name or (not slash and block.partition("/")[2] == own)]
+    if len(found) > 1:
+        raise InvalidInput(f"there are several blocks {name}: {', '.join(found)}", hint="name one of them in full")
+    if not found:
+        raise _no_block(name, slugs, "make one in Prefect (Blocks), or save() it in Python")
+    return found[0]
+
+
+def _blocks(slugs: Sequence[str]) -> list[str]:
+    """Return every saved block of these types."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    found: list[str] = []
+    with _asking(), get_client(sync_client=True) as client:
+        for slug in slugs:
+            with contextlib.suppress(ObjectNotFound):  # a type that nobody has registered yet
+                documents = client.read_block_documents_by_type(slug, include_secrets=False)
+                found += [f"{slug}/{document.name}" for document in documents if document.name]
+    return found
+
+
+def _no_block(name: str, slugs: Sequence[str], otherwise: str) -> NotFound:
+    known = _blocks(slugs)
+    short = [block.partition("/")[2] for block in known]
+    hint = did_you_mean(name, known if "/" in name else short)
+    return NotFound(f"Prefect has no block {name}", hint=hint or otherwise)
 
 
 @contextlib.contextmanager

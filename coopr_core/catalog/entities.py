@@ -25,6 +25,7 @@ from coopr_core.durations import parse_duration
 from coopr_core.errors import InvalidInput
 from coopr_core.model.config import merge_config
 from coopr_core.model.courses import LIFE, Action
+from coopr_core.model.facts import block_problem
 from coopr_core.model.names import dns_suffix_problem
 from coopr_core.text_form import composed
 
@@ -115,10 +116,21 @@ class Link(_Part):
 
 
 class Provider(Entity):
-    """A place machines come from: which plug-in makes them and its settings (never its secrets)."""
+    """A place machines come from: which plug-in makes them and its settings, never its secrets.
+
+    ``credentials`` names the Prefect block, ``SLUG/NAME`` or ``NAME``, that holds those; a request may name another.
+    """
 
     providertype: str
     provisioner: Config = Field(default_factory=dict)
+    credentials: str = ""
+
+    @field_validator("credentials")
+    @classmethod
+    def _names_a_block(cls, value: str) -> str:
+        if value and (problem := block_problem(value)):
+            raise ValueError(problem)
+        return value
 
     @field_validator("provisioner")
     @classmethod

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
+
+_BLOCK = re.compile(r"([a-z0-9-]+/)?[a-z0-9-]+")
+
+
+def block_problem(name: str) -> str:
+    """Return what is wrong with the name of a block, ``SLUG/NAME`` or ``NAME``; empty when nothing is."""
+    if _BLOCK.fullmatch(name):
+        return ""
+    return f'"{name}" is no name of a block: SLUG/NAME or NAME, of lower-case letters, digits and "-"'
 
 
 class ProviderEntity(Protocol):
@@ -22,6 +32,10 @@ class ProviderEntity(Protocol):
     def provisioner(self) -> Mapping[str, Any]:
         """The plug-in's settings but its secrets."""
 
+    @property
+    def credentials(self) -> str:
+        """The block with the other settings and the secrets, unless another is asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderFacts:
@@ -38,8 +52,8 @@ class ProviderFacts:
 
     @classmethod
     def of(cls, entity: ProviderEntity, credentials: str = "") -> Self:
-        """Return the facts of a catalog's provider with the block that is used with it."""
-        return cls(entity.name, entity.providertype, dict(entity.provisioner), credentials)
+        """Return the facts of a catalog's provider with the block that is used with it, else the one that it names."""
+        return cls(entity.name, entity.providertype, dict(entity.provisioner), credentials or entity.credentials)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from coopr_core.durations import parse_duration
 from coopr_core.errors import InvalidInput, Problem
+from coopr_core.model.facts import block_problem
 from coopr_core.model.names import cluster_name_problem, dns_suffix_problem, new_name_problem
 from coopr_core.text_form import composed
 
@@ -39,6 +40,8 @@ WRITTEN = (
     "dns_suffix",
     "lease",
     "optimize",
+    "credentials",
+    "ssh_key",
 )
 """The fields of a request in the order in which it is written down."""
 
@@ -71,6 +74,24 @@ class MachineChoice(BaseModel):
         description="preference keeps the template's order of layouts, cost takes the cheapest that satisfies "
         "everything.",
     )
+    credentials: str | None = Field(
+        default=None,
+        title="credentials",
+        description="The block with the provider's settings and secrets, SLUG/NAME or NAME; the one that the catalog "
+        "names for the provider when left out.",
+    )
+    ssh_key: str | None = Field(
+        default=None,
+        title="ssh_key",
+        description="The block with the key that logs in to the nodes; coopr's own key when left out.",
+    )
+
+    @field_validator("credentials", "ssh_key")
+    @classmethod
+    def _names_a_block(cls, value: str | None) -> str | None:
+        if value is not None and (problem := block_problem(value)):
+            raise ValueError(problem)
+        return value
 
     @field_validator("provider", "hardware_type", "image_type")
     @classmethod

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.errors import InvalidInput, NameTaken, Problem
+from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.leases import Lease, expiry, grant
 from coopr_core.model.names import name_nodes
 from coopr_core.model.operations import Operation
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from coopr_core.model.layout import ClusterLayout
     from coopr_core.planner import Plan
     from coopr_core.store import Store
+    from coopr_core.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,24 @@ def prepare_create(
         tenant=tenant,
         problems=(*_about(known, template, layout), *warnings),
     )
+
+
+def facts_of(prepared: Preparation, folders: Sequence[str | Path], vault: Vault) -> ClusterFacts:
+    """Return what a cluster is made with: its blocks by their whole names, looked at so that they can be used.
+
+    Raises ``NotFound`` for a block there is not, ``InvalidInput`` for one that cannot be used.
+    """
+    from coopr_core.providers.credentials import make_cloud
+
+    request, provider = prepared.request, prepared.provider
+    wanted = request.credentials or provider.credentials
+    credentials = vault.credentials(wanted, provider.providertype) if wanted else ""
+    ssh_key = vault.ssh_key(request.ssh_key) if request.ssh_key else ""
+    facts = ProviderFacts.of(provider, credentials)
+    make_cloud(facts, vault)
+    if ssh_key:
+        vault.key_file(ssh_key)
+    return ClusterFacts((facts,), ssh_key, tuple(map(str, folders)))
 
 
 def _named(

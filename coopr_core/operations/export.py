@@ -29,5 +29,7 @@ def request_of(store: Store, cluster: ClusterRecord) -> dict[str, Any]:
         "provider": cluster.provider,
         "config": dict(layout.config),
         "config_mode": "replace",
+        **({"credentials": cluster.credentials} if cluster.credentials else {}),
+        **({"ssh_key": cluster.facts.ssh_key} if cluster.facts.ssh_key else {}),
         **({"catalog": catalog} if catalog else {}),
     }

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from coopr_core.errors import Busy, NameTaken, NotFound, Refused
-from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.operations import Operation, check_allowed
 from coopr_core.model.quotas import Holding
 from coopr_core.model.records import ClusterRecord, NewestJob, NodeRecord
@@ -37,17 +36,16 @@ class Rebuild(Prepared):
     """A rebuild that may start.
 
     ``old`` is the cluster to be deleted, None when the new one has only to take its name; ``made`` is the new one
-    where an earlier rebuild has begun to make it, else ``new`` says what will be made. ``facts`` are what it is made
-    with: today's provider and folders of the catalog, the old one's blocks. ``schedule`` is that of the old one's first
-    job. ``nodes`` are those of the old one, ``newest`` is
-    its newest job, ``newest_made`` the new one's.
+    where an earlier rebuild has begun to make it, else ``new`` says what will be made. ``catalog`` are the folders
+    of the catalog that it is made from. ``schedule`` is that of the old one's first job. ``nodes`` are those of the old
+    one, ``newest`` is its newest job, ``newest_made`` the new one's.
     """
 
     name: str
     old: ClusterRecord | None
     made: ClusterRecord | None = None
     new: Preparation | None = None
-    facts: ClusterFacts = field(default_factory=ClusterFacts)
+    catalog: tuple[str, ...] = ()
     schedule: str = ""
     in_place: bool = False
     nodes: tuple[NodeRecord, ...] = ()
@@ -161,11 +159,11 @@ def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Ho
     jobs = store.jobs(old.id)
     begun = store.job_parameters(jobs[-1].id).rebuilt_with or ()
     paths = list(map(str, load_settings().catalog_with(*old.facts.catalog, *begun, *catalog)))
-    request = store.request(old.id).model_copy(update={"name": old.name})
+    blocks = {"credentials": old.credentials or None, "ssh_key": old.facts.ssh_key or None}
+    request = store.request(old.id).model_copy(update={"name": old.name, **blocks})
     new = prepare_create(request, catalog=paths, tenant=old.tenant, numbering=store, accepted=True)
     store.check_quota(old.tenant, taken_by(new.layout.nodes, clusters=1) - freed)
-    facts = ClusterFacts((ProviderFacts.of(new.provider, old.credentials),), old.facts.ssh_key, tuple(paths))
-    return Rebuild(old.name, old, new=new, facts=facts, schedule=store.job_parameters(jobs[0].id).schedule)
+    return Rebuild(old.name, old, new=new, catalog=tuple(paths), schedule=store.job_parameters(jobs[0].id).schedule)
 
 
 def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str]) -> Rebuild:

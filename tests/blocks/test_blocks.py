@@ -13,6 +13,7 @@ from prefect_server import api
 from pydantic import ValidationError
 
 from coopr_core.errors import InvalidInput
+from coopr_core.providers.scope import Scope
 from coopr_core.remote.keys import ensure_client_key
 from flows.server import ServerInfo
 
@@ -71,4 +72,4 @@ def test_local_settings_are_checked_by_the_provider_and_make_one(prefect_server:
         LocalProviderSettings(address_range="10.0.0.0/8")
     settings = LocalProviderSettings(address_range="127.9.0.0/24", port=2300)
     assert settings.settings() == {"address_range": "127.9.0.0/24", "port": 2300}
-    assert settings.provider().find("00000001") == []
+    assert settings.provider().find(Scope(cluster_id="00000001")).machines == ()

@@ -19,12 +19,13 @@ def create(**values: Any) -> dict[str, Any]:
 
 def test_the_values_of_a_group_are_taken_one_by_one_too() -> None:
     block = LocalProviderSettings(port=2300)
+    block._block_document_name = "own"  # as if it were saved
     taken = create(
         hardware_type="small", optimize="cost", provider_settings=block, on_failure="continue", min_nodes=2, size=3
     )
     assert taken["size"] == 3
     assert (taken["machines"].hardware_type, taken["machines"].optimize) == ("small", "cost")
-    assert taken["machines"].credentials.port == 2300
+    assert taken["machines"].credentials == "coopr-local-provider-settings/own"
     assert (taken["failure"].on_failure, taken["failure"].min_nodes) == ("continue", 2)
     same = create(machines={"hardware_type": "small", "optimize": "cost", "credentials": block})
     assert same["machines"] == taken["machines"]
