@@ -7,7 +7,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import uuid4
 
 import httpx
@@ -36,6 +36,12 @@ class ClusterFlow(Flow[P, R]):
 
     Its runs carry the tag of this process' installation. The values of a group of parameters may be given one by one.
     """
+
+    def with_options(self, *args: Any, **options: Any) -> ClusterFlow[P, R]:
+        """Return the same flow with other options, such as ``task_runner``; see ``prefect.Flow.with_options``."""
+        flow = super().with_options(*args, **options)
+        flow.__class__ = ClusterFlow  # Prefect makes a plain Flow, whatever it was asked of
+        return cast(ClusterFlow[P, R], flow)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow, see ``prefect.Flow.__call__``."""
