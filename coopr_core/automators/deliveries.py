@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from coopr_core.automators.resources import send
+from coopr_core.automators.resources import archive_of, send
 from coopr_core.catalog.entities import Resource
 
 if TYPE_CHECKING:
@@ -29,14 +29,23 @@ class Deliveries:
         self._threads: ThreadPoolExecutor | None = None
         self._under_way: dict[tuple[int, str], Future[int]] = {}
 
+    def pack(self, resources: Iterable[Resource]) -> None:
+        """Begin to make archives of resources; what cannot be packed is told to who needs it."""
+        with self._lock:
+            for resource in resources:
+                self._pool().submit(archive_of, resource)
+
     def begin(self, node: int, resources: Iterable[Resource], root: str, session: Session) -> None:
         """Begin to send resources to a node, but for those that are on their way there."""
         with self._lock:
             for resource in resources:
                 known = self._under_way.get((node, resource.version))
                 if known is None or known.done():
-                    self._threads = self._threads or ThreadPoolExecutor(_AT_ONCE, "coopr-resources")
-                    self._under_way[node, resource.version] = self._threads.submit(send, resource, root, session)
+                    self._under_way[node, resource.version] = self._pool().submit(send, resource, root, session)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        self._threads = self._threads or ThreadPoolExecutor(_AT_ONCE, "coopr-resources")
+        return self._threads
 
     def waited_for(self, node: int, resources: Iterable[Resource]) -> list[Resource]:
         """Return those of the resources that are still on their way to the node."""

@@ -75,7 +75,7 @@ def _pack(resource: Resource, path: Path) -> None:
     gone = NotFound(
         f"resource {resource.name} is not any more what the cluster was made with ({resource.version[:12]}): "
         f"{resource.source or 'its catalog'} has changed, and the cache does not have it",
-        hint="Restore it there, or have the cluster take today's: coopr add-services or coopr configure tell how.",
+        hint="Restore it there, or have the cluster take today's: `coopr sync` does.",
     )
     if not source.exists():
         raise gone

@@ -56,6 +56,10 @@ class Actions:
         )
         self._services = ServiceActions(self.picture, automators, self.machines, access)
 
+    def pack(self) -> None:
+        """Begin to pack the resources that BOOTSTRAP brings, while machines are made."""
+        self._services.pack()
+
     def settle(self) -> None:
         """Wait for what tasks have begun and go on without: resources on their way to nodes."""
         self._services.settle()

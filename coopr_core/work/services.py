@@ -15,6 +15,7 @@ from coopr_core.automators.context import TaskContext
 from coopr_core.automators.contract import Automator, Result
 from coopr_core.automators.deliveries import Deliveries
 from coopr_core.automators.preparation import prepare_node
+from coopr_core.automators.resources import needed
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import CooprError
 from coopr_core.macros import expand
@@ -78,6 +79,10 @@ class ServiceActions:
         if result.properties and not result.exit_status:
             self._picture.record_properties(task.node, result.properties)
         return result
+
+    def pack(self) -> None:
+        """Begin to pack what nodes will be brought, while they are made."""
+        self._deliveries.pack(needed(self._picture.layout.services.values()).values())
 
     def settle(self) -> None:
         """Wait until no resource is on its way any more."""

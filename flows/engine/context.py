@@ -18,6 +18,7 @@ from coopr_core.errors import CooprError
 from coopr_core.folders import logs_of
 from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.records import ClusterRecord, JobRecord
+from coopr_core.model.states import TaskState
 from coopr_core.providers.credentials import cluster_clouds
 from coopr_core.providers.host_keys import seed_of
 from coopr_core.remote.access import NodeAccess
@@ -103,7 +104,7 @@ def _actions(
     if any(task.action not in _MACHINE_ACTIONS for task in tasks):
         used = sorted({a.type for service in layout.services.values() for a in service.actions.values()})
         secret = open_secrets(store, VAULT, cluster.id, access.redactor.add) if asks_for_secrets(layout) else None
-    return Actions(
+    actions = Actions(
         store=store,
         cluster=replace(cluster, name=parameters.named or cluster.name),
         layout=layout,
@@ -116,3 +117,6 @@ def _actions(
         membership=Membership.of(job, parameters, tasks),
         host_key_seed=lambda: seed_of(client_key(cluster, VAULT)),
     )
+    if any(task.action == "BOOTSTRAP" and task.state is not TaskState.SUCCEEDED for task in tasks):
+        actions.pack()
+    return actions

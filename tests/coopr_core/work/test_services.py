@@ -183,6 +183,17 @@ def test_a_resource_that_did_not_arrive_or_was_lost_is_brought_by_the_action_tha
     assert job.run("big").exit_status == 0
 
 
+def test_resources_are_packed_while_machines_are_made_so_that_a_catalog_may_go_on(
+    store: Store, tmp_path: Path, access: NodeAccess, async_server: AsyncServer
+) -> None:
+    job = Job(store, tmp_path, access, async_server, "big")
+    job.services.pack()
+    job.services.settle()
+    shutil.rmtree(tmp_path / "catalog")
+    job.services.bootstrap(job.task("BOOTSTRAP"), job.log)
+    assert job.run("big").exit_status == 0
+
+
 def test_what_settles_a_job_is_on_its_nodes(
     store: Store, tmp_path: Path, access: NodeAccess, async_server: AsyncServer
 ) -> None:
