@@ -95,7 +95,7 @@ class PreparedChange(PreparedJob):
 
 def check_renderable(after: ClusterLayout) -> None:
     """Raise ``InvalidInput`` with every macro of config and links that has no value on this layout."""
-    from coopr_core.operations.create import config_problems, escape_hint
+    from coopr_core.operations.config import config_problems, escape_hint
 
     problems = config_problems(after)
     if problems:

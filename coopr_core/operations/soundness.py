@@ -220,7 +220,7 @@ def _of_least_cluster(catalog: Catalog, template: ClusterTemplate, known: Collec
 
     ``known`` are the paths something is found at already.
     """
-    from coopr_core.operations.create import config_problems
+    from coopr_core.operations.config import config_problems
     from coopr_core.solver import solve
 
     try:

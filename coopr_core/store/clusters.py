@@ -7,14 +7,14 @@ says today. Listing reads none of those, and imports no pydantic model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from coopr_core.errors import InvalidInput, NameTaken, NotFound, Refused
+from coopr_core.errors import InvalidInput, NameTaken, Refused
 from coopr_core.model import ids
 from coopr_core.model.facts import ClusterFacts
 from coopr_core.model.names import id_like_problem, name_nodes
@@ -24,8 +24,8 @@ from coopr_core.store.database import Database
 from coopr_core.store.hosts import Hosts, next_id
 from coopr_core.store.ledger.events import CLUSTER_RECORDED, note
 from coopr_core.store.ledger.reservation import reserve, taken_by
-from coopr_core.store.references import LISTED, LIVING, called, referred
-from coopr_core.store.rows import Row, cluster_key, cluster_record, fact_values, handle
+from coopr_core.store.references import LISTED, LIVING, called, find_cluster, referred
+from coopr_core.store.rows import Row, cluster_key, cluster_record, fact_values, handle, now
 from coopr_core.store.schema import clusters, nodes
 
 if TYPE_CHECKING:
@@ -35,20 +35,6 @@ if TYPE_CHECKING:
 
 OWN = ""
 """As a tenant: the one the store was opened for."""
-
-
-def now() -> datetime:
-    """The present time, as the store keeps it."""
-    return datetime.now(UTC)
-
-
-def find_cluster(connection: Connection, cluster_id: str, *columns: Any, lock: bool = False) -> Row:
-    """The row of a cluster by id; ``lock`` holds it until the transaction ends. Raises ``NotFound``."""
-    query = select(*(columns or LISTED)).where(clusters.c.id == cluster_key(cluster_id))
-    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
-    if row is None:
-        raise NotFound(f"There is no cluster {cluster_id}", hint="`coopr list --all --deleted` shows every cluster.")
-    return dict(row)
 
 
 class Clusters:

@@ -13,11 +13,11 @@ from coopr_core.errors import Busy, Refused
 from coopr_core.model.records import JobRecord, NewestJob
 from coopr_core.model.states import ClusterState, Control, JobState, check_control
 from coopr_core.store import claims
-from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.job_end import check_free, end_job, is_stale, reset_tasks
 from coopr_core.store.jobs import Jobs, check_seen, find_job, is_job
 from coopr_core.store.ledger.events import JOB_ABORTING, JOB_PAUSED, JOB_RESUMED, note
-from coopr_core.store.rows import Row, job_key, job_record
+from coopr_core.store.references import find_cluster
+from coopr_core.store.rows import Row, job_key, job_record, now
 from coopr_core.store.schema import clusters, jobs
 
 

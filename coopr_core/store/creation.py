@@ -15,9 +15,10 @@ from coopr_core.model.facts import ClusterFacts
 from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord, JobRecord
-from coopr_core.store.clusters import find_cluster, insert_cluster, name_taken, refuse_id_as_name
+from coopr_core.store.clusters import insert_cluster, name_taken, refuse_id_as_name
 from coopr_core.store.database import Database
 from coopr_core.store.jobs import Planned, insert_job
+from coopr_core.store.references import find_cluster
 from coopr_core.store.rows import cluster_record
 
 if TYPE_CHECKING:

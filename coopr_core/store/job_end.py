@@ -18,10 +18,9 @@ from coopr_core.model.operations import Operation, check_allowed, state_after
 from coopr_core.model.states import HOLDING, WITHOUT_MACHINE, AttemptState, ClusterState, JobState, NodeState, TaskState
 from coopr_core.store import claims
 from coopr_core.store.cluster_change import forget_left, forget_made
-from coopr_core.store.clusters import now
 from coopr_core.store.ledger.events import JOB_ENDED, note
 from coopr_core.store.ledger.machines import machines_gone
-from coopr_core.store.rows import Row, handle, job_id
+from coopr_core.store.rows import Row, handle, job_id, now
 from coopr_core.store.schema import JOB, attempts, clusters, jobs, nodes, tasks
 
 _ONGOING = (TaskState.RUNNING, TaskState.RETRYING)

@@ -23,11 +23,11 @@ from coopr_core.model.records import JobProgress, JobRecord, NewestJob
 from coopr_core.model.states import HOLDING, ClusterState, JobState, TaskState
 from coopr_core.store import claims
 from coopr_core.store.cluster_change import ClusterChange, write_change
-from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.database import Database
 from coopr_core.store.job_end import abandoned_job, check_free, check_startable, end_job
 from coopr_core.store.ledger.events import JOB_STARTED, note
-from coopr_core.store.rows import Row, cluster_key, job_id, job_key, job_record, storable
+from coopr_core.store.references import find_cluster
+from coopr_core.store.rows import Row, cluster_key, job_id, job_key, job_record, now, storable
 from coopr_core.store.schema import JOB, clusters, jobs, plans, tasks
 
 

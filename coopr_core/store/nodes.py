@@ -18,9 +18,9 @@ from sqlalchemy.engine import Connection
 from coopr_core.errors import NotFound
 from coopr_core.model.records import NodeRecord
 from coopr_core.model.states import WITHOUT_MACHINE, NodeState
-from coopr_core.store.clusters import find_cluster
 from coopr_core.store.database import Database
 from coopr_core.store.ledger.machines import machine_since, machine_there, machines_gone
+from coopr_core.store.references import find_cluster
 from coopr_core.store.rows import Row, cluster_key, node_record
 from coopr_core.store.schema import clusters, nodes
 

@@ -6,13 +6,15 @@ of another tenant's; an id as we write it (eight digits or more) is never a name
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from coopr_core.errors import NotFound
 from coopr_core.model import ids
 from coopr_core.model.states import ClusterState
-from coopr_core.store.rows import LARGEST, Row
+from coopr_core.store.rows import LARGEST, Row, cluster_key
 from coopr_core.store.schema import clusters, nodes
 from coopr_core.suggestions import did_you_mean, near
 from coopr_core.text_form import forms
@@ -105,3 +107,12 @@ def _meant_service(connection: Connection, ref: str, tenant: str) -> str:
         ),
         "",
     )
+
+
+def find_cluster(connection: Connection, cluster_id: str, *columns: Any, lock: bool = False) -> Row:
+    """Return the row of a cluster by id; ``lock`` holds it until the transaction ends. Raises ``NotFound``."""
+    query = select(*(columns or LISTED)).where(clusters.c.id == cluster_key(cluster_id))
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"There is no cluster {cluster_id}", hint="`coopr list --all --deleted` shows every cluster.")
+    return dict(row)

@@ -6,6 +6,7 @@ Promise: nothing outside the store sees a row. Ids are read strictly: text that 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +23,11 @@ LARGEST = 2**31 - 1
 
 Row = Mapping[Any, Any]
 """One row by column name."""
+
+
+def now() -> datetime:
+    """Return the present time, as the store keeps it."""
+    return datetime.now(UTC)
 
 
 def cluster_key(text: str) -> int:

@@ -16,10 +16,9 @@ from sqlalchemy.engine import Connection
 from coopr_core.errors import CooprError, NotFound, Refused
 from coopr_core.model.records import AttemptRecord, TaskRecord
 from coopr_core.model.states import TASK_AFTER_ATTEMPT, AttemptState, JobState, TaskState
-from coopr_core.store.clusters import now
 from coopr_core.store.database import Database
 from coopr_core.store.jobs import find_job
-from coopr_core.store.rows import Row, attempt_record, job_key, storable, task_id, task_key, task_record
+from coopr_core.store.rows import Row, attempt_record, job_key, now, storable, task_id, task_key, task_record
 from coopr_core.store.schema import attempts, jobs, tasks
 
 _THIS_TASK = (

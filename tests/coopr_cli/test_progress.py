@@ -19,8 +19,8 @@ from coopr_cli.progress import Lines, shown
 from coopr_core.model.records import JobRecord
 from coopr_core.model.states import AttemptState, JobState
 from coopr_core.store import Store, tasks
-from coopr_core.store.clusters import now
 from coopr_core.store.database import StoreUnavailable
+from coopr_core.store.rows import now
 
 Printed = pytest.CaptureFixture[str]
 

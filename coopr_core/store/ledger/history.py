@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import and_, select
 
 from coopr_core.model import ids
-from coopr_core.store.clusters import find_cluster
 from coopr_core.store.database import Database
 from coopr_core.store.ledger.events import JOB_RESUMED, JOB_STARTED
+from coopr_core.store.references import find_cluster
 from coopr_core.store.rows import Row, job_id, task_id
 from coopr_core.store.schema import attempts, events, tasks
 

@@ -19,10 +19,10 @@ from coopr_core.model.leases import Lease, extend
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import HOLDING, ClusterState
-from coopr_core.store.clusters import find_cluster, now
 from coopr_core.store.database import Database
 from coopr_core.store.ledger.events import LEASE_CHANGED, LEASE_WARNED, PROTECTION_CHANGED, note
-from coopr_core.store.rows import Row, cluster_record, handle
+from coopr_core.store.references import find_cluster
+from coopr_core.store.rows import Row, cluster_record, handle, now
 from coopr_core.store.schema import clusters, jobs
 
 
