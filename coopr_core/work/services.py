@@ -89,7 +89,7 @@ class ServiceActions:
         self._deliveries.close()
 
     def _await_resources(self, task: TaskRecord, service: Service, log: TaskLog) -> None:
-        if waiting := self._deliveries.waited_for(task.node, service.resources):
+        if waiting := self._deliveries.on_the_way(task.node, service.resources):
             log.write(f"waiting for what is on its way: {', '.join(each.name for each in waiting)}")
         self._deliveries.check(task.node, service.resources)
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from task_contexts import node, task
 from test_shell_automator import lines
+from watching import wait_for
 
 from coopr_core.automators import resources
 from coopr_core.automators.deliveries import Deliveries
@@ -292,13 +293,34 @@ def test_a_nodes_other_tasks_do_not_wait_for_resources_they_do_not_need(
     assert prepare_node(on, session, deliveries).exit_status == 0
     assert shell.run(task("start", plain, on), session).exit_status == 0
     assert shell.run(task("start", chef, on), session).unprepared
-    assert [each.name for each in deliveries.waited_for(1000, chef.resources)] == ["cookbooks/hadoop", "app.jar"]
+    assert [each.name for each in deliveries.on_the_way(1000, chef.resources)] == ["cookbooks/hadoop", "app.jar"]
     prepare_node(on, session, deliveries)
     held.may_go.set()
     deliveries.check(1000, chef.resources)
     assert sorted(held.begun) == ["app.jar", "cookbooks/hadoop"], "each travels once, side by side"
     assert shell.run(task("start", chef, on), session).exit_status == 0
     deliveries.close()
+
+
+def test_many_resources_leave_a_nodes_channels_to_its_tasks(
+    folder: Path, session: Session, root: Path, shell: ShellAutomator, held: Held
+) -> None:
+    names = [f"r{number}" for number in range(12)]
+    for name in names:
+        (folder / "resources" / name).write_text(name)
+    write_service(folder, "chef", ", ".join(names), 'cat "$COOPR_RESOURCES"/*')
+    chef, plain = service_of(folder), service_of(folder, "plain")
+    on, deliveries = node(root, chef, plain), Deliveries()
+    prepare_node(on, session, deliveries)
+    wait_for(lambda: len(held.begun) == 3, "three of them travel")
+    assert shell.run(task("start", plain, on), session).exit_status == 0
+    assert len(held.begun) == 3
+    held.may_go.set()
+    deliveries.close()
+    assert sorted(held.begun) == sorted(names)
+    watched, seen = lines(session)
+    assert shell.run(task("start", chef, on), watched).exit_status == 0
+    assert "".join(seen) == "".join(sorted(names))
 
 
 def test_what_keeps_a_resource_from_a_node_is_told_to_who_waits_for_it(
