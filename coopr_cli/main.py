@@ -6,6 +6,7 @@ a command's module is imported when the command is called.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -78,30 +79,61 @@ SECTIONS = {
 """The headings of the help, each with the first command under it."""
 
 
+LAST_CHANGE = "delete"
+"""The command after which those of operations stand that have none written for them."""
+
+
 @cache
 def _command(name: str) -> click.Command:
-    """The command, imported now."""
+    """Import the command now."""
     module = importlib.import_module(COMMANDS[name][0])
     return checked(getattr(module, f"{name.replace('-', '_')}_command"))
+
+
+def _derived(name: str) -> click.Command | None:
+    """Make the command of an operation that has none written for it; None when there is no such operation."""
+    from coopr_core.operations.verbs import verbs
+
+    verb = next((verb for verb in verbs() if verb.command == name), None)
+    if verb is None:
+        return None
+    from coopr_cli.derived import derived_command
+
+    return checked(derived_command(verb))
+
+
+def known_commands() -> dict[str, str]:
+    """Return every command with its short help; those that are derived stand behind the others that change clusters."""
+    from coopr_core.operations.verbs import verbs
+
+    more: dict[str, str] = {}
+    with contextlib.suppress(CooprError):  # the help does not fail over a package that is broken; its command does
+        more = {verb.command: verb.summary for verb in verbs() if verb.command not in COMMANDS}
+    found: dict[str, str] = {}
+    for name, (_, text) in COMMANDS.items():
+        found[name] = text
+        if name == LAST_CHANGE:
+            found |= more
+    return found
 
 
 class LazyCommands(NamingGroup):
     """A group whose commands are imported when called; its help needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order of a cluster's life."""
-        return list(COMMANDS)
+        """Return the commands in the order of a cluster's life."""
+        return list(known_commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command called ``cmd_name``, imported now."""
-        return _command(cmd_name) if cmd_name in COMMANDS else None
+        """Return the command called ``cmd_name``, imported now."""
+        return _command(cmd_name) if cmd_name in COMMANDS else _derived(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands with their short helps, from the table, under the headings of ``SECTIONS``."""
+        """Write the commands with their short helps, from the table, under the headings of ``SECTIONS``."""
         starts = {name: heading for heading, name in SECTIONS.items()}
         rows: dict[str, list[tuple[str, str]]] = {}
         heading = ""
-        for name, (_, text) in COMMANDS.items():
+        for name, text in known_commands().items():
             heading = starts.get(name, heading)
             rows.setdefault(heading, []).append((name, text))
         for heading, commands in rows.items():

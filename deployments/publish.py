@@ -11,13 +11,11 @@ of its own; a deployment that carries another installation's is never written ov
 from __future__ import annotations
 
 from datetime import timedelta
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from coopr_core.errors import InvalidInput, Refused
 from coopr_core.store import Store
+from deployments.definitions import NAME, definitions
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -26,15 +24,12 @@ if TYPE_CHECKING:
 
 POOL_TYPE = "process"
 
-NAME = "coopr"
-"""What deployments are called, and what the names of pools begin with."""
-
 _MOST = 200
 """As many deployments as the server lists at once; ours of one name are far fewer."""
 
 
 def publish(pool: str = "", name: str = "") -> list[dict[str, str]]:
-    """Publish every deployment of ``prefect.yaml``; their names, ids, work pool and addresses in the UI.
+    """Publish the deployment of every flow; return their names, ids, work pool and addresses in the UI.
 
     ``pool`` is ``coopr-<installation>`` when left out. ``name`` is ``coopr`` when left out, or, where another
     installation has published under that on this server, ``coopr-<installation>``. The Prefect server must be the one
@@ -58,14 +53,14 @@ def publish(pool: str = "", name: str = "") -> list[dict[str, str]]:
 
 
 def _own_name(client: SyncPrefectClient, own: str, tag: str) -> str:
-    """The name that this installation has published under, else the common one if no other has that."""
+    """Return the name that this installation has published under, else the common one if no other has that."""
     if any(tag in deployment.tags for deployment in _present(client, own)):
         return own
     return own if _others(client, NAME, tag) else NAME
 
 
 def _free(client: SyncPrefectClient, name: str, tag: str) -> str:
-    """The name, which no other installation has published under. Raises ``Refused``."""
+    """Return the name, which no other installation has published under. Raises ``Refused``."""
     if others := _others(client, name, tag):
         raise Refused(
             f"the deployments {name!r} on this server were published from installation {', '.join(sorted(others))}",
@@ -75,7 +70,7 @@ def _free(client: SyncPrefectClient, name: str, tag: str) -> str:
 
 
 def _others(client: SyncPrefectClient, name: str, tag: str) -> set[str]:
-    """The other installations that have deployments of this name."""
+    """Return the other installations that have deployments of this name."""
     from flows.belonging import installations
 
     found = set[str]().union(*(installations(deployment.tags) for deployment in _present(client, name)))
@@ -83,7 +78,7 @@ def _others(client: SyncPrefectClient, name: str, tag: str) -> set[str]:
 
 
 def _present(client: SyncPrefectClient, name: str) -> list[DeploymentResponse]:
-    """The deployments of our flows that have this name."""
+    """Return the deployments of our flows that have this name."""
     from prefect.client.schemas.filters import (
         DeploymentFilter,
         DeploymentFilterName,
@@ -103,13 +98,6 @@ def _flow_of(definition: dict[str, Any]) -> Any:
     from prefect.flows import load_flow_from_entrypoint
 
     return load_flow_from_entrypoint(definition["entrypoint"], use_placeholder_flow=False)
-
-
-def definitions() -> list[dict[str, Any]]:
-    """The deployments as ``prefect.yaml`` defines them."""
-    text = files("deployments").joinpath("prefect.yaml").read_text(encoding="utf-8")
-    found: list[dict[str, Any]] = yaml.safe_load(text)["deployments"]
-    return found
 
 
 def _ensure_pool(client: SyncPrefectClient, name: str) -> None:
@@ -164,7 +152,7 @@ def _publish(client: SyncPrefectClient, pool: str, name: str, tag: str, definiti
 
 
 def _schedules(client: SyncPrefectClient, name: str, definition: dict[str, Any]) -> list[DeploymentScheduleCreate]:
-    """The schedules a deployment has; those of its definition when it is new."""
+    """Return the schedules a deployment has; those of its definition when it is new."""
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.schedules import IntervalSchedule
     from prefect.exceptions import ObjectNotFound

@@ -93,11 +93,14 @@ class Operation(StrEnum):
     def __new__(cls, name: str, rule: Rule = ON_ACTIVE, verb: Verb = _CONFIGURE, *several: Course) -> Operation:
         """Make the operation of a row; called with a name alone it is found, by ``EnumType``."""
         made = str.__new__(cls, name)
-        made._value_ = name
-        made.rule = rule
-        made.verb = verb
-        made.courses = tuple(course if course.name else replace(course, name=name) for course in several)
+        made._write(name, rule, verb, several)
         return made
+
+    def _write(self, name: str, rule: Rule, verb: Verb, several: tuple[Course, ...]) -> None:
+        self._value_ = name
+        self.rule = rule
+        self.verb = verb
+        self.courses = tuple(course if course.name else replace(course, name=name) for course in several)
 
     CLUSTER_CREATE = (
         "CLUSTER_CREATE",
@@ -181,14 +184,30 @@ class Operation(StrEnum):
         Raises ``ValueError`` when there is another one of that name already.
         """
         known = cls._value2member_map_.get(name)
-        made = cls.__new__(cls, name, rule, verb, *several)
+        made = cls._unlisted(name, rule, verb, *several)
         if known is not None:
             if not isinstance(known, cls) or known._row() != made._row():
                 raise ValueError(f"there is an operation {name} already, and it is another one")
             return known
-        made._name_ = name
         cls._value2member_map_[name] = made
         return made
+
+    @classmethod
+    def _unlisted(cls, name: str, rule: Rule, verb: Verb, *several: Course) -> Operation:
+        """Make an operation that is not of the table; an enumeration's own ``__new__`` only finds."""
+        made = str.__new__(cls, name)
+        made._name_ = name
+        made._write(name, rule, verb, several)
+        return made
+
+    @classmethod
+    def recorded(cls, name: str) -> Operation:
+        """Return the operation that a record names; one that can only be read of when its package is gone."""
+        try:
+            return cls(name)
+        except ValueError:
+            gone = Verb(name.lower(), name.lower().replace("_", "-"), "What a package did that is not installed.")
+            return cls._unlisted(name, ON_ACTIVE, gone)
 
     def _row(self) -> tuple[Rule, Verb, tuple[Course, ...]]:
         return self.rule, self.verb, self.courses

@@ -88,7 +88,7 @@ def end_job(connection: Connection, job: Row, state: JobState, message: str) -> 
     touched = state is not JobState.ROLLED_BACK or forget_made(connection, key)
     with_machine = (nodes.c.cluster == key[0], nodes.c.state.not_in(WITHOUT_MACHINE))
     machines = connection.execute(select(func.count()).select_from(nodes).where(*with_machine)).scalar_one()
-    after = state_after(Operation(job["operation"]), state, any_machine=machines > 0, touched=touched)
+    after = state_after(Operation.recorded(job["operation"]), state, any_machine=machines > 0, touched=touched)
     connection.execute(update(clusters).where(clusters.c.id == key[0]).values(state=after, updated=time))
     if after is ClusterState.TERMINATED:
         connection.execute(update(nodes).where(*with_machine).values(state=NodeState.DELETED))

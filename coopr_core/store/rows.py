@@ -130,7 +130,7 @@ def job_record(row: Row) -> JobRecord:
     return JobRecord(
         id=job_id(row["cluster"], row["number"]),
         cluster_id=ids.cluster_id(row["cluster"]),
-        operation=Operation(row["operation"]),
+        operation=Operation.recorded(row["operation"]),
         state=JobState(row["state"]),
         created=row["created"],
         started=row["started"],
