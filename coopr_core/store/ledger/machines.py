@@ -17,6 +17,7 @@ from coopr_core.store.schema import clusters, machines
 _OF_NODE = (machines.c.cluster == bindparam("of_cluster"), machines.c.node == bindparam("of_node"))
 _PRESENT = machines.c.deleted.is_(None)
 _KNOWN = select(machines.c.provider_id).where(*_OF_NODE, _PRESENT)
+_SINCE = select(machines.c.created).where(*_OF_NODE, _PRESENT)
 _GONE = update(machines).where(*_OF_NODE, _PRESENT)
 _OF_ITS_CLUSTER = {
     "cluster_name": clusters.c.name,
@@ -55,8 +56,7 @@ def machine_there(connection: Connection, node: Row, provider_id: str) -> None:
 
 def machine_since(connection: Connection, cluster: int, node: int) -> datetime | None:
     """Return since when the node has the machine it has; None when it has none."""
-    present = (machines.c.cluster == cluster, machines.c.node == node, machines.c.deleted.is_(None))
-    since: datetime | None = connection.execute(select(machines.c.created).where(*present)).scalar()
+    since: datetime | None = connection.execute(_SINCE, {"of_cluster": cluster, "of_node": node}).scalar()
     return since
 
 
