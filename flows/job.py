@@ -18,6 +18,7 @@ from coopr_core.work.job.run import JobRun
 from flows.engine.context import flow_task_runner
 from flows.engine.progress import Progress
 from flows.engine.run_log import flow_run_emitter
+from flows.engine.tag_limits import only_limited_tags
 from flows.outage import ServerGone, told, watched
 from flows.stages import run_stages
 
@@ -52,7 +53,7 @@ def run_job(
         context.halt.to(Halt.CUT_OFF, gone)
 
     try:
-        with watched(cut_off):
+        with watched(cut_off), only_limited_tags():
             run.run(lambda: run_stages(run, runner, settings.attempts), (KeyboardInterrupt, TerminationSignal))
     except Interrupted as error:
         if isinstance(error.__cause__, TerminationSignal) and runtime.deployment.id:
