@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from coopr_core.errors import NotFound
 from coopr_core.model.facts import ProviderFacts
 from coopr_core.providers.cloud import Cloud, Clouds
-from coopr_core.providers.registry import load_cloud
+from coopr_core.providers.registry import load_cloud, settings_type
 from coopr_core.settings import load_settings
 
 if TYPE_CHECKING:
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from coopr_core.vault import Vault
 
 
-def cluster_clouds(cluster: ClusterRecord, vault: Vault | None) -> Clouds:
+def cluster_clouds(cluster: ClusterRecord, vault: Vault | None, hide: Callable[[str], None] | None = None) -> Clouds:
     """Return the cloud of the cluster's provider, and those of the others that it has or had machines from.
 
-    Without a vault no block can be asked for. When a cloud is first needed ``NotFound`` is raised if its block is gone,
-    ``InvalidInput`` for settings that cannot be used.
+    Without a vault no block can be asked for; ``hide`` is told every secret among the settings. When a cloud is first
+    needed ``NotFound`` is raised if its block is gone, ``InvalidInput`` for settings that cannot be used.
     """
     others = [known.name for known in cluster.facts.providers]
-    return Clouds(cluster.provider, lambda name: make_cloud(provider_facts(cluster, name), vault), others)
+    return Clouds(cluster.provider, lambda name: make_cloud(provider_facts(cluster, name), vault, hide), others)
 
 
 def provider_facts(cluster: ClusterRecord, name: str) -> ProviderFacts:
@@ -36,11 +37,18 @@ def provider_facts(cluster: ClusterRecord, name: str) -> ProviderFacts:
     return ProviderFacts.of(entity, known.credentials if known else "")
 
 
-def make_cloud(facts: ProviderFacts, vault: Vault | None) -> Cloud:
-    """Return the cloud of a provider: its settings overlaid by those of its block, if it has one."""
+def make_cloud(facts: ProviderFacts, vault: Vault | None, hide: Callable[[str], None] | None = None) -> Cloud:
+    """Return the cloud of a provider: its settings overlaid by those of its block, if it has one.
+
+    ``hide`` is told every secret among them before anything else is.
+    """
     settings = dict(facts.settings)
     if facts.credentials:
         if vault is None:
             raise NotFound(f"the settings of provider {facts.name} are in a block, and no Prefect server runs")
         settings.update(vault.settings(facts.credentials))
+    if hide is not None:
+        secret = {field.name for field in settings_type(facts.type).fields() if field.sensitive}
+        for value in (settings[name] for name in secret & settings.keys() if settings[name]):
+            hide(str(value))
     return load_cloud(facts.type, settings)

@@ -108,7 +108,7 @@ def _actions(
         store=store,
         cluster=replace(cluster, name=parameters.named or cluster.name),
         layout=layout,
-        clouds=cluster_clouds(cluster, VAULT),
+        clouds=cluster_clouds(cluster, VAULT, access.redactor.add),
         automators={name: load_automator(name, vault=VAULT, hide=access.redactor.add) for name in used},
         access=access,
         authorized_key=authorized_key(client_key(cluster, VAULT)),

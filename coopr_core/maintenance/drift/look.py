@@ -72,7 +72,7 @@ class _Look:
         self._access = access
         self._layout: ClusterLayout = store.layout(cluster.id)
         self._nodes = store.nodes(cluster.id)
-        self._clouds = cluster_clouds(cluster, vault)
+        self._clouds = cluster_clouds(cluster, vault, access.redactor.add)
         self._secret: Callable[[str], str] | None = None
         self._no_secrets = False
         if asks_for_secrets(self._layout):

@@ -1,0 +1,1 @@
+"""Machines and tools of Acme."""
