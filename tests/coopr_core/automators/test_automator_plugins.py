@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from automator_plugin import CODE, install_awk
+from automator_plugin import CODE, SERVICE, install_awk
 from task_contexts import TASK_ID, node, task
 from test_shell_automator import lines
 
@@ -57,10 +57,7 @@ def test_its_programs_run_with_their_resources_environment_and_record(session: S
     (catalog / "resources").mkdir(parents=True)
     (catalog / "resources" / "words.txt").write_text("one\ntwo\n")
     (catalog / "services").mkdir()
-    fields = {"program": 'END { print NR, ENVIRON["COOPR_SERVICE"] }', "file": "words.txt", "times": "2"}
-    actions = {"start": {"type": "awk", "fields": fields}}
-    described = {"name": "count", "resources": ["words.txt"], "provisioner": {"actions": actions}}
-    (catalog / "services" / "count.json").write_text(json.dumps(described))
+    (catalog / "services" / "count.yaml").write_text(SERVICE)
     count = Catalog.load([catalog], builtin=False).service("count")
     (tmp_path / "root").mkdir()
     on = node(tmp_path / "root", count, config={"a": 1})
