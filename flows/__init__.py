@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from flows.former import stand_in
+
 WRITTEN = {
     "create_cluster": "flows.creation",
     "extend_lease": "flows.maintenance.leases",
@@ -62,3 +64,6 @@ def _flow(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *flow_names()})
+
+
+stand_in(__name__, __getattr__)

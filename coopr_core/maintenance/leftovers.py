@@ -71,26 +71,31 @@ class Leftovers(Prepared):
         return {f"{item.kind} {item.name}": Part.of(item.to_json(), item.why) for item in self.items}
 
 
-def find_leftovers(store: Store, vault: Vault | None) -> Leftovers:
-    """Return everything left over, machines first.
+def find_leftovers(store: Store, vault: Vault | None, tenant: str | None = None) -> Leftovers:
+    """Return everything left over, machines first; with ``tenant``, of that tenant's clusters alone.
 
     A provider that cannot be asked is named in ``unseen``, and so is the vault where it is None: no server runs.
     """
     seen = _Seen(store, load_settings().state_dir, vault)
-    seen.machines(store)
-    items = tuple(_judged(seen, _Known(store)))
+    seen.machines(store, tenant)
+    items = tuple(_judged(seen, _Known(store, tenant)))
     return Leftovers(items, tuple(text for _, text in seen.unseen), frozenset(kind for kind, _ in seen.unseen))
 
 
 def delete_leftovers(
-    store: Store, chosen: Iterable[Leftover], vault: Vault | None, *, confirmed: str = ""
+    store: Store,
+    chosen: Iterable[Leftover],
+    vault: Vault | None,
+    *,
+    tenant: str | None = None,
+    confirmed: str = "",
 ) -> dict[Leftover, str]:
     """Delete what was chosen and is still left over now; each with what kept it from being deleted, if anything.
 
     What is not there any more counts as deleted, but not what could not be looked at again. Raises ``Refused`` when
     what is left over now is anything else than was ``confirmed``, if that was.
     """
-    again = find_leftovers(store, vault)
+    again = find_leftovers(store, vault, tenant)
     again.check(confirmed)
     still = {item: item for item in again.items}
     results = {}
@@ -107,34 +112,42 @@ def delete_leftovers(
 
 
 class _Known:
-    """What the store says of each cluster, read after everything else."""
+    """What the store says of each cluster, read after everything else; others than ``tenant``'s count as needed."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tenant: str | None) -> None:
         self.store = store
+        self.tenant = tenant
         self._clusters = {cluster.id: cluster for cluster in store.clusters(tenant=None, terminated=True)}
         self._tokens: dict[str, set[str]] = {}
 
     def gone(self, cluster_id: str) -> str:
-        """Why nothing of the cluster is needed; empty when it lives."""
+        """Return why nothing of the cluster is needed; empty when it lives."""
         cluster = self._clusters.get(cluster_id)
+        if self._is_not_meant(cluster):
+            return ""
         if cluster is None:
             return f"cluster {cluster_id} is unknown"
         return f"cluster {cluster.name} is deleted" if cluster.state is ClusterState.TERMINATED else ""
 
+    def _is_not_meant(self, cluster: ClusterRecord | None) -> bool:
+        return self.tenant is not None and (cluster is None or cluster.tenant != self.tenant)
+
     def knows(self, cluster_id: str) -> bool:
-        """Whether the database ever had the cluster."""
+        """Return whether the database ever had the cluster."""
         return cluster_id in self._clusters
 
     def label(self, cluster_id: str) -> str:
-        """The cluster as people are told of it."""
+        """Return the cluster as people are told of it."""
         cluster = self._clusters.get(cluster_id)
         return f"{cluster.name} ({cluster_id})" if cluster else cluster_id
 
     def unowned(self, machine: Machine) -> str:
-        """Why no node has the machine; empty when one has, or when a job may be about to."""
+        """Return why no node has the machine; empty when one has, or when a job may be about to."""
         if reason := self.gone(machine.cluster_id):
             return reason
-        cluster = self._clusters[machine.cluster_id]
+        cluster = self._clusters.get(machine.cluster_id)
+        if cluster is None or self._is_not_meant(cluster):
+            return ""
         if cluster.state is ClusterState.PENDING:
             return ""
         if cluster.id not in self._tokens:
@@ -142,7 +155,7 @@ class _Known:
         return "" if machine.token in self._tokens[cluster.id] else f"no node of cluster {cluster.name} has it"
 
     def logs_were_kept(self, cluster_id: str) -> bool:
-        """Whether the user asked for the logs to outlive the cluster."""
+        """Return whether the user asked for the logs to outlive the cluster."""
         deletions = [j for j in self.store.jobs(cluster_id) if j.operation is Operation.CLUSTER_DELETE]
         return bool(deletions) and self.store.job_parameters(deletions[-1].id).keep_logs
 
@@ -165,9 +178,9 @@ class _Seen:
         except Unreachable as error:
             self.unseen.append(("secret", f"the keys of passwords: {error.message}"))
 
-    def machines(self, store: Store) -> None:
+    def machines(self, store: Store, tenant: str | None) -> None:
         """Ask every provider that clusters were made with, and those of the catalog for all machines of ours."""
-        for cluster in store.clusters(tenant=None, terminated=True):
+        for cluster in store.clusters(tenant=tenant, terminated=True):
             self._ask(f"machines of {cluster.name} ({cluster.id})", partial(_of_cluster, store, cluster, self.vault))
         for name, kind, settings in _catalog_providers():
             self._ask(f"machines of provider {name}", partial(_of_provider, kind, settings, store.installation))

@@ -21,6 +21,7 @@ from coopr_core.store import Store
 from flows.announcing import Announcer
 from flows.cluster_flow import cluster_flow
 from flows.engine.run_log import flow_run_emitter
+from flows.parameters import Tenant
 from flows.vault import VAULT
 
 DRIFT = "coopr.cluster.drift"
@@ -28,7 +29,7 @@ DRIFT = "coopr.cluster.drift"
 
 
 @cluster_flow("check-drift", "check-drift")
-def check_drift(cluster: str | None = None, tenant: str | None = None) -> dict[str, Any]:
+def check_drift(cluster: str | None = None, tenant: Tenant = None) -> dict[str, Any]:
     """Look for drift: machines gone, services that fail their health check, config that differs, extra machines.
 
     Args:

@@ -18,19 +18,21 @@ from coopr_core.errors import Busy, Refused, TasksFailed
 from coopr_core.maintenance.leases import find_expired
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import ClusterState
-from coopr_core.settings import Concurrency, load_settings
+from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from flows.announcing import LEASE_EXPIRING, Announcer
 from flows.cluster_flow import cluster_flow
 from flows.engine.run_log import Emit, flow_run_emitter
+from flows.parameters import Confirmed, MaxConcurrency, Schedule, Tenant
 
 
 @cluster_flow("reap-expired", "reap-expired")
 def reap_expired(
-    tenant: str | None = None,
+    tenant: Tenant = None,
     warn_before: int | str | None = None,
-    max_concurrency: Concurrency | None = None,
-    confirmed: str = "",
+    schedule: Schedule = None,
+    max_concurrency: MaxConcurrency = None,
+    confirmed: Confirmed = "",
 ) -> dict[str, Any]:
     """Delete every cluster whose lease has run out, and warn of those whose lease soon will.
 
@@ -38,9 +40,6 @@ def reap_expired(
         tenant: Whose clusters; those of all tenants when left out.
         warn_before: How long before the end of a lease to warn, such as 2h or 7d; 0 is not at all. The setting
             lease_warning when left out.
-        max_concurrency: How many machines of a cluster may be deleted at once; as the setting of that name says
-            when left out.
-        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         What was deleted, skipped (protected, busy, extended meanwhile) and warned of; a deletion that failed raises.
@@ -53,7 +52,7 @@ def reap_expired(
         warned = _warn(store, tenant, datetime.now(UTC) + timedelta(milliseconds=lead), say) if lead else []
         found: dict[str, list[dict[str, str]]] = {"deleted": [], "skipped": [], "failed": [], "warned": warned}
         for cluster, _ in expired.clusters:
-            verdict, reason = _reap(store, cluster, max_concurrency)
+            verdict, reason = _reap(store, cluster, schedule=schedule, max_concurrency=max_concurrency)
             found[verdict].append(_entry(cluster, reason))
             level = logging.ERROR if verdict == "failed" else logging.INFO
             say(level, f"{verdict} {cluster.name} ({cluster.id}), expired {cluster.expires_at}: {reason}".rstrip(": "))
@@ -66,8 +65,8 @@ def reap_expired(
     return found
 
 
-def _reap(store: Store, cluster: ClusterRecord, max_concurrency: int | None) -> tuple[str, str]:
-    """What became of one expired cluster, and why."""
+def _reap(store: Store, cluster: ClusterRecord, **run: Any) -> tuple[str, str]:
+    """Delete one expired cluster, the job ``run`` so; return what became of it, and why."""
     if cluster.protected:
         return "skipped", "it is protected"
     if cluster.state is ClusterState.PENDING and not store.end_abandoned_job(cluster.id):
@@ -78,8 +77,8 @@ def _reap(store: Store, cluster: ClusterRecord, max_concurrency: int | None) -> 
         cluster.id,
         tenant=cluster.tenant,
         only_expired=True,
-        max_concurrency=max_concurrency,
         return_state=True,
+        **run,
     )
     if state.is_completed():
         return "deleted", ""

@@ -8,20 +8,19 @@ from coopr_core.maintenance.leases import prepare_terms
 from coopr_core.operations.confirmation import as_confirmed
 from coopr_core.store import Store
 from flows.cluster_flow import cluster_flow
+from flows.parameters import Confirmed, Tenant
 from flows.report import summarize
 
 
 @cluster_flow("extend-lease", "extend-lease {cluster}")
 def extend_lease(
-    cluster: str, duration: int | str | None = None, tenant: str | None = None, confirmed: str = ""
+    cluster: str, duration: int | str | None = None, tenant: Tenant = None, confirmed: Confirmed = ""
 ) -> dict[str, Any]:
     """Let a cluster live longer.
 
     Args:
         cluster: The cluster's name or id.
         duration: By how much, such as 2h or 7d; 0 is for ever. The step of the cluster's template when left out.
-        tenant: Whose cluster it is; the setting's tenant when left out.
-        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state and the new end of its lease.
@@ -35,15 +34,13 @@ def extend_lease(
 
 @cluster_flow("protect-cluster", "protect-cluster {cluster}")
 def protect_cluster(
-    cluster: str, protected: bool = True, tenant: str | None = None, confirmed: str = ""
+    cluster: str, protected: bool = True, tenant: Tenant = None, confirmed: Confirmed = ""
 ) -> dict[str, Any]:
     """Guard a cluster against deletion, also when its lease runs out, or lift that.
 
     Args:
         cluster: The cluster's name or id.
         protected: Whether it is to be guarded.
-        tenant: Whose cluster it is; the setting's tenant when left out.
-        confirmed: The digest of what was shown and confirmed; refused when this would be anything else.
 
     Returns:
         The cluster's id, name, state and the end of its lease.

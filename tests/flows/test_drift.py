@@ -177,6 +177,9 @@ def test_what_is_left_of_deleted_and_unknown_clusters_is_collected_and_kept_logs
         ("known-hosts", "cluster gone is deleted"),
     }
     assert found["deleted"] == []
+    mine = collect_garbage(tenant=store.tenant)
+    assert {item["kind"] for item in mine["found"]} == {"logs", "secret", "known-hosts"}
+    assert collect_garbage(delete=True, tenant="somebody")["deleted"] == []
     assert len(collect_garbage(delete=True)["deleted"]) == 4
     assert cloud.find(scope).machines == ()
     assert ids["gone"] not in clusters_with_keys(store, VAULT)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from store_samples import new_cluster
 
+import flows
 from blocks import LocalProviderSettings
-from coopr_core.errors import InvalidInput
-from flows import create_cluster
+from coopr_core.errors import Busy, InvalidInput, NotFound, Refused
+from coopr_core.settings import MOST_CONCURRENT
+from coopr_core.store import Store
+from flows import create_cluster, flow_names
 from flows.parameters import Failure, Machines, grouped
+from flows.server import ServerInfo
 
 
 def create(**values: Any) -> dict[str, Any]:
@@ -64,3 +73,86 @@ def test_a_flow_without_groups_takes_what_it_took() -> None:
 
     assert grouped(flow, {"cluster": "c", "machines": 2}) == {"cluster": "c", "machines": 2}
     assert Failure(on_failure="continue").policy.min_nodes == 1
+
+
+BEFORE = {
+    "flows.creation": ["create_cluster"],
+    "flows.deletion": ["delete_cluster"],
+    "flows.care.leases": ["extend_lease", "protect_cluster"],
+    "flows.care.reaping": ["reap_expired"],
+    "flows.care.checking": ["check_drift"],
+    "flows.care.collecting": ["collect_garbage"],
+    "flows.changes.services": ["start_services", "stop_services", "restart_services"],
+    "flows.changes.configuring": ["configure_cluster", "add_services", "sync_cluster"],
+    "flows.changes.scaling": ["scale_cluster", "replace_nodes"],
+    "flows.changes.rebuilding": ["rebuild_cluster"],
+    "flows.control.resuming": ["retry_cluster", "resume_cluster", "pause_cluster", "abort_cluster"],
+}
+"""The entry points that the first release published."""
+
+
+def test_deployments_of_the_first_release_still_lead_to_their_flows() -> None:
+    """In a process that imports nothing before, as a worker starts one for each run."""
+    script = """
+import sys
+from prefect.flows import load_flow_from_entrypoint
+for entrypoint in sys.argv[1:]:
+    print(load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False).name)
+"""
+    entrypoints = [f"{module}.{flow}" for module, names in BEFORE.items() for flow in names]
+    done = subprocess.run([sys.executable, "-c", script, *entrypoints], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [name.rpartition(".")[2].replace("_", "-") for name in entrypoints], done.stderr
+
+
+WITHOUT_CLUSTER = {"create_cluster", "reap_expired", "collect_garbage"}
+"""Flows that are not asked of one cluster."""
+
+MORE: dict[str, dict[str, Any]] = {
+    "add_services": {"services": ["extra"]},
+    "scale_cluster": {"size": 3},
+    "replace_nodes": {"nodes": ["1000"]},
+    "configure_cluster": {"config": {"word": "two"}},
+    "delete_cluster": {"only_expired": True},
+    "extend_lease": {"duration": "1h"},
+}
+"""What else some flows must be given."""
+
+
+def test_every_flow_works_on_the_clusters_of_the_tenant_it_is_given(
+    prefect_server: ServerInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster is INCOMPLETE and has never had a job: most flows refuse to touch it, but they find it."""
+    monkeypatch.setenv("COOPR_DATABASE_URL", f"sqlite:///{tmp_path / 'coopr.db'}")
+    with Store.open(tenant="theirs") as store:
+        cluster = new_cluster(store, "shop", expires_at=datetime.now(UTC) + timedelta(days=1))
+    refused = []
+    for name in sorted(set(flow_names()) - WITHOUT_CLUSTER):
+        function, given = getattr(flows, name).fn, MORE.get(name, {})
+        with pytest.raises(NotFound, match="shop"):
+            function("shop", **given)
+        try:
+            assert cluster.id in str(function("shop", **given, tenant="theirs")), name
+        except (Refused, Busy):
+            refused.append(name)
+    assert len(refused) >= 10, "they came as far as the cluster's state"
+
+
+JOBLESS = {"pause_cluster", "abort_cluster", "extend_lease", "protect_cluster", "check_drift", "collect_garbage"}
+"""Flows that run no job of a cluster."""
+
+
+@pytest.mark.parametrize("name", flow_names())
+def test_every_flow_takes_a_tenant_and_every_operation_says_how_its_job_runs(name: str) -> None:
+    from prefect.utilities.callables import parameter_schema
+
+    schema = parameter_schema(getattr(flows, name))
+    assert all(field.get("description") for field in schema.properties.values())
+    shared = {"tenant"} if name in JOBLESS else {"tenant", "schedule", "max_concurrency", "confirmed"}
+    assert shared <= schema.properties.keys()
+    if name not in JOBLESS:
+        assert schema.properties["schedule"]["enum"] == ["stages", "dataflow"]
+        assert {"minimum": 1, "maximum": MOST_CONCURRENT, "type": "integer"} in schema.properties["max_concurrency"][
+            "anyOf"
+        ]
+    inner = (kind["properties"].values() for kind in (schema.definitions or {}).values())
+    assert all(field.get("description") and field.get("title") for fields in inner for field in fields)
