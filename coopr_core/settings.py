@@ -85,7 +85,7 @@ def _folder(value: object) -> object:
 
 
 def _map(value: object) -> object:
-    """A map in a variable is written as JSON."""
+    """Read a map that a variable has as JSON."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:

@@ -132,10 +132,7 @@ whole() {{
 
 
 def presence_check(context: TaskContext) -> str:
-    """Return shell lines that go to the service's folder, or end with ``LOST`` when anything it needs is missing.
-
-    A folder for tasks' files that was gone, and made anew with the last files, is closed to others again.
-    """
+    """Return shell lines that go to the service's folder, or end with ``LOST`` when anything it needs is missing."""
     folders, service = context.folders, context.acting
     place, data = folders.scripts(service.name), folders.data(service.name)
     commands = [f"{folders.own}/{each.name}/{name}" for each in brought(()) for name in each.files]

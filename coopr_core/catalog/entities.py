@@ -212,7 +212,7 @@ class Provisioner(_Part):
 
 
 def _resource(value: object) -> object:
-    """A resource is written as its name."""
+    """Take a resource that is written as its name."""
     return {"name": value} if isinstance(value, str) else value
 
 

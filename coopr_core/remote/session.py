@@ -47,7 +47,7 @@ _END = "#coopr:end"
 
 @cache
 def _warden() -> str:
-    """The wrapper around each command; without its comments, since the text travels with every command."""
+    """Return the wrapper around each command; without its comments, since the text travels with every command."""
     text = files("coopr_core.remote").joinpath("warden.sh").read_text()
     return re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
 
@@ -75,11 +75,11 @@ class Session:
         return self._redactor
 
     def with_output(self, on_line: LineSink | None) -> Session:
-        """The same connection with a default taker of output lines, called as ``on_line("stdout", "text")``."""
+        """Return the same connection with a default taker of output lines, called as ``on_line("stdout", "text")``."""
         return Session(self._link, self._machine, self._redactor, on_line, root=self._root)
 
     def as_root(self) -> Session:
-        """The same connection with commands and files under root's name, by ``sudo -n`` unless we log in as root."""
+        """Return the same connection, acting as root: by ``sudo -n`` unless we log in as root."""
         return Session(self._link, self._machine, self._redactor, self._on_line, root=True)
 
     def run(
@@ -120,7 +120,7 @@ class Session:
         return through_any_shell(_warden(), elevated, *owner, *given, marked=marked)
 
     def _plain(self, command: str) -> str:
-        """What has the node run a command of ours."""
+        """Return what has the node run a command of ours."""
         return through_any_shell(self._elevated(command) if self._root else command, marked=True)
 
     def _execute(
@@ -209,7 +209,7 @@ class Session:
         return said.result(status)
 
     def get(self, path: str) -> bytes:
-        """The content of a file on the node. Raises ``NotFound`` when it is not there."""
+        """Return the content of a file on the node. Raises ``NotFound`` when it is not there."""
         content = io.BytesIO()
         said = _Output(None, self._redactor)
 
