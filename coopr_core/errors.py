@@ -160,13 +160,16 @@ class Denied(CooprError):
 
 
 class NoCapacity(CooprError):
-    """A provider has no room for a machine in the place it was asked for; ``placement`` names that place."""
+    """A provider has no room for a machine in the place it was asked for.
+
+    ``placement`` is that place: the request's own, or text that names it.
+    """
 
     code = "no-capacity"
     exit_code = 6
     retry = Retry.ELSEWHERE
 
-    def __init__(self, message: str, *, hint: str = "", placement: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", placement: object = "") -> None:
         super().__init__(message, hint=hint)
         self.placement = placement
 

@@ -65,7 +65,7 @@ def _openssh(store: Store, cluster: ClusterRecord, node: NodeRecord, program: st
     from flows.vault import VAULT
 
     ready_prefect(store, cluster)
-    machine = reviver(cluster)(machine_of(cluster, node))
+    machine = reviver(store, cluster)(machine_of(cluster, node))
     known_hosts = pin_hosts(cluster, store.nodes(cluster.id))
     key = client_key(cluster, VAULT)
     wanted = options(machine, key, known_hosts)

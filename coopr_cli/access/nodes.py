@@ -50,18 +50,22 @@ def nodes_of(store: Store, cluster: ClusterRecord) -> Iterator[ClusterNodes]:
 
     ready_prefect(store, cluster)
     with NodeAccess(client_key(cluster, VAULT)) as access:
-        yield ClusterNodes(cluster, access, reviver(cluster))
+        yield ClusterNodes(cluster, access, reviver(store, cluster))
 
 
-def reviver(cluster: ClusterRecord) -> Revive:
-    """Return what has the cluster's provider look after a machine; the provider is made when it is first needed."""
+def reviver(store: Store, cluster: ClusterRecord) -> Revive:
+    """Return what has its provider look after a machine; the provider is made when it is first needed."""
     from functools import cache
 
     from coopr_core.providers.credentials import cluster_clouds
     from flows.vault import VAULT
 
     clouds = cache(lambda: cluster_clouds(cluster, VAULT))
-    return lambda machine: clouds().main.confirm(machine)
+
+    def revive(machine: Machine) -> Machine:
+        return clouds()[store.node(cluster.id, machine.node).placement.provider].confirm(machine)
+
+    return revive
 
 
 def machine_of(cluster: ClusterRecord, node: NodeRecord) -> Machine:

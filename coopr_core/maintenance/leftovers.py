@@ -23,9 +23,9 @@ from coopr_core.model.states import ClusterState
 from coopr_core.operations.confirmation import Part, Parts, Prepared
 from coopr_core.providers import load_cloud
 from coopr_core.providers.cloud import Cloud
-from coopr_core.providers.contract import Machine
+from coopr_core.providers.contract import Found, Machine
 from coopr_core.providers.credentials import cluster_clouds
-from coopr_core.providers.scope import Scope
+from coopr_core.providers.scope import Attached, Scope
 from coopr_core.remote.endpoint import Endpoint
 from coopr_core.settings import load_settings
 from coopr_core.work.passwords import clusters_with_keys, forget_secrets, key_name
@@ -39,7 +39,10 @@ _CLUSTER_ID = re.compile(r"\d{8,}")
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """One thing to delete: ``kind`` is ``machine``, ``logs``, ``secret`` or ``known-hosts``; ``why`` a clause."""
+    """One thing to delete; ``why`` is a clause.
+
+    ``kind`` is ``machine``, ``attached`` (to a cluster, at a provider), ``logs``, ``secret`` or ``known-hosts``.
+    """
 
     kind: str
     name: str
@@ -167,6 +170,7 @@ class _Seen:
         self.vault = vault
         self.unseen: list[tuple[str, str]] = []
         self.found: dict[tuple[str, str], tuple[Machine, Cloud]] = {}
+        self.attached: dict[tuple[str, str], tuple[Attached, Cloud]] = {}
         self.logs = _named_after_clusters(state_dir / "logs")
         self.known_hosts = sorted((state_dir / "ssh").glob("*.known_hosts"))
         self.keys: list[str] = []
@@ -185,27 +189,32 @@ class _Seen:
         for name, kind, settings in _catalog_providers():
             self._ask(f"machines of provider {name}", partial(_of_provider, kind, settings, store.installation))
 
-    def _ask(self, what: str, ask: Callable[[], Iterable[tuple[Cloud, Machine]]]) -> None:
+    def _ask(self, what: str, ask: Callable[[], Iterable[tuple[Cloud, Found]]]) -> None:
         try:
-            machines = list(ask())
+            answers = list(ask())
         except CooprError as error:
             self.unseen.append(("machine", f"{what}: {error.message}"))
             return
-        for cloud, machine in machines:
-            self.found.setdefault((machine.provider_id, machine.token), (machine, cloud))
+        for cloud, found in answers:
+            for machine in found.machines:
+                self.found.setdefault((machine.provider_id, machine.token), (machine, cloud))
+            for thing in found.attached:
+                self.attached.setdefault((thing.kind, thing.name), (thing, cloud))
 
 
-def _of_cluster(store: Store, cluster: ClusterRecord, vault: Vault | None) -> Iterator[tuple[Cloud, Machine]]:
-    for cloud in cluster_clouds(cluster, vault).all():
-        yield from ((cloud, machine) for machine in cloud.find(Scope(store.installation, cluster.id)).machines)
+def _of_cluster(store: Store, cluster: ClusterRecord, vault: Vault | None) -> Iterator[tuple[Cloud, Found]]:
+    others = [node.placement.provider for node in store.nodes(cluster.id)]
+    others += [provider for provider, _ in store.attached(cluster.id)]
+    for cloud in cluster_clouds(cluster, vault).all(others):
+        yield cloud, cloud.find(Scope(store.installation, cluster.id))
 
 
-def _of_provider(kind: str, settings: dict[str, Any], installation: str) -> Iterator[tuple[Cloud, Machine]]:
+def _of_provider(kind: str, settings: dict[str, Any], installation: str) -> Iterator[tuple[Cloud, Found]]:
     try:
         cloud = load_cloud(kind, settings)
     except InvalidInput:  # it is no use without credentials, and clusters that have some are asked for themselves
         return
-    yield from ((cloud, machine) for machine in cloud.find(Scope(installation)).machines)
+    yield cloud, cloud.find(Scope(installation))
 
 
 def _catalog_providers() -> list[tuple[str, str, dict[str, Any]]]:
@@ -222,6 +231,10 @@ def _judged(seen: _Seen, known: _Known) -> Iterator[Leftover]:
         if why := known.unowned(machine):
             name = f"{machine.provider_id} ({Endpoint.of(machine).name})" if machine.addresses else machine.provider_id
             yield Leftover("machine", name, known.label(machine.cluster_id), why, partial(cloud.delete, machine))
+    for thing, cloud in seen.attached.values():
+        if thing.cluster_id and (why := known.gone(thing.cluster_id)):
+            remove = partial(_release, known.store, cloud, thing)
+            yield Leftover("attached", f"{thing.kind} {thing.name}", known.label(thing.cluster_id), why, remove)
     for folder in seen.logs:
         why = known.gone(folder.name)
         if why and not (known.knows(folder.name) and known.logs_were_kept(folder.name)):
@@ -234,6 +247,14 @@ def _judged(seen: _Seen, known: _Known) -> Iterator[Leftover]:
         cluster_id = file.name.partition(".")[0]
         if why := known.gone(cluster_id):
             yield Leftover("known-hosts", str(file), known.label(cluster_id), why, file.unlink)
+
+
+def _release(store: Store, cloud: Cloud, thing: Attached) -> None:
+    """Release a thing of a cluster that is gone, and what is on record of it."""
+    cloud.release(Scope(store.installation, thing.cluster_id), [thing])
+    for provider, recorded in store.attached(thing.cluster_id):
+        if (recorded["kind"], recorded["name"]) == (thing.kind, thing.name):
+            store.forget_attached(thing.cluster_id, provider, thing.kind, thing.name)
 
 
 def _named_after_clusters(folder: Path) -> list[Path]:

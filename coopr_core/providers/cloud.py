@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from coopr_core.errors import (
@@ -33,7 +33,7 @@ from coopr_core.providers.contract import (
     Status,
 )
 from coopr_core.providers.host_keys import OtherKey, look
-from coopr_core.providers.limits import REFUSALS, RateLimit
+from coopr_core.providers.limits import REFUSALS, ProviderLimits, RateLimit
 from coopr_core.providers.polling import Polling
 from coopr_core.providers.scope import Attached, Scope
 
@@ -93,7 +93,6 @@ class Cloud:
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
-        self.limits = provider.limits
         self.rate = RateLimit(self.limits.calls_per_second)
         size, pause = self.limits.batch_size, self.limits.gather_seconds
         calls = _Calls(provider, self.rate)
@@ -101,15 +100,27 @@ class Cloud:
         self._deletes = Batches(calls.delete, size, pause)
         self._polling = Polling(calls.describe, self.limits)
 
+    @property
+    def limits(self) -> ProviderLimits:
+        """How much at once and how fast it may be asked."""
+        return self.provider.limits
+
     def check(self) -> Account:
         """Ask who we are there. Raises ``Denied`` when we are nobody."""
         return self.rate.call(self.provider.check, tries=1)
 
-    def prepare(self, scope: Scope) -> Iterator[Attached]:
-        """Make what the machines of a cluster need beside themselves; each thing is yielded before it is made."""
-        things = iter(self.provider.prepare(scope))
-        while (thing := self.rate.call(lambda: next(things, None))) is not None:
-            yield replace(thing, cluster_id=scope.cluster_id)
+    def prepare(self, scope: Scope, record: Callable[[Attached], None]) -> tuple[Attached, ...]:
+        """Make what the machines of a cluster need beside themselves; ``record`` hears of each before it is made."""
+
+        def make() -> dict[tuple[str, str], Attached]:
+            made = {}
+            for thing in self.provider.prepare(scope):
+                thing = replace(thing, cluster_id=scope.cluster_id)
+                record(thing)
+                made[thing.kind, thing.name] = thing
+            return made
+
+        return tuple(self.rate.call(make).values())
 
     def create(self, request: MachineRequest) -> Machine:
         """Ask for a machine, together with others that are asked for just now: accepted, not yet usable."""
@@ -206,10 +217,10 @@ class Clouds:
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, provider: Provider) -> Clouds:
-        """Return the clouds of a cluster that has this one provider, whatever it is called."""
+    def of(cls, provider: Provider, name: str = "") -> Clouds:
+        """Return the clouds of a cluster that has this one provider."""
         cloud = Cloud(provider)
-        return cls("", lambda name: cloud)
+        return cls(name, lambda asked: cloud)
 
     def __getitem__(self, provider: str) -> Cloud:
         name = provider or self._main
@@ -223,7 +234,14 @@ class Clouds:
         """The cluster's own cloud."""
         return self[self._main]
 
-    def all(self) -> Sequence[Cloud]:
-        """Return all clouds that the cluster has or had machines of."""
-        names = dict.fromkeys((*self._names, *self._clouds))
-        return list({id(cloud): cloud for cloud in (self[name] for name in names)}.values())
+    def named(self, others: Iterable[str] = ()) -> Mapping[str, Cloud]:
+        """Return all clouds of the cluster, and those of ``others``, by the name of their provider; each once."""
+        known: dict[int, tuple[str, Cloud]] = {}
+        for name in dict.fromkeys((*self._names, *self._clouds, *others)):
+            cloud = self[name]
+            known.setdefault(id(cloud), (name or self._main, cloud))
+        return dict(known.values())
+
+    def all(self, others: Iterable[str] = ()) -> Sequence[Cloud]:
+        """Return all clouds of the cluster, and those of ``others``."""
+        return list(self.named(others).values())

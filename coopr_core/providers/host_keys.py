@@ -9,6 +9,8 @@ knows its own host key learns nothing of the other.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import socket
 import time
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 HANDSHAKE_SECONDS = 20.0
 
+_KIND = b"ssh-ed25519"
 _SIGNATURES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 
 
@@ -40,12 +43,30 @@ class HostKey:
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
         info = f"coopr host key of {token}".encode()
-        key = Ed25519PrivateKey.from_private_bytes(HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(seed))
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-        )
-        public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-        return cls(private.decode(), public.decode())
+        secret = HKDF(hashes.SHA256(), 32, salt=None, info=info).derive(seed)
+        public = Ed25519PrivateKey.from_private_bytes(secret).public_key()
+        raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        line = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        return cls(_private_file(secret, raw), line.decode())
+
+
+def _private_file(secret: bytes, public: bytes) -> str:
+    """Return the text of an ed25519 key file (OpenSSH's PROTOCOL.key), the same for the same key.
+
+    The libraries write a random number into it, so that its user data would differ each time.
+    """
+    blob = _string(_KIND) + _string(public)
+    check = hashlib.sha256(public).digest()[:4]
+    inner = check + check + blob + _string(secret + public) + _string(b"")
+    inner += bytes(range(1, 1 + -len(inner) % 8))
+    outer = b"openssh-key-v1\0" + _string(b"none") + _string(b"none") + _string(b"") + (1).to_bytes(4, "big")
+    text = base64.b64encode(outer + _string(blob) + _string(inner)).decode()
+    lines = [text[start : start + 70] for start in range(0, len(text), 70)]
+    return "\n".join(["-----BEGIN OPENSSH PRIVATE KEY-----", *lines, "-----END OPENSSH PRIVATE KEY-----", ""])
+
+
+def _string(content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + content
 
 
 def seed_of(key_file: Path) -> bytes:

@@ -16,10 +16,13 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from coopr_core.errors import NotFound
+from coopr_core.model.placement import Alternative
+from coopr_core.model.quotas import Holding
 from coopr_core.model.records import NodeRecord
 from coopr_core.model.states import WITHOUT_MACHINE, NodeState
 from coopr_core.store.database import Database
 from coopr_core.store.ledger.machines import machine_since, machine_there, machines_gone
+from coopr_core.store.ledger.reservation import reserve
 from coopr_core.store.references import find_cluster
 from coopr_core.store.rows import Row, cluster_key, node_record
 from coopr_core.store.schema import clusters, nodes
@@ -55,7 +58,7 @@ class Nodes:
         The same token comes back until the machine is recorded as gone (``record_machine`` with None).
         """
         key = _key(cluster_id, number)
-        token = f"{cluster_id}-{number}-{secrets.token_hex(6)}"
+        token = _new_token(cluster_id, number)
         values = {"token": token, "state": NodeState.REQUESTED.value, "machine": None}
         with self._database.write(durable=True) as connection:
             if connection.execute(_INTEND, {**key, **values}).scalar_one_or_none() is None:
@@ -83,6 +86,28 @@ class Nodes:
                 machines_gone(connection, row["cluster"], row["number"])
             return node_record(row)
 
+    def place_elsewhere(self, cluster_id: str, number: int, other: Alternative) -> NodeRecord:
+        """Write down, for good, that the node's machine is about to be asked for in another place.
+
+        It gets another token, for a token stands for one request; the place it leaves becomes an alternative. Raises
+        ``OverQuota`` when the tenant may not have it at its price there; nothing is changed then.
+        """
+        with self._database.write(durable=True) as connection:
+            row = _find(connection, cluster_id, number, lock=True)
+            dearer = (other.price or 0.0) - (row["price"] or 0.0)
+            tenant = connection.execute(select(clusters.c.tenant).where(clusters.c.id == row["cluster"])).scalar_one()
+            reserve(connection, tenant, Holding(price=max(0.0, dearer)))
+            chosen = other.to_json()
+            left = {"placement": row["placement"], "price": row["price"]}
+            values = {
+                **chosen,
+                "alternatives": [*(each for each in row["alternatives"] if each != chosen), left],
+                "token": _new_token(cluster_id, number),
+                "state": NodeState.REQUESTED,
+                "machine": None,
+            }
+            return node_record(connection.execute(_CHANGE, {**_key(cluster_id, number), **values}).mappings().one())
+
     def machine_since(self, cluster_id: str, number: int) -> datetime | None:
         """Return when the node's machine was recorded, from the provider's answer on; None when it has none."""
         with self._database.read() as connection:
@@ -94,6 +119,10 @@ class Nodes:
             row = _find(connection, cluster_id, number, lock=True)
             merged = {"properties": {**row["properties"], **properties}}
             connection.execute(_CHANGE, {**_key(cluster_id, number), **merged})
+
+
+def _new_token(cluster_id: str, number: int) -> str:
+    return f"{cluster_id}-{number}-{secrets.token_hex(6)}"
 
 
 def _key(cluster_id: str, number: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from types import TracebackType
 from sqlalchemy import select
 
 from coopr_core.settings import load_settings
+from coopr_core.store.attachments import Attachments
 from coopr_core.store.clusters import Clusters
 from coopr_core.store.controls import Controls
 from coopr_core.store.creation import Creation
@@ -23,7 +24,7 @@ from coopr_core.store.schema import installation
 from coopr_core.store.tasks import Tasks
 
 
-class Store(Clusters, Creation, Nodes, Controls, Tasks, Leases, Quotas, History, Usage):
+class Store(Clusters, Creation, Nodes, Attachments, Controls, Tasks, Leases, Quotas, History, Usage):
     """The record of all clusters.
 
     ``with Store.open() as store: store.clusters()``. Every method is one transaction, done again when the server went

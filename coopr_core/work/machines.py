@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from coopr_core.automators.contract import Result
-from coopr_core.errors import CooprError, Retry, TimedOut, Unreachable
-from coopr_core.model.placement import Placement
+from coopr_core.errors import CooprError, Interrupted, NoCapacity, OverQuota, Retry, TimedOut, Unreachable
 from coopr_core.model.records import NodeRecord
 from coopr_core.model.states import NodeState
 from coopr_core.providers.cloud import Cloud, Clouds
 from coopr_core.providers.contract import Machine, MachineRequest
 from coopr_core.providers.host_keys import HostKey
-from coopr_core.providers.scope import Scope
+from coopr_core.providers.scope import Attached, Scope
 from coopr_core.providers.user_data import cloud_config
 from coopr_core.work.patience import patiently
 
@@ -56,6 +55,8 @@ class Machines:
         self._access = access
         self._host_key_seed = host_key_seed
         self._lock = threading.Lock()
+        self._prepare_lock = threading.Lock()
+        self._attached: dict[str, tuple[Attached, ...]] = {}
         self._found: dict[int, list[tuple[Cloud, Machine]]] | None = None
         cluster = picture.cluster
         self._scope = Scope(
@@ -74,21 +75,60 @@ class Machines:
         if self._picture.node(number).machine is not None:
             self._access.suspect(self._picture.machine(number))
 
-    def create(self, number: int, log: TaskLog) -> Result:
-        """Ask for the node's machine, whose token is on record before."""
-        node = self._picture.node(number)
-        placement = node.placement
-        cloud = self._clouds[placement.provider]
+    def create(self, number: int, log: TaskLog, full: NoCapacity | None = None) -> Result:
+        """Ask for the node's machine, whose token is on record before; where there is no room, elsewhere.
+
+        Each place the node may be in is tried once, but not its own when that is known to be ``full``.
+        """
         token = self._picture.store.intend_machine(self._picture.cluster.id, number)
-        log.write(
-            f"asking provider {placement.provider} for a machine: flavor {placement.flavor}, image {placement.image}"
-        )
-        machine = cloud.create(self._request(node, placement, cloud, token))
+        machine, others = None, self._picture.node(number).alternatives
+        if full is None:
+            try:
+                machine = self._ask(number, token, log)
+            except NoCapacity as error:
+                full = error
+        for other in others if full is not None else ():
+            if self._access.stopped():
+                raise Interrupted("stopped before another place was tried")
+            log.write(f"{full}; trying {other.placement} instead", logging.WARNING)
+            try:
+                self._picture.place_elsewhere(number, other)
+                machine = self._ask(number, self._picture.node(number).token, log)
+                break
+            except OverQuota as error:
+                log.write(f"it may not be there: {error}", logging.WARNING)
+            except NoCapacity as error:
+                full = error
+        if machine is None:
+            assert full is not None
+            raise full
         self._picture.record_machine(number, machine, NodeState.CREATED)
         log.write(f"machine {machine.provider_id} is accepted")
         return Result()
 
-    def _request(self, node: NodeRecord, placement: Placement, cloud: Cloud, token: str) -> MachineRequest:
+    def _ask(self, number: int, token: str, log: TaskLog) -> Machine:
+        """Ask for a machine in the node's place as it is on record now."""
+        node = self._picture.node(number)
+        placement = node.placement
+        cloud = self._cloud(number)
+        where = f", zone {placement.zone}" if placement.zone else ""
+        log.write(
+            f"asking provider {placement.provider} for a machine: "
+            f"flavor {placement.flavor}, image {placement.image}{where}"
+        )
+        return cloud.create(self._request(node, cloud, token))
+
+    def _prepared(self, name: str, cloud: Cloud) -> tuple[Attached, ...]:
+        """Have a provider make what machines of the cluster need beside themselves, once a job, recorded before."""
+        with self._prepare_lock:
+            if name not in self._attached:
+                cluster, store = self._picture.cluster.id, self._picture.store
+                self._attached[name] = cloud.prepare(
+                    self._scope, lambda thing: store.record_attached(cluster, name, thing.to_json())
+                )
+            return self._attached[name]
+
+    def _request(self, node: NodeRecord, cloud: Cloud, token: str) -> MachineRequest:
         key, text = None, ""
         if cloud.provider.takes_user_data:
             key = HostKey.derived(self._host_key_seed(), token) if self._host_key_seed else None
@@ -103,10 +143,11 @@ class Machines:
             scope=self._scope,
             node=node.number,
             host_name=node.host_name,
-            placement=placement,
+            placement=node.placement,
             ssh_user=node.ssh_user,
             host_key=key,
             user_data=text,
+            attached=self._prepared(node.placement.provider, cloud),
         )
 
     def confirm(self, number: int, attempt: int, log: TaskLog) -> Result:
@@ -125,7 +166,7 @@ class Machines:
             self._access.drop(lost)
             self._cloud(number).delete(lost)
             self._picture.record_machine(number, None, NodeState.PLANNED)
-            self.create(number, log)
+            self.create(number, log, error if isinstance(error, NoCapacity) else None)
             machine = self._confirmed(number)
         self._picture.record_machine(number, machine, NodeState.CONFIRMED)
         log.write(f"machine {machine.provider_id} answers at {machine.address}:{machine.port}")
@@ -190,21 +231,43 @@ class Machines:
         return self._access.present(self._picture.machine(number), revive)
 
     def delete_strays(self) -> list[Machine]:
-        """Delete every machine that still carries the cluster's tag, whichever node it was for, and return them."""
+        """Delete every machine that still carries the cluster's tag, whichever node it was for, and return them.
+
+        What is attached to the cluster is released then.
+        """
         deleted = []
-        for cloud in self._clouds.all():
-            for machine in patiently(partial(cloud.find, self._scope)).machines:
+        for name, cloud in self._named().items():
+            found = patiently(partial(cloud.find, self._scope))
+            for machine in found.machines:
                 self._access.drop(machine)
                 patiently(partial(cloud.delete, machine))
                 deleted.append(machine)
+            self._release(name, cloud, found.attached)
         return deleted
+
+    def _release(self, name: str, cloud: Cloud, found: Iterable[Attached]) -> None:
+        """Release what is attached to the cluster, on record or found, and forget it."""
+        cluster, store = self._picture.cluster.id, self._picture.store
+        recorded = [Attached.from_json(thing) for provider, thing in store.attached(cluster) if provider == name]
+        things = {(thing.kind, thing.name): thing for thing in (*recorded, *found)}
+        patiently(partial(cloud.release, self._scope, tuple(things.values())))
+        for thing in recorded:
+            store.forget_attached(cluster, name, thing.kind, thing.name)
+        with self._prepare_lock:
+            self._attached.pop(name, None)
+
+    def _named(self) -> Mapping[str, Cloud]:
+        """Return the clouds the cluster has anything of, by the name of their provider."""
+        nodes = (node.placement.provider for node in self._picture.nodes.values())
+        attached = (provider for provider, _ in self._picture.store.attached(self._picture.cluster.id))
+        return self._clouds.named((*nodes, *attached))
 
     def _tagged(self, number: int) -> list[tuple[Cloud, Machine]]:
         """Return the machines that carry the node's tag; the providers are asked once per job, for all nodes."""
         with self._lock:
             if self._found is None:
                 found: dict[int, list[tuple[Cloud, Machine]]] = {}
-                for cloud in self._clouds.all():
+                for cloud in self._named().values():
                     for machine in cloud.find(self._scope).machines:
                         found.setdefault(machine.node, []).append((cloud, machine))
                 self._found = found

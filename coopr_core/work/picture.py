@@ -17,6 +17,7 @@ from coopr_core.catalog.entities import Service
 from coopr_core.errors import CooprError
 from coopr_core.macros import MacroContext, expand
 from coopr_core.macros.checks import uses
+from coopr_core.model.placement import Alternative
 from coopr_core.model.records import ClusterRecord, NodeRecord
 from coopr_core.model.states import NodeState
 from coopr_core.operations.links import macro_nodes
@@ -103,6 +104,12 @@ class ClusterPicture:
         """Record the node's machine, or that it has none, in the store and here."""
         json = machine.to_json() if machine is not None else None
         record = self.store.record_machine(self.cluster.id, number, json, state)
+        with self._lock:
+            self._change(record)
+
+    def place_elsewhere(self, number: int, other: Alternative) -> None:
+        """Record that the node's machine is to be made in another place. Raises ``OverQuota``."""
+        record = self.store.place_elsewhere(self.cluster.id, number, other)
         with self._lock:
             self._change(record)
 

@@ -100,7 +100,7 @@ class _Look:
     def everywhere(self) -> Drift:
         """Look at the provider, then at all nodes."""
         scope = Scope(self._installation, self._cluster.id)
-        clouds = self._clouds.all()
+        clouds = self._clouds.all(node.placement.provider for node in self._nodes)
         found = {machine.token: machine for cloud in clouds for machine in cloud.find(scope).machines}
         looks = self._access.each(self._nodes, lambda node: self._at(node, found.get(node.token)))
         return Drift(

@@ -56,6 +56,11 @@ class AfterFailure:
         if self.policy.on_failure != "rollback" or not made:
             return ""
         self._discard(made)
+        if not self.left and made >= set(self.actions.picture.nodes):
+            try:
+                self.actions.machines.delete_strays()
+            except CooprError as error:
+                self.left.append(f"what belongs to the whole cluster: {error}")
         self.rolled_back = not self.left
         return self._told("rolled back: deleted")
 
