@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AliasChoices,
@@ -120,6 +120,8 @@ class Provider(Entity):
 
     ``credentials`` names the Prefect block, ``SLUG/NAME`` or ``NAME``, that holds those; a request may name another.
     """
+
+    LATER: ClassVar = frozenset({"credentials"})
 
     providertype: str
     provisioner: Config = Field(default_factory=dict)
@@ -251,6 +253,8 @@ class Service(Entity):
     elsewhere leaves the service alone. Empty is all of it. ``reloads`` are those of them that a running service takes
     from CONFIGURE without a restart. ``resources`` are what its nodes must hold besides, files of any kind.
     """
+
+    LATER: ClassVar = frozenset({"resources"})
 
     dependencies: Dependencies = Dependencies()
     provisioner: Provisioner = Provisioner()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -53,6 +53,8 @@ class MachineChoice(BaseModel):
     """Which machines the nodes of a cluster are; what is None is as the template says, or the solver's choice."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    LATER: ClassVar = frozenset({"credentials", "ssh_key"})
 
     provider: str | None = Field(
         default=None, title="provider", description="Where machines come from, instead of the template's default."

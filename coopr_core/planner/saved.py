@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -177,9 +177,16 @@ def fingerprint(*values: object) -> str:
 
 
 def _plain(value: object) -> Any:
-    """``value`` one layer closer to JSON, with the name of its class so that equal fields of two kinds differ."""
+    """Bring ``value`` one layer closer to JSON, with the name of its class so that equal fields of two kinds differ.
+
+    Fields that a model says are ``LATER`` than the first plan files count only when they say something.
+    """
     if isinstance(value, BaseModel):
-        return {"": type(value).__name__, **value.model_dump(mode="json")}
+        model = type(value)
+        later: Iterable[str] = getattr(model, "LATER", ())
+        silent = {name for name in later if getattr(value, name) == model.model_fields[name].default}
+        written = value.model_dump(mode="json").items()
+        return {"": model.__name__, **{name: each for name, each in written if name not in silent}}
     if isinstance(value, Node):
         return {"": "Node", **value.to_plain()}
     if is_dataclass(value) and not isinstance(value, type):

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 from planner_reference import layout, service
+from pydantic import BaseModel
 
+from coopr_core import ClusterRequest
+from coopr_core.catalog.entities import Provider, Resource, Service
 from coopr_core.errors import InvalidInput
 from coopr_core.planner import Plan, fingerprint, plan
 
@@ -73,6 +76,25 @@ def test_a_fingerprint_changes_with_a_node_an_action_or_a_config_value_and_with_
         (ON, None),
     ]
     assert len({fingerprint(ON), *map(fingerprint, others)}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    ("value", "first", "later"),
+    [
+        (
+            ClusterRequest(name="a", template="nats", hardware_type="small", lease="2h"),
+            "c6f35df5e43267dd",
+            {"ssh_key": "mine"},
+        ),
+        (Provider(name="p", providertype="local"), "4945e39ade17c6af", {"credentials": "mine"}),
+        (Service(name="s"), "27bf1db3f7a4de69", {"resources": (Resource(name="cookbooks"),)}),
+    ],
+)
+def test_plan_files_of_the_first_release_know_what_has_not_changed_since(
+    value: BaseModel, first: str, later: dict[str, Any]
+) -> None:
+    assert fingerprint(value)[:16] == first
+    assert fingerprint(value.model_copy(update=later))[:16] != first
 
 
 def test_a_plan_has_a_fingerprint_too() -> None:
