@@ -22,17 +22,22 @@ FLOWS: set[str] = set()
 Emit = Callable[[int, str], None]
 
 
+_ENDS_A_RUN = "initialize_run"
+"""The function of Prefect's engine that logs how a run ended, of which our own lines tell more."""
+
+
 class _NotAgain(logging.Filter):
     """Drops what our own lines say already."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is to be kept."""
+        """Return whether the record is to be kept."""
         if getattr(record, "flow_name", None) not in FLOWS:
             return True
         if getattr(record, "task_run_id", None):
             return False
         error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, CooprError) and not str(record.msg).startswith("Finished in state")
+        of_the_end = record.funcName == _ENDS_A_RUN and record.levelno >= logging.INFO and not record.args
+        return not isinstance(error, CooprError) and not of_the_end
 
 
 @cache
