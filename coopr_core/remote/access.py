@@ -36,7 +36,9 @@ AT_ONCE = 32
 """Nodes worked on at the same time."""
 
 _OTHER_FILES = 200
-_FILES_PER_COMMAND = 3
+_FILES_PER_COMMAND = 2
+"""The connection and the log of the task that runs it."""
+
 _MOST_LINKS = 1024
 
 

@@ -6,11 +6,10 @@ stopped, or loses its connection (``warden.sh``). Cost: linear in the output; th
 
 from __future__ import annotations
 
-import select
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,7 +123,7 @@ class Execution:
                 raise NoChannel(f"{self.name} opens no channel for a command: {reason}") from error
 
     def lost(self) -> bool:
-        """Whether the connection is gone; the library notices a moment after it fails."""
+        """Tell whether the connection is gone; the library notices a moment after it fails."""
         end = time.monotonic() + _TICK
         while self.transport.is_active() and time.monotonic() < end:
             time.sleep(0.01)
@@ -133,33 +132,16 @@ class Execution:
     def _begin(self, channel: paramiko.Channel, command: str) -> None:
         import paramiko
 
-        with self._bounded(channel) as late:
-            try:
-                channel.exec_command(command)
-            except (paramiko.SSHException, EOFError, OSError) as error:
-                self._check(None, None)
-                if self.lost():
-                    raise ConnectionLost(f"lost the connection to {self.name} while a command began") from error
-                if late.is_set():
-                    raise ConnectionLost(f"{self.name} does not say whether a command began") from error
-                raise Unreachable(f"{self.name} refuses to run commands") from error
-
-    @contextmanager
-    def _bounded(self, channel: paramiko.Channel) -> Iterator[threading.Event]:
-        """Close the channel when the library waits too long; it has no limit of its own for this."""
-        late = threading.Event()
-
-        def give_up() -> None:
-            late.set()
-            _close(channel)
-
-        timer = threading.Timer(self.limits.channel, give_up)
-        timer.daemon = True
-        timer.start()
+        channel.event = _Answer(self.limits.channel)
         try:
-            yield late
-        finally:
-            timer.cancel()
+            channel.exec_command(command)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            self._check(None, None)
+            if self.lost():
+                raise ConnectionLost(f"lost the connection to {self.name} while a command began") from error
+            if isinstance(error, TimeoutError):
+                raise ConnectionLost(f"{self.name} does not say whether a command began") from error
+            raise Unreachable(f"{self.name} refuses to run commands") from error
 
     def _check(self, deadline: float | None, timeout: float | None) -> None:
         if self.stopped():
@@ -198,12 +180,14 @@ class Execution:
     def _receive(
         self, channel: paramiko.Channel, receive: ByteSink, deadline: float | None, timeout: float | None
     ) -> int:
-        poller = select.poll()
-        poller.register(channel.fileno(), select.POLLIN)
+        something = threading.Event()
+        for buffer in (channel.in_buffer, channel.in_stderr_buffer):
+            buffer.set_event(_Bell(something))
         ended_at = heard_at = 0.0
         last = b"\n"
         while True:
             # Asked before reading: what arrives after the question is read in the next round.
+            something.clear()
             all_said = channel.closed or channel.eof_received
             ended = channel.exit_status_ready()
             heard = False
@@ -230,7 +214,7 @@ class Execution:
             if all_said:
                 channel.status_event.wait(_TICK)
             else:
-                poller.poll(_TICK * 1000)
+                something.wait(_TICK)
         status = channel.recv_exit_status()
         if status != -1:
             if not all_said:
@@ -242,6 +226,35 @@ class Execution:
             f"lost the connection to {self.name} while a command ran; whether it was done is not known",
             hint="Check the node; repeat the task only if repeating it is safe.",
         )
+
+
+class _Answer(threading.Event):
+    """What a channel waits for the answer to its request with, in bounded time; the library knows no limit for this."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the answer. Raises ``TimeoutError``."""
+        if not super().wait(self._seconds if timeout is None else timeout):
+            raise TimeoutError("no answer")
+        return True
+
+
+class _Bell(threading.Event):
+    """What one of a channel's two buffers tells that it has something; both ring the same one, without a pipe."""
+
+    def __init__(self, something: threading.Event) -> None:
+        super().__init__()
+        self._something = something
+
+    def set(self) -> None:
+        """Tell who waits."""
+        self._something.set()
+
+    def clear(self) -> None:
+        """Leave that to who waits: the other buffer may have something."""
 
 
 def _close(channel: paramiko.Channel) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import socket
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import fabric
@@ -57,7 +58,7 @@ def make_connection(
         endpoint.address,
         user=endpoint.user,
         port=endpoint.port,
-        config=fabric.Config(overrides={"load_ssh_configs": False}, lazy=True),
+        config=_no_configuration(),
         gateway=gateway,
         connect_kwargs={
             "pkey": key,
@@ -76,6 +77,12 @@ def make_connection(
     for pin in pins:
         client.get_host_keys().add(known_as, pin.get_name(), pin)
     return connection
+
+
+@cache
+def _no_configuration() -> fabric.Config:
+    """The configuration of all connections: nobody's files; made once, for that takes as long as a key exchange."""
+    return fabric.Config(overrides={"load_ssh_configs": False}, lazy=True)
 
 
 def open_connection(connection: fabric.Connection, endpoint: Endpoint, limits: Limits) -> None:

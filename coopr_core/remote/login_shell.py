@@ -18,6 +18,9 @@ from coopr_core.remote.command import ByteSink
 _MARK = b"\x1ecoopr\x1e\n"
 _WRITE_MARK = "printf '\\036coopr\\036\\n'; printf '\\036coopr\\036\\n' >&2; "
 _PLAIN = frozenset(b"\t" + bytes(range(32, 127))) - frozenset(b"!'\\")
+_NUMBERED = tuple(chr(byte) if byte in _PLAIN else f"\\0{byte:03o}" for byte in range(256))
+"""Each byte as ``printf`` turns it back."""
+
 _MOST_KEPT = 4096
 
 
@@ -38,7 +41,7 @@ def through_any_shell(script: str, *arguments: str, marked: bool = False) -> str
     content = text.encode("utf-8", "surrogateescape")
     if 0 in content:
         raise InvalidInput("a command on a node cannot hold a NUL character")
-    numbered = "".join(chr(byte) if byte in _PLAIN else f"\\0{byte:03o}" for byte in content)
+    numbered = "".join(map(_NUMBERED.__getitem__, content))
     return f"""exec sh -c 'eval "$(printf %b "$1")"' coopr '{numbered}'"""
 
 

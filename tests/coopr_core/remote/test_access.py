@@ -246,7 +246,7 @@ def test_no_more_commands_run_at_once_than_there_is_room_for_and_waiting_for_roo
 
 
 def test_the_room_follows_the_processs_limit_of_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = {256: 18, 1024: 274, 65536: 1024, resource.RLIM_INFINITY: 1024, 64: 8}
+    limits = {256: 28, 1024: 412, 65536: 1024, resource.RLIM_INFINITY: 1024, 64: 8}
     for soft, most in limits.items():
         monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
         assert most_links() == most
