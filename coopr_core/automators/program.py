@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators.context import TaskContext
 from coopr_core.automators.contract import Automator, F, Result, acting_session
 from coopr_core.automators.preparation import LOST, lost_mark, presence_check
 from coopr_core.automators.task_files import task_files, writing
 from coopr_core.errors import InvalidInput
-from coopr_core.remote.command import CommandTimedOut
+from coopr_core.remote.command import CommandResult, CommandTimedOut
 
 if TYPE_CHECKING:
     from coopr_core.remote.session import Session
@@ -58,13 +58,21 @@ class ProgramAutomator(Automator[F]):
     def program(self, context: TaskContext, fields: F) -> Program:
         """Return the program of the task's action. Raises ``InvalidInput`` for one that cannot be run."""
 
+    def properties(self, context: TaskContext, fields: F, done: CommandResult) -> Mapping[str, Any]:
+        """Return what later tasks of the cluster are told of the node, from the last words of a program that succeeded.
+
+        They are recorded in the store, so nothing secret is among them.
+        """
+        return {}
+
     def run(self, context: TaskContext, session: Session) -> Result:
         """Run an action's program, and wait for its end, at most for its time.
 
         A node that lacks what BOOTSTRAP brings, or a place for the task's files, is told as ``unprepared``. Raises
         ``InvalidInput``, before anything is connected to, for an action that cannot be run.
         """
-        program = self.program(context, self.fields(context))
+        fields = self.fields(context)
+        program = self.program(context, fields)
         script = starting(context, program)
         session = acting_session(session, context.root)
         try:
@@ -78,7 +86,8 @@ class ProgramAutomator(Automator[F]):
             late.tail = error.tail
             raise late from error
         lost = done.exit_status == LOST and _is_lost(context, session)
-        return Result(done.exit_status, done.tail, unprepared=lost)
+        properties = {} if done.exit_status else self.properties(context, fields, done)
+        return Result(done.exit_status, done.tail, properties, unprepared=lost)
 
 
 def starting(context: TaskContext, program: Program) -> str:

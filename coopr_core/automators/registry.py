@@ -6,11 +6,11 @@ and action that asked for it when they are given.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from coopr_core.automators.contract import Automator
 from coopr_core.errors import CooprError, NotFound
@@ -84,10 +84,24 @@ def load_automator(
     else:
         given.update(vault.settings(block) if block and vault is not None else {})
         settings = plug.settings_type.checked(given, kind)
-    for name in plug.settings_type.model_fields:
-        value = getattr(settings, name, None)
-        if hide is not None and isinstance(value, SecretStr) and value.get_secret_value():
-            hide(value.get_secret_value())
+    if hide is not None:
+        for secret in _secrets(settings):
+            hide(secret)
     automator = plug(settings)
     automator.name = kind
     return automator
+
+
+def _secrets(value: object) -> Iterator[str]:
+    """Yield every secret in settings, however deep."""
+    if isinstance(value, SecretStr):
+        yield from filter(None, [value.get_secret_value()])
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets(getattr(value, name, None))
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _secrets(each)
+    elif isinstance(value, list | tuple | set):
+        for each in value:
+            yield from _secrets(each)

@@ -14,11 +14,13 @@ from task_contexts import TASK_ID, node, task
 from test_shell_automator import lines
 
 from coopr_core.automators import automator_resources, automator_types, load_automator
+from coopr_core.automators.context import TaskContext
 from coopr_core.automators.preparation import prepare_node
 from coopr_core.catalog import Catalog
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.operations.soundness import unsound
+from coopr_core.remote.command import CommandResult
 from coopr_core.remote.session import Session
 from coopr_core.settings import load_settings
 
@@ -42,7 +44,7 @@ class Blocks:
     """A vault of one block."""
 
     def settings(self, block: str) -> Mapping[str, Any]:
-        if block != "coopr-awk/mine":
+        if block != "coopr-awk-automator-settings/mine":
             raise NotFound(f"no block {block}")
         return {"token": "s3cret"}
 
@@ -69,6 +71,13 @@ def test_its_programs_run_with_their_resources_environment_and_record(session: S
     assert automator.record(TASK_ID, on.root, session)["config"]["cluster"] == {"a": 1}
     cache = tmp_path / "root" / "var/cache/coopr"
     (cache / f"{TASK_ID}.b.json").write_text("another task's, whose id begins alike")
+
+    class Telling(type(automator)):  # type: ignore[misc]
+        def properties(self, context: TaskContext, fields: Any, done: CommandResult) -> Mapping[str, Any]:
+            return {"lines": done.stdout.split()[0], "times": fields.times}
+
+    told = Telling(automator.settings).run(task("start", count, on), session)
+    assert told.properties == {"lines": "4", "times": 2}
     automator.forget(TASK_ID, on.root, session)
     assert [path.name for path in cache.iterdir()] == [f"{TASK_ID}.b.json"]
     with pytest.raises(NotFound):
@@ -139,7 +148,7 @@ def test_its_settings_are_the_installations_and_its_secrets_a_blocks(
     monkeypatch.setenv("COOPR_CONFIG", str(file))
     assert "awk" in automator_types()
     assert load_automator("awk").settings.interpreter == "awk"
-    file.write_text("automators: {awk: {interpreter: mawk, credentials: coopr-awk/mine}}\n")
+    file.write_text("automators: {awk: {interpreter: mawk, credentials: coopr-awk-automator-settings/mine}}\n")
     hidden: list[str] = []
     vault: Any = Blocks()
     settings = load_automator("awk", vault=vault, hide=hidden.append).settings

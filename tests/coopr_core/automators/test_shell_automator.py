@@ -302,6 +302,7 @@ def test_on_a_real_machine_an_ordinary_user_works_through_sudo(
         assert session.run("echo hello").stdout == "hello\n"
         session.put(b"x", f"{tmp_path}/put")
         assert session.get(f"{tmp_path}/put") == b"x"
+        assert session.run("cat", text="hello").stdout == "hello"
         with pytest.raises(CommandTimedOut):
             session.run("sleep 60", timeout=0.3)
         time.sleep(0.3)
