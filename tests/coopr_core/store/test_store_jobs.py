@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from growth import growth
 from sqlalchemy import create_engine, text
+from sqlalchemy.event import listen
 from store_samples import engine_url, new_cluster, python, stages
 
 from coopr_core.errors import Busy, InvalidInput, NotFound, Refused
@@ -401,3 +402,41 @@ def test_a_job_costs_in_proportion_to_its_tasks_and_polling_it_always_the_same(s
 
     assert growth(started, 125, 1000) < 24
     assert growth(polling, 126, 1001) < 4
+
+
+def test_looking_at_a_cluster_reads_neither_plans_nor_parameters(store: Store) -> None:
+    cluster_id = _active(store)
+    job = store.start_job(cluster_id, "STOP_SERVICES", stages())
+    store.finish_job(job.id, JobState.SUCCEEDED)
+    statements: list[str] = []
+    listen(store._database._engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    looks = (
+        store.clusters,
+        lambda: store.cluster("demo"),
+        lambda: store.jobs(cluster_id),
+        lambda: store.job(job.id),
+        lambda: store.newest_job(cluster_id),
+        lambda: store.progress(job.id),
+        lambda: store.task_counts_of(cluster_id),
+        lambda: store.tasks(job.id),
+        lambda: store.nodes(cluster_id),
+        lambda: store.history(cluster_id),
+        lambda: store.heartbeat(job.id),
+        lambda: store.end_abandoned_job(cluster_id),
+    )
+    for look in looks:
+        look()
+    assert len(statements) >= len(looks)
+    assert [text for text in statements if "plans" in text or "parameters" in text] == []
+    assert store.recorded_plan(job.id) == stages().record()
+    assert "plans" in statements[-1]
+
+
+def test_the_tasks_of_all_jobs_are_counted_in_one_statement(store: Store) -> None:
+    cluster_id = _active(store)
+    job = store.start_job(cluster_id, "STOP_SERVICES", stages(1, ("STOP",)))
+    store.finish_attempt(store.start_attempt(f"{job.id}-001"), AttemptState.SUCCEEDED)
+    counts = store.task_counts_of(cluster_id)
+    assert set(counts) == {each.id for each in store.jobs(cluster_id)}
+    assert {state: count for state, count in counts[job.id].items() if count} == {TaskState.SUCCEEDED: 1}
+    assert counts[job.id] == store.task_counts(job.id)
