@@ -9,7 +9,7 @@ import click
 from coopr_cli.job import run_flow
 from coopr_cli.operation import flow_of
 from coopr_cli.output import output_option, print_data
-from coopr_cli.run_options import concurrency_option
+from coopr_cli.run_options import rerun_options
 from coopr_cli.typed import Seconds
 from coopr_core.model.states import HOLDING, JobState
 from coopr_core.operations import verbs
@@ -20,28 +20,26 @@ if TYPE_CHECKING:
     from coopr_core.operations.control import Controlled
     from coopr_core.store import Store
 
-_concurrency = concurrency_option("as before")
-
 
 @click.command("retry")
 @click.argument("cluster")
-@_concurrency
+@rerun_options
 @output_option
-def retry_command(cluster: str, max_concurrency: int | None, output: str) -> None:
+def retry_command(cluster: str, output: str, **how: Any) -> None:
     """Run what has not succeeded of CLUSTER's last job, with the same ids and values.
 
     For a job that failed, was interrupted or aborted, or whose worker was killed. Nothing that succeeded runs again.
     """
-    _go_on(verbs.RETRY, cluster, max_concurrency, output)
+    _go_on(verbs.RETRY, cluster, how, output)
 
 
 @click.command("resume")
 @click.argument("cluster")
-@_concurrency
+@rerun_options
 @output_option
-def resume_command(cluster: str, max_concurrency: int | None, output: str) -> None:
+def resume_command(cluster: str, output: str, **how: Any) -> None:
     """Continue CLUSTER's paused job, here; or in the process that is still ending its last tasks."""
-    _go_on(verbs.RESUME, cluster, max_concurrency, output)
+    _go_on(verbs.RESUME, cluster, how, output)
 
 
 @click.command("pause")
@@ -85,7 +83,7 @@ def abort_command(cluster: str, timeout: float | None, output: str) -> None:
             click.echo(f"Job {job.id} {job.operation} is aborted. 'coopr retry {cluster}' goes on with it.")
 
 
-def _go_on(verb: Verb, cluster: str, max_concurrency: int | None, output: str) -> None:
+def _go_on(verb: Verb, cluster: str, how: dict[str, Any], output: str) -> None:
     from coopr_core.operations.registry import declaration
     from coopr_core.store import Store
 
@@ -93,7 +91,7 @@ def _go_on(verb: Verb, cluster: str, max_concurrency: int | None, output: str) -
     with Store.open() as store:
         asked = cast("Controlled", declared.prepare(store, cluster))
         if asked.needed:
-            flow = flow_of(declared, asked.cluster.id, {}, {"max_concurrency": max_concurrency}, asked.digest)
+            flow = flow_of(declared, asked.cluster.id, {}, how, asked.digest)
             summary = run_flow(
                 store, asked.cluster.id, asked.job.operation, flow, quiet=output != "table", job=asked.job.id
             )

@@ -19,11 +19,21 @@ def concurrency_option(default: str = "the setting 'max_concurrency'") -> Callab
     )
 
 
-def run_options(command: F) -> F:
-    """Add how many tasks of the job run at a time, and in which schedule."""
+def schedule_option(default: str = "the setting 'schedule'") -> Callable[[F], F]:
+    """Return what adds ``--schedule``; when it is not given, None is passed on: ``default`` decides."""
     return click.option(
         "--schedule",
         type=click.Choice(["stages", "dataflow"]),
         default=None,
-        help="Run stage after stage, or each task as soon as what it needs is done (default: the setting 'schedule').",
-    )(concurrency_option()(command))
+        help=f"Run stage after stage, or each task as soon as what it needs is done (default: {default}).",
+    )
+
+
+def run_options(command: F) -> F:
+    """Add how many tasks of a new job run at a time, and in which schedule."""
+    return schedule_option()(concurrency_option()(command))
+
+
+def rerun_options(command: F) -> F:
+    """Add the same for a job that goes on."""
+    return schedule_option("as before")(concurrency_option("as before")(command))

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.macros.checks import uses
 from coopr_core.macros.context import MacroContext, MacroNode
 from coopr_core.macros.expander import UnresolvedMacro, expand
+from coopr_core.model.courses import Action
 from coopr_core.model.layout import ClusterLayout
 
 if TYPE_CHECKING:
     from coopr_core.catalog.entities import Service
 
 _MISSING = object()
-_RUN_AGAIN = frozenset({"configure", "start", "stop"})
+_RUN_AGAIN = frozenset(action.lower() for action in (Action.CONFIGURE, Action.START, Action.STOP))
 """What INSTALL alone is given takes effect on new nodes."""
 
 

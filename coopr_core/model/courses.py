@@ -44,6 +44,10 @@ MAKING = texts(Action.CREATE, Action.CONFIRM)
 """What makes a machine; where it fails, another machine may do."""
 
 
+MACHINE_ACTIONS = texts(Action.CREATE, Action.CONFIRM, Action.DELETE)
+"""What a provider does alone: neither an automator nor a password is needed."""
+
+
 class Scope(Enum):
     """Which nodes and services a course is for."""
 

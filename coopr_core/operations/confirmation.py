@@ -40,20 +40,20 @@ class Part:
 
     @classmethod
     def of(cls, value: object, shown: str = "") -> Self:
-        """The part that is ``value`` now: layouts, entities, plans, records, plain JSON values."""
+        """Return the part that is ``value`` now: layouts, entities, plans, records, plain JSON values."""
         from coopr_core.planner import fingerprint
 
         return cls(fingerprint(value)[:LENGTH], shown)
 
     @classmethod
     def of_plan(cls, plan: Plan) -> Self:
-        """A plan, which people know by what it adds, changes and destroys."""
+        """Return the part of a plan, which people know by what it adds, changes and destroys."""
         add, change, destroy = plan.changes
         return cls.of(plan, f"{add} to add, {change} to change, {destroy} to destroy; {len(plan)} tasks")
 
     @classmethod
     def of_cluster(cls, cluster: ClusterRecord) -> Self:
-        """A cluster, which is its id, whatever it is called."""
+        """Return the part of a cluster, which is its id, whatever it is called."""
         return cls.of(cluster.id, f"{cluster.name} ({cluster.id})")
 
 
@@ -127,23 +127,23 @@ def as_confirmed(confirmed: str) -> Iterator[None]:
 
 
 def mattering_settings() -> dict[str, Any]:
-    """The settings that say how a job runs, as they are now."""
+    """Return the settings that say how a job runs, as they are now."""
     settings = load_settings()
     return {name: getattr(settings, name) for name in MATTERING}
 
 
 def setting_parts(settings: Mapping[str, Any]) -> dict[str, Part]:
-    """Settings as parts."""
+    """Return settings as parts."""
     return {f"the setting {name}": Part.of(value, str(value)) for name, value in settings.items()}
 
 
 def to_json(parts: Parts) -> dict[str, list[str]]:
-    """Parts as JSON values."""
+    """Return parts as JSON values."""
     return {name: [part.fingerprint, *([part.shown] if part.shown else [])] for name, part in parts.items()}
 
 
 def from_json(value: object) -> Parts:
-    """The parts that ``to_json`` wrote. Raises ``ValueError`` when it did not."""
+    """Return the parts that ``to_json`` wrote. Raises ``ValueError`` when it did not."""
     if not isinstance(value, dict):
         raise ValueError("no parts")
     for part in value.values():

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def request_of(store: Store, cluster: ClusterRecord) -> dict[str, Any]:
-    """The request as JSON values: the fields of a ``ClusterRequest``, and ``catalog`` if folders were added to it.
+    """Return the request as JSON values: the fields of a ``ClusterRequest``, and ``catalog`` if folders were added.
 
     Size, services and config are those of today; config is whole and takes the place of the template's, macros as they
     were written, so no password is in it. What the user left to the solver (hardware, say) is left to it again.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def macro_nodes(nodes: Iterable[NodeRecord]) -> list[MacroNode]:
-    """The nodes as macros see them."""
+    """Return the nodes as macros see them."""
     from coopr_core.macros import MacroNode
 
     return [
@@ -29,7 +29,7 @@ def macro_nodes(nodes: Iterable[NodeRecord]) -> list[MacroNode]:
 
 
 def cluster_links(store: Store, cluster: ClusterRecord) -> list[dict[str, str]]:
-    """The links of a cluster, label and URL; those whose nodes have no address (yet, or any more) are left out."""
+    """Return the links of a cluster, label and URL, but for those whose nodes have no address (yet, or any more)."""
     from coopr_core.macros import MacroContext, expand
 
     layout = store.layout(cluster.id)

@@ -146,7 +146,7 @@ def check_plan(saved: SavedPlan, store: Store) -> Applicable:
 
 
 def _digest(value: dict[str, Any]) -> str:
-    """The fingerprint of a plan file's values, but for the one that is this fingerprint."""
+    """Return the fingerprint of a plan file's values, but for the one that is this fingerprint."""
     from coopr_core.planner import fingerprint
 
     return fingerprint({name: part for name, part in value.items() if name != "digest"})

@@ -66,7 +66,7 @@ def refusals(catalog: Catalog, template: ClusterTemplate, layout: ClusterLayout,
 
 
 def missing_plug_ins(catalog: Catalog, services: Iterable[Service], providers: Iterable[Provider]) -> Iterator[Problem]:
-    """The plug-ins that cannot be used.
+    """Find the plug-ins that cannot be used.
 
     A warning for each that is not installed; an error wherever one that is was probably meant, or is broken.
     """
@@ -112,7 +112,7 @@ def _missing(
 
 
 def _usable(installed: Collection[str], load: Callable[[str], Plug]) -> Callable[[str], Plug | None]:
-    """What gives a plug-in, or a part of it, by its name, once each; None for one that cannot be used."""
+    """Return what gives a plug-in, or a part of it, by its name, once each; None for one that cannot be used."""
 
     @cache
     def usable(kind: str) -> Plug | None:
@@ -126,7 +126,7 @@ def _usable(installed: Collection[str], load: Callable[[str], Plug]) -> Callable
 def service_problems(
     catalog: Catalog, services: Iterable[Service], config: Mapping[str, Any] | None = None
 ) -> Iterator[Problem]:
-    """What keeps services from being run: their actions, scripts, links and names; ``config`` is the cluster's."""
+    """Find what keeps services from being run: actions, scripts, links, names; ``config`` is the cluster's."""
     automator = _usable(automator_types(), load_automator)
     for service in services:
         for name, action in service.actions.items():
@@ -144,7 +144,7 @@ def service_problems(
 
 
 def provider_problems(catalog: Catalog, providers: Iterable[Provider]) -> Iterator[Problem]:
-    """What is wrong in the settings that a provider's file has; what it lacks may be in a block."""
+    """Find what is wrong in the settings that a provider's file has; what it lacks may be in a block."""
     declared = _usable(provider_types(), settings_type)
     for provider in providers:
         model = declared(provider.providertype)
@@ -155,7 +155,7 @@ def provider_problems(catalog: Catalog, providers: Iterable[Provider]) -> Iterat
 def option_problems(
     catalog: Catalog, types: Iterable[HardwareType | ImageType], providers: Iterable[Provider]
 ) -> Iterator[Problem]:
-    """What hardware and image types say to providers that these do not know, or not so."""
+    """Find what hardware and image types say to providers that these do not know, or not so."""
     declared, providers = _usable(provider_types(), node_options_type), list(providers)
     for entity in types:
         for provider in providers:
@@ -170,7 +170,7 @@ def option_problems(
 
 
 def template_problems(catalog: Catalog, templates: Iterable[ClusterTemplate]) -> Iterator[Problem]:
-    """What is wrong in templates themselves.
+    """Find what is wrong in templates themselves.
 
     Links that are no address, names after which no cluster can be called, config that would lose a value in scripts.
     """
@@ -181,7 +181,7 @@ def template_problems(catalog: Catalog, templates: Iterable[ClusterTemplate]) ->
 
 
 def types_of(catalog: Catalog, nodes: Iterable[Node]) -> list[HardwareType | ImageType]:
-    """The hardware and image types of nodes, those that today's catalog has."""
+    """Return the hardware and image types of nodes, those that today's catalog has."""
     nodes = list(nodes)
     hardware = {node.hardware_type for node in nodes} & catalog.hardware_types.keys()
     images = {node.image_type for node in nodes} & catalog.image_types.keys()
@@ -216,7 +216,7 @@ def refuse_unsound_services(catalog: Catalog, services: Iterable[Service]) -> No
 
 
 def _of_least_cluster(catalog: Catalog, template: ClusterTemplate, known: Collection[str]) -> list[Problem]:
-    """What else a create without any option would refuse of the config, as warnings: a request may say otherwise.
+    """Find what else a create without any option would refuse of the config: warnings, a request may say otherwise.
 
     ``known`` are the paths something is found at already.
     """
@@ -242,7 +242,7 @@ def _link_problems(
 
 
 def _of_file(catalog: Catalog, service: Service, path: str, line: int, message: str) -> Problem:
-    """A problem of a service's file: of the file itself where it lies beside the entity's."""
+    """Return a problem of a service's file: of the file itself where it lies beside the entity's."""
     source = catalog.source(service)
     file = source.with_suffix("") / path if source else None
     if file is not None and file.is_file():

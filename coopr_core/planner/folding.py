@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from coopr_core.model.courses import Action
 from coopr_core.planner.dependencies import ServiceDependencies
 from coopr_core.planner.graph import Join, Step, TaskGraph
 from coopr_core.planner.programs import PREPARING, Program, Role
@@ -62,7 +63,7 @@ class _Folding:
             self._first[chain.role].append(line[0])
             self._last[chain.role].append(line[-1])
             if chain.role is Role.ADAPTING:
-                reloads = {"START", "STOP"}.isdisjoint(chain.actions)
+                reloads = {Action.START, Action.STOP}.isdisjoint(chain.actions)
                 (self._reloading if reloads else self._restarting).append(line[0])
             if chain.role is Role.MAIN:
                 prepared = [s for s in line if self.steps[s].action in PREPARING]
@@ -121,19 +122,19 @@ class _Folding:
         def has(wanted: str) -> Callable[[str], bool]:
             return lambda name: (leaving, wanted, name) in self._members
 
-        if action == "INSTALL":
-            found = self._dependencies.nearest("install", service, has("INSTALL"))
-            return [(leaving, "INSTALL", name) for name in found]
-        if action == "REMOVE":
-            found = self._dependencies.nearest("install", service, has("REMOVE"), back=True)
-            return [(leaving, "REMOVE", name) for name in found]
-        if action == "STOP":
-            found = self._dependencies.nearest("runtime", service, has("STOP"), back=True)
-            return [(leaving, "STOP", name) for name in found]
-        if action in ("INITIALIZE", "START"):
-            starts, initializes = has("START"), has("INITIALIZE")
+        if action == Action.INSTALL:
+            found = self._dependencies.nearest("install", service, has(Action.INSTALL))
+            return [(leaving, Action.INSTALL, name) for name in found]
+        if action == Action.REMOVE:
+            found = self._dependencies.nearest("install", service, has(Action.REMOVE), back=True)
+            return [(leaving, Action.REMOVE, name) for name in found]
+        if action == Action.STOP:
+            found = self._dependencies.nearest("runtime", service, has(Action.STOP), back=True)
+            return [(leaving, Action.STOP, name) for name in found]
+        if action in (Action.INITIALIZE, Action.START):
+            starts, initializes = has(Action.START), has(Action.INITIALIZE)
             found = self._dependencies.nearest("runtime", service, lambda name: starts(name) or initializes(name))
-            return [(leaving, "START" if starts(name) else "INITIALIZE", name) for name in found]
+            return [(leaving, Action.START if starts(name) else Action.INITIALIZE, name) for name in found]
         return []
 
     def _join(self, key: _Key) -> int:

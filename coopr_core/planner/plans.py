@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coopr_core.errors import NotFound
+from coopr_core.model.courses import Action
 from coopr_core.planner.graph import TaskGraph
 from coopr_core.planner.tasks import Task
 
@@ -29,7 +30,7 @@ class Changes(NamedTuple):
 Stages = tuple[tuple[Task, ...], ...]
 
 
-_MACHINES = ("CREATE", "DELETE")
+_MACHINES = (Action.CREATE, Action.DELETE)
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,7 +80,11 @@ class Plan:
         for step in self.graph.steps:
             actions[step.group].add(step.action)
         counted = [
-            (len(nodes) * ("CREATE" in done), len(nodes) * done.isdisjoint(_MACHINES), len(nodes) * ("DELETE" in done))
+            (
+                len(nodes) * (Action.CREATE in done),
+                len(nodes) * done.isdisjoint(_MACHINES),
+                len(nodes) * (Action.DELETE in done),
+            )
             for nodes, done in zip(self.graph.groups, actions, strict=True)
         ]
         return Changes(*(sum(column) for column in zip(*counted, strict=True))) if counted else Changes(0, 0, 0)

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
 from coopr_core.errors import InvalidInput
-from coopr_core.model.courses import NODE_ACTIONS
+from coopr_core.model.courses import NODE_ACTIONS, Action
 from coopr_core.planner.graph import Join, TaskGraph
 from coopr_core.planner.tasks import Task
 
@@ -212,7 +212,7 @@ def _machines_first(graph: TaskGraph) -> TaskGraph:
 
     A service's configuration may name any node's address.
     """
-    confirmed = tuple(number for number, step in enumerate(graph.steps) if step.action == "CONFIRM")
+    confirmed = tuple(number for number, step in enumerate(graph.steps) if step.action == Action.CONFIRM)
     if not confirmed:
         return graph
     joins = (*graph.joins, Join("every machine is confirmed", confirmed))

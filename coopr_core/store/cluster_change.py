@@ -14,6 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from coopr_core.errors import InvalidInput, Overtaken
+from coopr_core.model.courses import Action
 from coopr_core.model.states import WITHOUT_MACHINE, NodeState
 from coopr_core.store.clusters import node_values
 from coopr_core.store.hosts import owners
@@ -111,7 +112,7 @@ def forget_made(connection: Connection, job: tuple[int, int]) -> bool:
     """
     cluster, number = job
     of_job = (tasks.c.cluster == cluster, tasks.c.job == number)
-    made = set(connection.execute(select(tasks.c.node).where(*of_job, tasks.c.action == "CREATE")).scalars())
+    made = set(connection.execute(select(tasks.c.node).where(*of_job, tasks.c.action == Action.CREATE)).scalars())
     tried = set(connection.execute(select(tasks.c.node).where(*of_job, tasks.c.attempts > 0)).scalars())
     known = connection.execute(select(nodes.c.number).where(nodes.c.cluster == cluster)).scalars().all()
     kept = len(set(known) - made)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from coopr_core.automators.contract import Automator, Result
 from coopr_core.catalog.entities import ACTIONS
 from coopr_core.errors import InvalidInput, Unreachable
+from coopr_core.model.courses import Action
 from coopr_core.model.records import ClusterRecord, TaskRecord
 from coopr_core.providers.cloud import Clouds
 from coopr_core.work.machines import Machines
@@ -72,13 +73,13 @@ class Actions:
             return Result()
         try:
             match task.action:
-                case "CREATE":
+                case Action.CREATE:
                     return self.machines.create(number, log)
-                case "CONFIRM":
+                case Action.CONFIRM:
                     return self.machines.confirm(number, attempt, log)
-                case "DELETE":
+                case Action.DELETE:
                     return self.machines.delete(number, log)
-                case "BOOTSTRAP":
+                case Action.BOOTSTRAP:
                     return self._services.bootstrap(task, log)
                 case action if action.lower() in ACTIONS:
                     return self._services.run(task, log)

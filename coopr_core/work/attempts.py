@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coopr_core.errors import CooprError, Interrupted, OutcomeUnknown, Refused, Retry
+from coopr_core.model.courses import MAKING
 from coopr_core.model.records import AttemptRecord, TaskRecord
 from coopr_core.model.states import AttemptState
 from coopr_core.work.halt import Halt, JobHalt
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from coopr_core.store import Store
     from coopr_core.work.actions import Actions
 
-MAKING = ("CREATE", "CONFIRM")
 """The actions that make another machine when theirs is lost, or there is no room for it."""
 
 LAST_LINES = 10

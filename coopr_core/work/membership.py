@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from coopr_core.model.courses import Action
 from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import JobRecord, NodeRecord, TaskRecord
@@ -37,8 +38,8 @@ class Membership:
         made: set[int] = set()
         deleted: set[int] = set()
         for task in tasks:
-            if task.action in ("CREATE", "DELETE"):
-                (made if task.action == "CREATE" else deleted).add(task.node)
+            if task.action in (Action.CREATE, Action.DELETE):
+                (made if task.action == Action.CREATE else deleted).add(task.node)
         return cls(
             leaving=frozenset(deleted - made),
             created=frozenset(made - deleted),

@@ -16,6 +16,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from coopr_core.automators import load_automator
 from coopr_core.errors import CooprError
 from coopr_core.folders import logs_of
+from coopr_core.model.courses import MACHINE_ACTIONS, Action
 from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.records import ClusterRecord, JobRecord
 from coopr_core.model.states import TaskState
@@ -31,9 +32,6 @@ from coopr_core.work.membership import Membership
 from coopr_core.work.passwords import asks_for_secrets, open_secrets
 from flows.engine.run_log import task_run_emitter
 from flows.vault import VAULT
-
-_MACHINE_ACTIONS = frozenset({"CREATE", "CONFIRM", "DELETE"})
-"""The actions for which no automator and no password is looked for."""
 
 
 def attempt(task_id: str) -> None:
@@ -101,7 +99,7 @@ def _actions(
     tasks = store.tasks(job.id)
     used: list[str] = []
     secret = None
-    if any(task.action not in _MACHINE_ACTIONS for task in tasks):
+    if any(task.action not in MACHINE_ACTIONS for task in tasks):
         used = sorted({a.type for service in layout.services.values() for a in service.actions.values()})
         secret = open_secrets(store, VAULT, cluster.id, access.redactor.add) if asks_for_secrets(layout) else None
     actions = Actions(
@@ -117,6 +115,6 @@ def _actions(
         membership=Membership.of(job, parameters, tasks),
         host_key_seed=lambda: seed_of(client_key(cluster, VAULT)),
     )
-    if any(task.action == "BOOTSTRAP" and task.state is not TaskState.SUCCEEDED for task in tasks):
+    if any(task.action == Action.BOOTSTRAP and task.state is not TaskState.SUCCEEDED for task in tasks):
         actions.pack()
     return actions

@@ -12,8 +12,9 @@ from operation_plugin import installed_reload
 
 from coopr_cli.main import COMMANDS
 from coopr_core.errors import CooprError, Refused
-from coopr_core.model.operations import ON_ACTIVE, check_allowed, operation_named, operations
+from coopr_core.model.operations import ON_ACTIVE, Verb, check_allowed, operation_named, operations
 from coopr_core.model.states import ClusterState
+from coopr_core.operations.registry import declaration
 from coopr_core.operations.verbs import verbs
 
 
@@ -26,6 +27,15 @@ def note(tmp_path: Path) -> Iterator[Path]:
 def test_the_helps_of_what_people_ask_for_are_those_of_their_verbs() -> None:
     written = {verb.command: verb.summary for verb in verbs()}
     assert {name: COMMANDS[name][1] for name in written} == written
+
+
+@pytest.mark.parametrize(
+    "verb", [verb for verb in verbs() if declaration(verb).runs_job], ids=lambda verb: verb.command
+)
+def test_every_command_that_runs_a_job_can_say_how(verb: Verb, coopr: Coopr) -> None:
+    text = coopr(verb.command, "--help").out
+    assert "--schedule" in text
+    assert "--max-concurrency" in text
 
 
 def test_an_operation_of_another_package_is_one_file_and_one_line(note: Path, coopr: Coopr, tmp_path: Path) -> None:

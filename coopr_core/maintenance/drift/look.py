@@ -20,6 +20,7 @@ from coopr_core.macros import MacroContext, expand
 from coopr_core.maintenance.drift.comparison import paths_that_differ
 from coopr_core.maintenance.drift.findings import Drift, Finding
 from coopr_core.maintenance.drift.past import Past
+from coopr_core.model.courses import Action
 from coopr_core.model.records import ClusterRecord, NodeRecord, TaskRecord
 from coopr_core.model.states import ClusterState, TaskState
 from coopr_core.operations.links import macro_nodes
@@ -150,7 +151,7 @@ class _Look:
 
     def _config(self, node: NodeRecord, service: Service) -> list[Finding]:
         """What the service's CONFIGURE would bring now, against what the last one brought."""
-        action = service.actions.get("configure")
+        action = service.actions.get(Action.CONFIGURE.lower())
         if action is None or self._no_secrets:
             return []
         automator = self._automators[action.type]
@@ -195,9 +196,9 @@ class _Look:
         raise missing or NotFound("there is no record of it")
 
     def _health(self, node: NodeRecord, service: Service) -> list[Finding]:
-        action = service.actions.get("health")
+        action = service.actions.get(Action.HEALTH.lower())
         if action is None:
-            if "start" in service.actions:
+            if Action.START.lower() in service.actions:
                 self._unchecked[f"health of {service.name}: it has no health action"] = None
             return []
         if (node.number, service.name) in self._past.stopped:
@@ -250,7 +251,7 @@ def _health_task(cluster_id: str, node: int, service: str) -> TaskRecord:
         cluster_id=cluster_id,
         stage=0,
         node=node,
-        action="HEALTH",
+        action=Action.HEALTH.value,
         service=service,
         state=TaskState.RUNNING,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coopr_core.model.courses import Action
 from coopr_core.model.states import TaskState
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ class Past:
                 place = (task.node, task.service)
                 if task.node in made:
                     continue
-                if task.action == "CREATE":
+                if task.action == Action.CREATE:
                     made.add(task.node)
-                elif task.action == "CONFIGURE":
+                elif task.action == Action.CONFIGURE:
                     self.configured.setdefault(place, []).append(task.id)
-                elif task.action in ("START", "STOP") and place not in decided:
+                elif task.action in (Action.START, Action.STOP) and place not in decided:
                     decided.add(place)
-                    if task.action == "STOP":
+                    if task.action == Action.STOP:
                         self.stopped.add(place)

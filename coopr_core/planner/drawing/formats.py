@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coopr_core.errors import CooprError, InvalidInput, TimedOut
+from coopr_core.model.courses import Action
 from coopr_core.planner.drawing.picture import Cell, Picture, picture
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 FORMATS = ("svg", "dot", "mmd")
 """SVG to look at, Graphviz text, Mermaid text."""
 
-_FILLS = {
-    "INSTALL": "#dbeafe",
-    "CONFIGURE": "#e0e7ff",
-    "INITIALIZE": "#fef3c7",
-    "START": "#dcfce7",
-    "STOP": "#ffedd5",
-    "REMOVE": "#fed7aa",
-    "DELETE": "#fecaca",
+_FILLS: dict[str, str] = {
+    Action.INSTALL: "#dbeafe",
+    Action.CONFIGURE: "#e0e7ff",
+    Action.INITIALIZE: "#fef3c7",
+    Action.START: "#dcfce7",
+    Action.STOP: "#ffedd5",
+    Action.REMOVE: "#fed7aa",
+    Action.DELETE: "#fecaca",
 }
 _PLAIN = "#e5e7eb"
 _INK = "#1f2937"
