@@ -19,6 +19,9 @@ from coopr_core.model.operations import Operation
 from coopr_core.model.policies import FailurePolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coopr_core.operations.create import Preparation
     from coopr_core.store import Store
 
 
@@ -48,17 +51,15 @@ def create_command(
     wanted = gather(options, name)
     with Store.open() as store:
         name = name or free_name(store, wanted)
-        prepared = prepare_create(wanted.values(name), catalog=wanted.catalog, store=store)
-        digest = prepared.digest
+        prepared = prepare_create(wanted.request(name), catalog=wanted.catalog, store=store)
         warn_of_other_layout(wanted, prepared.layout)
         check_blocks(prepared)
         if output == "table" and not yes:
             show_layout(prepared.layout)
         confirm(f"Create cluster {name} with {len(prepared.layout.nodes)} nodes?", yes=yes)
-        run: dict[str, Any] = {"max_concurrency": max_concurrency, "schedule": schedule}
-        run |= {"on_failure": policy.on_failure, "min_nodes": min_nodes}
-        parameters = {**wanted.values(name), "catalog": list(wanted.catalog), **run, "confirmed": digest}
-        _create(store, parameters, output)
+        run = {"schedule": schedule, "max_concurrency": max_concurrency}
+        failure = {"on_failure": policy.on_failure, "min_nodes": min_nodes}
+        _create(store, {**_parameters(prepared, wanted.catalog), **run, **failure}, output)
 
 
 @click.command("apply")
@@ -75,8 +76,14 @@ def apply_command(file: Path, output: str, max_concurrency: int | None, schedule
         prepared = check_plan(saved, store).prepared
         if output == "table":
             show_layout(prepared.layout)
-        values = {**saved.request, "catalog": list(saved.catalog), "confirmed": prepared.digest}
-        _create(store, {**values, "max_concurrency": max_concurrency, "schedule": schedule}, output)
+        run = {"schedule": schedule, "max_concurrency": max_concurrency}
+        _create(store, {**_parameters(prepared, saved.catalog), **run}, output)
+
+
+def _parameters(prepared: Preparation, catalog: Sequence[str]) -> dict[str, Any]:
+    """Return what the flow is given to do just what was prepared."""
+    request = prepared.request.model_dump(exclude_defaults=True)
+    return {**request, "catalog": list(catalog), "confirmed": prepared.digest}
 
 
 def _create(store: Store, parameters: dict[str, Any], output: str) -> None:

@@ -48,8 +48,8 @@ def plan_command(
         raise InvalidInput(f"--graph {graph}: the file must end with {', '.join(PICTURES)}")
     wanted = gather(options, name)
     with Store.open() as store:
-        values = wanted.values(name or free_name(store, wanted))
-        prepared = prepare_create(values, catalog=wanted.catalog, strict=file is not None, numbering=store)
+        request = wanted.request(name or free_name(store, wanted))
+        prepared = prepare_create(request, catalog=wanted.catalog, strict=file is not None, numbering=store)
         estimate = past_estimate(store, prepared.plan)
     warn_of_other_layout(wanted, prepared.layout)
     if output in ("json", "yaml"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,64 +16,37 @@ from coopr_core.suggestions import did_you_mean
 if TYPE_CHECKING:
     from coopr_cli.request_file import NodeKind
     from coopr_core.model.layout import ClusterLayout
+    from coopr_core.model.request import ClusterRequest
     from coopr_core.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_OTHER_NODES = frozenset({"template", "size", "services", "provider", "hardware_type", "image_type"})
+"""Fields that ask for other nodes than a cluster had."""
+
 
 @dataclass(frozen=True, slots=True)
-class RequestOptions:
-    """What the user typed about the cluster wanted, config files and settings already merged.
+class Wanted:
+    """The cluster that is wanted: fields of a request as a file has them, with what was typed laid over them.
 
-    ``base`` is a request read from a file, which everything typed is laid over; ``nodes`` are those of the cluster that
-    the file describes, when nothing typed asks for others. ``catalog`` are all folders of the catalog, the setting's
-    too.
+    ``nodes`` are those of the cluster that the file describes, when nothing typed asks for others. ``catalog`` are all
+    folders of the catalog, the setting's too.
     """
 
-    template: str
-    size: int | None = None
-    services: tuple[str, ...] | None = None
-    provider: str | None = None
-    hardware_type: str | None = None
-    image_type: str | None = None
-    config: dict[str, Any] | None = None
-    config_mode: str | None = None
-    dns_suffix: str | None = None
-    lease: str | None = None
-    optimize: str | None = None
-    credentials: str | None = None
-    ssh_key: str | None = None
-    catalog: tuple[str, ...] = field(default=())
-    base: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any]
+    catalog: tuple[str, ...] = ()
     nodes: tuple[NodeKind, ...] = ()
 
-    def values(self, name: str) -> dict[str, Any]:
-        """The fields of a ``ClusterRequest`` called ``name``."""
-        typed = {
-            "template": self.template,
-            "size": self.size,
-            "services": self.services,
-            "provider": self.provider,
-            "hardware_type": self.hardware_type,
-            "image_type": self.image_type,
-            "config": self.config,
-            "config_mode": self.config_mode,
-            "dns_suffix": self.dns_suffix,
-            "lease": self.lease,
-            "optimize": self.optimize,
-            "credentials": self.credentials,
-            "ssh_key": self.ssh_key,
-        }
-        given = {key: value for key, value in typed.items() if value is not None}
-        if self.base.get("config") and self.config is not None and self.config_mode != "replace":
-            from coopr_core.model.config import merge_config
+    def request(self, name: str) -> ClusterRequest:
+        """Make the request of a cluster called ``name``. Raises ``InvalidInput`` that names each wrong option."""
+        from coopr_core.model.request import ClusterRequest
 
-            given["config"] = merge_config(self.base["config"], self.config)
-        return {**self.base, **given, "name": name}
+        given = {key: value for key, value in self.fields.items() if value is not None}
+        return ClusterRequest.parse(**{**given, "name": name})
 
 
 def catalog_option(command: F) -> F:
-    """Adds ``--catalog DIR`` (repeatable), passed on as ``catalog``: absolute, each folder once."""
+    """Add ``--catalog DIR`` (repeatable), passed on as ``catalog``: absolute, each folder once."""
     return click.option(
         "--catalog",
         multiple=True,
@@ -89,8 +62,12 @@ def _absolute(_ctx: click.Context, _parameter: click.Parameter, folders: tuple[s
     return tuple(map(str, absolute_folders(folders)))
 
 
+def _split(_ctx: click.Context, _parameter: click.Parameter, names: str | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(name.strip() for name in names.split(",") if name.strip())
+
+
 def request_options(command: F) -> F:
-    """Adds the options that describe a cluster; ``gather`` turns them into ``RequestOptions``."""
+    """Add the options that describe a cluster, called like the fields of a request; ``gather`` puts them together."""
     for option in reversed(
         [
             click.option("-t", "--template", help="The cluster template (needed, unless --from says it)."),
@@ -101,9 +78,9 @@ def request_options(command: F) -> F:
                 help="A request to start from, such as 'coopr show CLUSTER -o yaml' prints; '-' is standard input.",
             ),
             click.option(
-                "-n", "--nodes", "--size", "nodes", type=int, help="How many nodes (default: the least that work)."
+                "-n", "--nodes", "--size", "size", type=int, help="How many nodes (default: the least that work)."
             ),
-            click.option("--services", help="Comma-separated services (default: the template's)."),
+            click.option("--services", callback=_split, help="Comma-separated services (default: the template's)."),
             click.option("--provider", help="Where machines come from (default: the template's)."),
             click.option("--hardware-type", "--hardware", help="One hardware type for all nodes."),
             click.option("--image-type", "--image", help="One image type for all nodes."),
@@ -116,7 +93,10 @@ def request_options(command: F) -> F:
             ),
             set_option,
             click.option(
-                "--replace-config", is_flag=True, help="Put the config in place of the template's, do not merge."
+                "--replace-config",
+                "config_mode",
+                flag_value="replace",
+                help="Put the config in place of the template's, do not merge.",
             ),
             click.option("--dns-suffix", help="The domain of the host names (default: the template's, else 'local')."),
             click.option(
@@ -141,58 +121,44 @@ def request_options(command: F) -> F:
     return catalog_option(command)
 
 
-def gather(options: dict[str, Any], name: str = "") -> RequestOptions:
-    """The request options among a command's parameters; raises ``InvalidInput`` for a file that cannot be read.
+def gather(options: Mapping[str, Any], name: str = "") -> Wanted:
+    """Put together what is wanted from a command's parameters; raises ``InvalidInput`` for a file that cannot be read.
 
     ``name`` is what the cluster is to be called, if anything: without a template it may be one.
     """
     from coopr_cli.request_file import RequestFile, read_request
+    from coopr_core.model.request import WRITTEN
     from coopr_core.settings import load_settings
 
-    services = options["services"]
     file = read_request(options["request_file"]) if options["request_file"] else RequestFile({})
-    base = file.fields
-    changed = any(
-        options[name] for name in ("template", "nodes", "services", "provider", "hardware_type", "image_type")
-    )
-    template = options["template"] or base.get("template")
-    if not template:
-        hint = _meant_template(name, options["catalog"] or file.catalog)
+    folders = options["catalog"] or file.catalog
+    typed = {field: options[field] for field in WRITTEN if options.get(field) is not None}
+    fields = {**file.fields, **typed, "template": options["template"] or file.fields.get("template")}
+    if not fields["template"]:
+        hint = _meant_template(name, folders)
         raise InvalidInput("a template is needed: --template", hint=hint or "`coopr catalog list templates` shows them")
-    return RequestOptions(
-        template=str(template),
-        size=options["nodes"],
-        services=None if services is None else tuple(name.strip() for name in services.split(",") if name.strip()),
-        provider=options["provider"],
-        hardware_type=options["hardware_type"],
-        image_type=options["image_type"],
-        config=read_config(options["config_files"], options["settings"]),
-        config_mode="replace" if options["replace_config"] else None,
-        dns_suffix=options["dns_suffix"],
-        lease=options.get("lease"),
-        optimize=options["optimize"],
-        credentials=options["credentials"],
-        ssh_key=options["ssh_key"],
-        catalog=tuple(map(str, load_settings().catalog_with(*(options["catalog"] or file.catalog)))),
-        base=base,
-        nodes=() if changed else file.nodes,
+    config = read_config(options["config_files"], options["settings"])
+    if config is not None:
+        fields["config"] = _laid_over(file.fields.get("config"), config, whole=options["config_mode"] == "replace")
+    return Wanted(
+        fields,
+        catalog=tuple(map(str, load_settings().catalog_with(*folders))),
+        nodes=() if typed.keys() & _OTHER_NODES else file.nodes,
     )
 
 
-def free_name(store: Store, wanted: RequestOptions) -> str:
-    """The name of a cluster that is given none: that in the file it is asked from if free, else the template's and a
-    number.
-    """
+def free_name(store: Store, wanted: Wanted) -> str:
+    """Name a cluster that is given no name: as in the file it is asked from if free, else by template and number."""
     taken = {cluster.name for cluster in store.clusters()}
-    preferred = str(wanted.base.get("name") or "")
+    preferred = str(wanted.fields.get("name") or "")
     if preferred and preferred not in taken:
         return preferred
-    names = (f"{wanted.template}-{number}" for number in range(1, len(taken) + 2))
+    names = (f"{wanted.fields['template']}-{number}" for number in range(1, len(taken) + 2))
     return next(name for name in names if name not in taken)
 
 
 def _meant_template(name: str, catalog: Sequence[str]) -> str:
-    """The hint for a template's name where the cluster's belongs: ``coopr create nats``; "" when it is like none."""
+    """Return a hint where a template's name is where the cluster's belongs: ``coopr create nats``; else ""."""
     from coopr_core.automators import automator_resources
     from coopr_core.catalog import Catalog
     from coopr_core.settings import load_settings
@@ -203,7 +169,7 @@ def _meant_template(name: str, catalog: Sequence[str]) -> str:
     return did_you_mean(name, known.templates, form="--template {}")
 
 
-def warn_of_other_layout(wanted: RequestOptions, layout: ClusterLayout) -> None:
+def warn_of_other_layout(wanted: Wanted, layout: ClusterLayout) -> None:
     """Say on stderr when the solver finds another layout than the cluster had that the request was printed from."""
     from coopr_cli.request_file import other_layout
 
@@ -215,8 +181,15 @@ def warn_of_other_layout(wanted: RequestOptions, layout: ClusterLayout) -> None:
         )
 
 
+def _laid_over(before: Any, config: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+    """Lay typed config over that of a file, unless it is the ``whole`` config of the cluster."""
+    from coopr_core.model.config import merge_config
+
+    return merge_config(before, config) if before and not whole else config
+
+
 def read_config(files: Sequence[str], settings: Sequence[str]) -> dict[str, Any] | None:
-    """Config files merged in order, then ``KEY=VALUE`` settings over them; None when nothing was given."""
+    """Merge config files in order, then ``KEY=VALUE`` settings over them; None when nothing was given."""
     from coopr_core.model.config import merge_config
 
     config: dict[str, Any] = {}

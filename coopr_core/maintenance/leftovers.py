@@ -51,7 +51,7 @@ class Leftover:
     remove: Callable[[], None] = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, str]:
-        """The leftover as ``-o json`` prints it."""
+        """Return the leftover as ``-o json`` prints it."""
         return {"kind": self.kind, "name": self.name, "cluster": self.cluster, "why": self.why}
 
 
