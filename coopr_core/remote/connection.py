@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import socket
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
 import fabric
@@ -58,7 +57,8 @@ def make_connection(
         endpoint.address,
         user=endpoint.user,
         port=endpoint.port,
-        config=_no_configuration(),
+        # Nobody's files; one each, for a connection in the making changes its configuration.
+        config=fabric.Config(overrides={"load_ssh_configs": False}, lazy=True),
         gateway=gateway,
         connect_kwargs={
             "pkey": key,
@@ -77,12 +77,6 @@ def make_connection(
     for pin in pins:
         client.get_host_keys().add(known_as, pin.get_name(), pin)
     return connection
-
-
-@cache
-def _no_configuration() -> fabric.Config:
-    """The configuration of all connections: nobody's files; made once, for that takes as long as a key exchange."""
-    return fabric.Config(overrides={"load_ssh_configs": False}, lazy=True)
 
 
 def open_connection(connection: fabric.Connection, endpoint: Endpoint, limits: Limits) -> None:

@@ -17,8 +17,8 @@ from coopr_core.errors import Interrupted, OutcomeUnknown, Unreachable
 from coopr_core.providers.contract import Machine
 from coopr_core.remote.access import NodeAccess, most_links
 from coopr_core.remote.command import CommandStopped
-from coopr_core.remote.endpoint import WrongHostKey
-from coopr_core.remote.keys import ensure_client_key
+from coopr_core.remote.endpoint import Endpoint, WrongHostKey
+from coopr_core.remote.keys import ensure_client_key, load_key
 from coopr_core.remote.session import Session
 
 
@@ -250,3 +250,12 @@ def test_the_room_follows_the_processs_limit_of_open_files(monkeypatch: pytest.M
     for soft, most in limits.items():
         monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
         assert most_links() == most
+
+
+def test_many_connections_are_made_at_once(key_path: Path, fresh: AsyncServer) -> None:
+    from coopr_core.remote.connection import make_connection
+
+    endpoint, key = Endpoint.of(machine_at(fresh.port, fresh.host_keys)), load_key(key_path)
+    with NodeAccess(key_path) as access:
+        made = access.each(range(400), lambda _: make_connection(endpoint, key, QUICK).port, at_once=40)
+    assert made == [fresh.port] * 400
