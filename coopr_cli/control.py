@@ -12,7 +12,7 @@ from coopr_cli.output import output_option, print_data
 from coopr_cli.run_options import rerun_options
 from coopr_cli.typed import Seconds
 from coopr_core.model.states import HOLDING, JobState
-from coopr_core.operations import verbs
+from coopr_core.operations import registry
 
 if TYPE_CHECKING:
     from coopr_core.model.operations import Verb
@@ -30,7 +30,7 @@ def retry_command(cluster: str, output: str, **how: Any) -> None:
 
     For a job that failed, was interrupted or aborted, or whose worker was killed. Nothing that succeeded runs again.
     """
-    _go_on(verbs.RETRY, cluster, how, output)
+    _go_on(registry.RETRY, cluster, how, output)
 
 
 @click.command("resume")
@@ -39,7 +39,7 @@ def retry_command(cluster: str, output: str, **how: Any) -> None:
 @output_option
 def resume_command(cluster: str, output: str, **how: Any) -> None:
     """Continue CLUSTER's paused job, here; or in the process that is still ending its last tasks."""
-    _go_on(verbs.RESUME, cluster, how, output)
+    _go_on(registry.RESUME, cluster, how, output)
 
 
 @click.command("pause")

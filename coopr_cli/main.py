@@ -92,7 +92,7 @@ def _command(name: str) -> click.Command:
 
 def _derived(name: str) -> click.Command | None:
     """Make the command of an operation that has none written for it; None when there is no such operation."""
-    from coopr_core.operations.verbs import verbs
+    from coopr_core.operations.registry import verbs
 
     verb = next((verb for verb in verbs() if verb.command == name), None)
     if verb is None:
@@ -104,7 +104,7 @@ def _derived(name: str) -> click.Command | None:
 
 def known_commands() -> dict[str, str]:
     """Return every command with its short help; those that are derived stand behind the others that change clusters."""
-    from coopr_core.operations.verbs import verbs
+    from coopr_core.operations.registry import verbs
 
     more: dict[str, str] = {}
     with contextlib.suppress(CooprError):  # the help does not fail over a package that is broken; its command does

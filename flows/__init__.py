@@ -26,7 +26,7 @@ WRITTEN = {
 
 def flow_names() -> list[str]:
     """Return the names of all flows, in the order of a cluster's life."""
-    from coopr_core.operations.verbs import verbs
+    from coopr_core.operations.registry import verbs
 
     return list(dict.fromkeys((*(verb.flow for verb in verbs()), *WRITTEN)))
 
@@ -50,8 +50,7 @@ def _flow(name: str) -> Any:
     if name in WRITTEN:
         prepare_prefect()
         return getattr(import_module(WRITTEN[name]), name)
-    from coopr_core.operations.registry import declaration
-    from coopr_core.operations.verbs import verbs
+    from coopr_core.operations.registry import declaration, verbs
 
     verb = next((verb for verb in verbs() if verb.flow == name), None)
     if verb is None:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from coopr_core.errors import Refused, TimedOut
 from coopr_core.model.records import ClusterRecord, JobRecord, NewestJob
 from coopr_core.model.states import HOLDING, ClusterState, Control, JobState, check_control
-from coopr_core.operations import verbs
+from coopr_core.operations import registry
 from coopr_core.operations.confirmation import Part, Parts, Prepared, cluster_parts
-from coopr_core.operations.declaration import Declaration
-from coopr_core.operations.parameters import Seconds
+from coopr_core.operations.declaration import Declaration, Seconds
 from coopr_core.store import Store
 
 ABORT_SECONDS = 90.0
@@ -147,7 +146,7 @@ def wait_until(
     return job
 
 
-RETRY = Declaration(verbs.RETRY, prepare_retry)
-RESUME = Declaration(verbs.RESUME, prepare_resume)
-PAUSE = Declaration(verbs.PAUSE, prepare_pause, runs_job=False)
-ABORT = Declaration(verbs.ABORT, prepare_abort, runs_job=False)
+RETRY = Declaration(registry.RETRY, prepare_retry)
+RESUME = Declaration(registry.RESUME, prepare_resume)
+PAUSE = Declaration(registry.PAUSE, prepare_pause, runs_job=False)
+ABORT = Declaration(registry.ABORT, prepare_abort, runs_job=False)

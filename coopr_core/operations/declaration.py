@@ -10,7 +10,9 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from pydantic import Field
 
 from coopr_core.model.operations import Operation, Verb, operations
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from coopr_core.model.records import ClusterRecord
     from coopr_core.operations.confirmation import Prepared
     from coopr_core.store import Store
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Types of parameters that several have."""
 
 _ENTRY = re.compile(r"^ {4}(\w+): (.*)$")
 

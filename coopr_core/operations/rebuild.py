@@ -14,7 +14,7 @@ from coopr_core.model.operations import Operation, check_allowed
 from coopr_core.model.quotas import Holding
 from coopr_core.model.records import ClusterRecord, NewestJob, NodeRecord
 from coopr_core.model.states import ClusterState
-from coopr_core.operations import verbs
+from coopr_core.operations import registry
 from coopr_core.operations.confirmation import Part, Parts, Prepared
 from coopr_core.operations.create import Preparation, prepare_create
 from coopr_core.operations.declaration import Declaration
@@ -215,4 +215,4 @@ def _made(store: Store, name: str) -> ClusterRecord | None:
     return made
 
 
-REBUILD = Declaration(verbs.REBUILD, prepare_rebuild, question="Rebuild cluster {cluster}", one_job=False)
+REBUILD = Declaration(registry.REBUILD, prepare_rebuild, question="Rebuild cluster {cluster}", one_job=False)

@@ -14,9 +14,8 @@ from coopr_core.model.operations import Operation
 from coopr_core.model.policies import FailurePolicy
 from coopr_core.operations.change import PreparedChange, check_renderable
 from coopr_core.operations.current import OwnEntities, present, with_nodes
-from coopr_core.operations.declaration import Declaration
+from coopr_core.operations.declaration import Count, Declaration, Positive
 from coopr_core.operations.difference import reached, reloading
-from coopr_core.operations.parameters import Count, Positive
 from coopr_core.operations.soundness import refuse_unknown_options
 from coopr_core.store import Store
 from coopr_core.text_form import composed

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from coopr_core.model.operations import Operation
 from coopr_core.operations.change import PreparedChange
-from coopr_core.operations.declaration import Declaration
-from coopr_core.operations.parameters import Positive
+from coopr_core.operations.declaration import Declaration, Positive
 from coopr_core.operations.services import prepare_services
 from coopr_core.store import Store
 

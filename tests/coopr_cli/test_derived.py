@@ -14,8 +14,7 @@ from coopr_cli.main import COMMANDS
 from coopr_core.errors import CooprError, Refused
 from coopr_core.model.operations import ON_ACTIVE, Verb, check_allowed, operation_named, operations
 from coopr_core.model.states import ClusterState
-from coopr_core.operations.registry import declaration
-from coopr_core.operations.verbs import verbs
+from coopr_core.operations.registry import declaration, verbs
 
 
 @pytest.fixture

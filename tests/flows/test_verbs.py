@@ -10,8 +10,7 @@ from flow_catalog import service, write_catalog
 
 import flows
 from coopr_core.errors import NotFound, Refused
-from coopr_core.operations.registry import declaration
-from coopr_core.operations.verbs import verbs
+from coopr_core.operations.registry import declaration, verbs
 from coopr_core.store import Store
 from flows.server import ServerInfo
 

@@ -22,8 +22,7 @@ from coopr_core.model.operations import (
     operation_named,
     operations,
 )
-from coopr_core.operations.registry import declaration, declaration_of
-from coopr_core.operations.verbs import verbs
+from coopr_core.operations.registry import declaration, declaration_of, verbs
 
 
 @pytest.fixture

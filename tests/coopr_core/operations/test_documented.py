@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from coopr_core.model.operations import Operation
-from coopr_core.operations.verbs import verbs
+from coopr_core.operations.registry import verbs
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 
