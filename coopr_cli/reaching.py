@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from coopr_core.model.records import ClusterRecord
     from coopr_core.operations.create import Preparation
     from coopr_core.store import Store
+    from coopr_core.vault import Vault
 
 
 def ready_prefect(store: Store, cluster: ClusterRecord, *, passwords: bool = False) -> None:
@@ -33,6 +34,20 @@ def check_blocks(prepared: Preparation) -> None:
 
         _have_server()
         facts_of(prepared, (), VAULT)
+
+
+def vault_if_running() -> Vault | None:
+    """Return the vault, if a Prefect server runs; none is started for this."""
+    from coopr_cli.prefect_use import put_talk_aside
+    from deployments.server import configure_prefect, server_status
+    from flows.vault import VAULT
+
+    server = server_status()
+    if not server.running:
+        return None
+    configure_prefect(server)
+    put_talk_aside()
+    return VAULT
 
 
 def _have_server() -> None:

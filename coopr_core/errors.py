@@ -124,6 +124,12 @@ class OutcomeUnknown(Unreachable):
     code = "outcome-unknown"
 
 
+class WrongHostKey(Unreachable):
+    """What answers at a node's address is not the machine whose key was pinned."""
+
+    code = "wrong-host-key"
+
+
 class MachineFailed(Unreachable):
     """The provider says that a machine has failed: it will never be usable."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from coopr_cli.output import output_option, print_data
+from coopr_cli.reaching import vault_if_running
 from coopr_cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -18,14 +19,14 @@ STYLES = {"ok": "green", "note": "yellow", "wrong": "red"}
 @click.command("doctor")
 @output_option
 def doctor_command(output: str) -> int:
-    """Check the installation: Python, folders, database, Prefect server, catalog, addresses, OpenSSH, local nodes.
+    """Check the installation: Python, folders, database, catalog, Prefect server, providers, OpenSSH, local nodes.
 
     Exit code 1 when something is wrong; a note is something worth knowing that keeps nothing from working.
     """
     from coopr_core.maintenance.doctor import check_all
     from flows.maintenance.doctor import SERVER_CHECKS
 
-    verdicts = list(check_all(SERVER_CHECKS))
+    verdicts = list(check_all(SERVER_CHECKS, vault_if_running()))
     wrong = [verdict for verdict in verdicts if verdict.state == "wrong"]
     if output != "table":
         print_data({"ok": not wrong, "checks": [verdict.to_json() for verdict in verdicts]}, output)

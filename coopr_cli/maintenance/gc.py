@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from coopr_cli.confirm import confirm
 from coopr_cli.output import output_option, print_data
+from coopr_cli.reaching import vault_if_running
 from coopr_cli.tables import print_table
-
-if TYPE_CHECKING:
-    from coopr_core.vault import Vault
 
 
 @click.command("gc")
@@ -26,7 +22,7 @@ def gc_command(dry_run: bool, yes: bool, output: str) -> int:
     from coopr_core.maintenance.leftovers import delete_leftovers, find_leftovers
     from coopr_core.store import Store
 
-    vault = _vault()
+    vault = vault_if_running()
     with Store.open() as store:
         found = find_leftovers(store, vault)
         if output == "table":
@@ -55,17 +51,3 @@ def gc_command(dry_run: bool, yes: bool, output: str) -> int:
     if results:
         click.echo(f"Deleted {len(results) - len(failed)} of {len(results)}.")
     return 1 if failed else 0
-
-
-def _vault() -> Vault | None:
-    """Return the vault, if a Prefect server runs; none is started for this."""
-    from coopr_cli.prefect_use import put_talk_aside
-    from deployments.server import configure_prefect, server_status
-    from flows.vault import VAULT
-
-    server = server_status()
-    if not server.running:
-        return None
-    configure_prefect(server)
-    put_talk_aside()
-    return VAULT

@@ -6,19 +6,27 @@ Prefect server does not answer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from coopr_core.errors import CooprError
+from coopr_core.errors import CooprError, InvalidInput
+from coopr_core.model.facts import ProviderFacts
+from coopr_core.providers.credentials import make_cloud
 from coopr_core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from coopr_core.model.records import ClusterRecord
+    from coopr_core.vault import Vault
 
 LEAST_FREE = 1 << 30
 """Bytes that should be free where the state is: a builtin template's wheels and data need some hundred million."""
@@ -44,10 +52,11 @@ Check = tuple[str, Callable[[Settings], Iterator[Verdict]]]
 """What a part is called, and what looks at it."""
 
 
-def check_all(server: Sequence[Check] = ()) -> Iterator[Verdict]:
+def check_all(server: Sequence[Check] = (), vault: Vault | None = None) -> Iterator[Verdict]:
     """Yield one verdict after the other; what needs settings is left out when they cannot be read.
 
-    ``server`` are the checks of the Prefect server, which this package knows nothing of.
+    ``server`` are the checks of the Prefect server, which this package knows nothing of; without a ``vault`` providers
+    whose settings are in blocks are not asked.
     """
     yield from _python()
     try:
@@ -61,6 +70,7 @@ def check_all(server: Sequence[Check] = ()) -> Iterator[Verdict]:
         ("database", _database),
         ("catalog", _catalog),
         *server,
+        ("providers", partial(_providers, vault=vault)),
         ("local addresses", _addresses),
         ("OpenSSH client", _openssh),
         ("local nodes", _local_nodes),
@@ -160,6 +170,53 @@ def _catalog(settings: Settings) -> Iterator[Verdict]:
         yield Verdict("catalog", "note", f"{text}; {len(known.problems)} warnings", "see `coopr catalog validate`")
     else:
         yield Verdict("catalog", "ok", text)
+
+
+def _providers(settings: Settings, vault: Vault | None) -> Iterator[Verdict]:
+    """Ask every provider of the catalog, and every other that clusters have machines of, who we are there."""
+    for name, facts in _known_providers(settings).items():
+        if facts.credentials and vault is None:
+            text = f"its settings are in the block {facts.credentials}, and no Prefect server runs"
+            yield Verdict(name, "note", text, "`coopr server start`, then look again")
+            continue
+        try:
+            account = make_cloud(facts, vault).check()
+        except InvalidInput as error:
+            text = f"it cannot be used as it is: {'; '.join(map(str, error.problems)) or error.message}"
+            yield Verdict(name, "note", text, error.hint)
+        except CooprError as error:
+            yield Verdict(name, "wrong", error.message, error.hint or "see the provider's settings")
+        else:
+            text = "; ".join([account.who, *([f"may {', '.join(account.may)}"] if account.may else [])])
+            if account.may_not:
+                text = f"{text}; may not {', '.join(account.may_not)}"
+            yield Verdict(name, "note" if account.may_not else "ok", text)
+
+
+def _known_providers(settings: Settings) -> dict[str, ProviderFacts]:
+    """Return the providers whose plug-in is installed, by what people call them."""
+    from coopr_core.catalog import Catalog
+    from coopr_core.providers import provider_types
+
+    entities = Catalog.load(settings.catalog).providers.values()
+    found = {f"provider {e.name}": ProviderFacts.of(e, e.credentials) for e in entities}
+    with contextlib.suppress(CooprError):  # the database has a check of its own
+        for cluster in _clusters(settings):
+            for facts in cluster.facts.providers:
+                if facts.credentials and facts.credentials not in {known.credentials for known in found.values()}:
+                    found[f"provider {facts.name} ({facts.credentials})"] = facts
+    installed = provider_types()
+    return {name: facts for name, facts in found.items() if facts.type in installed}
+
+
+def _clusters(settings: Settings) -> Sequence[ClusterRecord]:
+    from coopr_core.store import Store
+
+    url = settings.shown_database_url
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return ()
+    with Store.open() as store:
+        return store.clusters(tenant=None)
 
 
 def _addresses(settings: Settings) -> Iterator[Verdict]:

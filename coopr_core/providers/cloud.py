@@ -20,6 +20,7 @@ from coopr_core.errors import (
     Throttled,
     TimedOut,
     Unreachable,
+    WrongHostKey,
 )
 from coopr_core.providers.batches import Batches
 from coopr_core.providers.contract import (
@@ -32,7 +33,7 @@ from coopr_core.providers.contract import (
     Provider,
     Status,
 )
-from coopr_core.providers.host_keys import OtherKey, look
+from coopr_core.providers.host_keys import look
 from coopr_core.providers.limits import REFUSALS, ProviderLimits, RateLimit
 from coopr_core.providers.polling import Polling
 from coopr_core.providers.scope import Attached, Scope
@@ -163,7 +164,7 @@ class Cloud:
                 return look(machine)
             except Unreachable as error:
                 # An image's own keys may answer until cloud-init has brought the one that was made for the machine.
-                if isinstance(error, OtherKey) and not self.provider.takes_user_data:
+                if isinstance(error, WrongHostKey) and not self.provider.takes_user_data:
                     raise
                 if time.monotonic() + _SSH_PAUSE > until:
                     raise

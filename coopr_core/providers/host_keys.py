@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coopr_core.errors import Unreachable
+from coopr_core.errors import Unreachable, WrongHostKey
 
 if TYPE_CHECKING:
     from coopr_core.providers.contract import Machine
@@ -81,19 +81,15 @@ def seed_of(key_file: Path) -> bytes:
     )
 
 
-class OtherKey(Unreachable):
-    """Something answers at a machine's address, with another key than the machine has."""
-
-
 def look(machine: Machine) -> None:
     """See that the machine's SSH server answers with a key that is pinned, by a real key exchange.
 
-    Raises ``OtherKey``, or ``Unreachable`` when nothing answers.
+    Raises ``WrongHostKey``, or ``Unreachable`` when nothing answers.
     """
     name, place = f"node {machine.node}", f"{machine.address} port {machine.port}"
     found = _key_at(machine)
     if found not in machine.host_keys:
-        raise OtherKey(
+        raise WrongHostKey(
             f"{place} answers with another host key than {name} has",
             hint="Something else listens there; end it, then try again.",
         )

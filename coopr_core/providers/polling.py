@@ -135,7 +135,7 @@ class Polling:
 
     def _look(self, waits: Sequence[Wait]) -> None:
         error: BaseException | None = None
-        seen: dict[str, Status] = {}
+        seen: dict[str, Status] | None = None
         try:
             seen = {status.machine.token: status for status in self._describe([wait.machine for wait in waits])}
             self._failed = 0
@@ -149,7 +149,7 @@ class Polling:
             for wait in waits:
                 if error is not None:
                     wait.error = error
-                elif seen:
+                elif seen is not None:
                     wait.see(seen.get(wait.machine.token))
             self._changed.notify_all()
 

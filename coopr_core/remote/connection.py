@@ -19,8 +19,8 @@ from typing import Any
 import fabric
 import paramiko
 
-from coopr_core.errors import Unreachable
-from coopr_core.remote.endpoint import Endpoint, Limits, WrongHostKey
+from coopr_core.errors import Unreachable, WrongHostKey
+from coopr_core.remote.endpoint import Endpoint, Limits
 from coopr_core.remote.keys import parse_host_key
 
 _WIRE_LOG = "coopr_core.remote.wire"

@@ -6,7 +6,7 @@ A gateway is an endpoint too: a server that lets us through to others, with host
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from coopr_core.errors import Unreachable
 
@@ -30,12 +30,6 @@ class Limits:
     """A file's transfer that does not move for this long is given up."""
     idle: float = 60
     """A connection that nobody uses for this long is closed; the next command opens another."""
-
-
-class WrongHostKey(Unreachable):
-    """The machine at a node's address is not the one whose key was pinned."""
-
-    code: ClassVar[str] = "wrong-host-key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -56,6 +57,7 @@ class Machines:
         self._host_key_seed = host_key_seed
         self._lock = threading.Lock()
         self._prepare_lock = threading.Lock()
+        self._accepted_at: dict[int, float] = {}
         self._attached: dict[str, tuple[Attached, ...]] = {}
         self._found: dict[int, list[tuple[Cloud, Machine]]] | None = None
         cluster = picture.cluster
@@ -102,6 +104,7 @@ class Machines:
         if machine is None:
             assert full is not None
             raise full
+        self._accepted_at[number] = time.monotonic()
         self._picture.record_machine(number, machine, NodeState.CREATED)
         log.write(f"machine {machine.provider_id} is accepted")
         return Result()
@@ -184,7 +187,9 @@ class Machines:
         return cloud.confirm(self._picture.machine(number), within=within, stopped=self._access.stopped)
 
     def _age(self, number: int) -> float:
-        """Return how many seconds ago the node's machine was accepted."""
+        """Return how many seconds ago the node's machine was accepted; the store knows of other processes'."""
+        if number in self._accepted_at:
+            return time.monotonic() - self._accepted_at[number]
         since = self._picture.store.machine_since(self._picture.cluster.id, number)
         return 0.0 if since is None else (datetime.now(UTC) - since).total_seconds()
 

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from local_lab import Lab
 
-from coopr_core.errors import Unreachable
+from coopr_core.errors import Unreachable, WrongHostKey
 from coopr_core.providers.contract import Machine
-from coopr_core.providers.host_keys import HostKey, OtherKey, look, seed_of
+from coopr_core.providers.host_keys import HostKey, look, seed_of
 from coopr_core.remote.keys import ensure_client_key
 
 
@@ -74,7 +74,7 @@ def test_a_machine_is_looked_at_by_its_key(lab: Lab) -> None:
     look(machine)
     other = HostKey.derived(b"seed", "another").public
     values = {**machine.to_json(), "host_keys": [other]}
-    with pytest.raises(OtherKey, match="answers with another host key than node 1000 has"):
+    with pytest.raises(WrongHostKey, match="answers with another host key than node 1000 has"):
         look(Machine.from_json(values))
     with pytest.raises(Unreachable, match=r"no SSH server answers on 127\.0\.0\.1 port 1"):
         look(Machine.from_json({**values, "addresses": {"access_v4": "127.0.0.1"}, "port": 1}))

@@ -13,11 +13,11 @@ import pytest
 from ssh_servers import QUICK, AsyncServer, free_port, machine_at, running
 from watching import wait_for
 
-from coopr_core.errors import Interrupted, OutcomeUnknown, Unreachable
+from coopr_core.errors import Interrupted, OutcomeUnknown, Unreachable, WrongHostKey
 from coopr_core.providers.contract import Machine
 from coopr_core.remote.access import NodeAccess, most_links
 from coopr_core.remote.command import CommandStopped
-from coopr_core.remote.endpoint import Endpoint, WrongHostKey
+from coopr_core.remote.endpoint import Endpoint
 from coopr_core.remote.keys import ensure_client_key, load_key
 from coopr_core.remote.session import Session
 

@@ -19,10 +19,10 @@ import pytest
 from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, machine_at, running
 from watching import alive, wait_for
 
-from coopr_core.errors import InvalidInput, NotFound, OutcomeUnknown, Unreachable
+from coopr_core.errors import InvalidInput, NotFound, OutcomeUnknown, Unreachable, WrongHostKey
 from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.command import CommandStopped, CommandTimedOut, ConnectionLost
-from coopr_core.remote.endpoint import Endpoint, WrongHostKey
+from coopr_core.remote.endpoint import Endpoint
 from coopr_core.remote.keys import ensure_client_key, load_key
 from coopr_core.remote.session import Session
 

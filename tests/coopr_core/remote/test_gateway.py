@@ -16,11 +16,10 @@ import pytest
 from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, machine_at, running
 from watching import wait_for
 
-from coopr_core.errors import Unreachable
+from coopr_core.errors import Unreachable, WrongHostKey
 from coopr_core.providers.contract import Gateway, Machine
 from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.command import ConnectionLost
-from coopr_core.remote.endpoint import WrongHostKey
 from coopr_core.remote.keys import ensure_client_key
 
 pytestmark = pytest.mark.both
