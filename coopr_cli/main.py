@@ -6,7 +6,9 @@ a command's module is imported when the command is called.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -186,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if arguments is None:
         speak_utf8()
+        _spare_collections()
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     replace_what_cannot_be_shown()
     try:
@@ -215,6 +218,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         code = _report(told, words)
     sys.exit(code)
+
+
+def _spare_collections() -> None:
+    """Look for garbage less often, and not at the end: imports, most of what a short command does, leave none."""
+    gc.set_threshold(100_000, 50, 100)
+    atexit.register(gc.freeze)
 
 
 def wants_json(words: Sequence[str]) -> bool:

@@ -252,10 +252,10 @@ def test_the_room_follows_the_processs_limit_of_open_files(monkeypatch: pytest.M
         assert most_links() == most
 
 
-def test_many_connections_are_made_at_once(key_path: Path, fresh: AsyncServer) -> None:
+def test_connections_share_nothing_that_making_one_changes(key_path: Path, fresh: AsyncServer) -> None:
     from coopr_core.remote.connection import make_connection
 
     endpoint, key = Endpoint.of(machine_at(fresh.port, fresh.host_keys)), load_key(key_path)
-    with NodeAccess(key_path) as access:
-        made = access.each(range(400), lambda _: make_connection(endpoint, key, QUICK).port, at_once=40)
-    assert made == [fresh.port] * 400
+    one, two = (make_connection(endpoint, key, QUICK) for _ in range(2))
+    assert one.config is not two.config
+    assert one.connect_kwargs is not two.connect_kwargs
