@@ -10,8 +10,9 @@ import pytest
 
 from coopr_core.catalog.entities import Service
 from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.operations import Operation
 from coopr_core.model.records import JobRecord, TaskRecord
-from coopr_core.model.states import JobState, Operation, TaskState
+from coopr_core.model.states import JobState, TaskState
 from coopr_core.planner import plan
 from flows.server import ServerInfo
 
