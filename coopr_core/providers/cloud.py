@@ -210,7 +210,7 @@ class Clouds:
     """
 
     def __init__(self, main: str, load: Callable[[str], Cloud], others: Iterable[str] = ()) -> None:
-        """``main`` is the cluster's own provider, for what does not say which it is of."""
+        """Take ``main`` for the cluster's own provider, for what does not say which it is of."""
         self._main = main
         self._load = load
         self._names = tuple(dict.fromkeys((main, *others)))

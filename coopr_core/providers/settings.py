@@ -44,7 +44,7 @@ class Declared(BaseModel):
 
     @classmethod
     def fields(cls) -> tuple[SettingField, ...]:
-        """What there is to fill in, in the order of declaration."""
+        """Return what there is to fill in, in the order of declaration."""
         return tuple(_declared(name, info) for name, info in cls.model_fields.items())
 
     @classmethod
@@ -69,7 +69,7 @@ class Declared(BaseModel):
 
     @classmethod
     def unknown(cls, name: str) -> str:
-        """What is told of a field that was not declared."""
+        """Return what is told of a field that was not declared."""
         return f"unknown field{known_instead(name, cls.model_fields)}"
 
 
@@ -81,7 +81,7 @@ class NodeOptions(Declared):
 
     @classmethod
     def unknown(cls, name: str) -> str:
-        """What is told of an option the plug-in does not know."""
+        """Return what is told of an option the plug-in does not know."""
         return f"unknown option of nodes{known_instead(name, cls.model_fields)}"
 
 
@@ -95,7 +95,7 @@ class ProviderSettings(Declared):
 
     @classmethod
     def checked(cls, values: Mapping[str, Any] | None, provider: str) -> Self:
-        """The settings from outside; raises ``InvalidInput`` with everything wrong in them."""
+        """Return the settings from outside; raises ``InvalidInput`` with everything wrong in them."""
         given = {name: value for name, value in (values or {}).items() if value is not None}
         problems = []
         if cls.required_sets and not any(all(given.get(name) for name in names) for names in cls.required_sets):
@@ -112,12 +112,12 @@ class ProviderSettings(Declared):
 
     @classmethod
     def unknown(cls, name: str) -> str:
-        """What is told of a setting there is not."""
+        """Return what is told of a setting there is not."""
         return f"unknown setting{known_instead(name, cls.model_fields)}"
 
 
 def known_instead(name: str, known: Collection[str]) -> str:
-    """What is near to a name there is not, or what there is, after a semicolon."""
+    """Return what is near to a name there is not, or what there is, after a semicolon."""
     if not known:
         return "; there are none"
     return "; " + did_you_mean(name, known, f"known are {', '.join(known)}")

@@ -27,7 +27,7 @@ class NodeUser:
     switch: bool
 
     def popen_options(self) -> dict[str, Any]:
-        """The options that make ``subprocess.Popen`` run a command as this user and in no other group."""
+        """Return the options that make ``subprocess.Popen`` run a command as this user and in no other group."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
 
     def run(self, command: Sequence[str | Path], *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -67,7 +67,7 @@ def clean_environment() -> Mapping[str, str]:
 
 
 def node_user(name: str) -> NodeUser:
-    """The user the nodes' commands run as: ``name`` when we are root, else ourselves.
+    """Return the user the nodes' commands run as: ``name`` when we are root, else ourselves.
 
     Raises ``InvalidInput`` when there is no such user.
     """

@@ -45,7 +45,7 @@ class Probe(Enum):
 
 
 def own_slice(state_dir: Path) -> IPv4Network:
-    """The /20 network of this user's state folder: the same every time, most likely nobody else's."""
+    """Return the /20 network of this user's state folder: the same every time, most likely nobody else's."""
     digest = hashlib.sha256(f"{os.geteuid()}:{state_dir.resolve()}".encode()).digest()
     slices = 2 ** (24 - _SLICE_BITS) - _FIRST_SLICE
     index = _FIRST_SLICE + int.from_bytes(digest[:8], "big") % slices
@@ -53,7 +53,7 @@ def own_slice(state_dir: Path) -> IPv4Network:
 
 
 def probe(address: str, port: int) -> Probe:
-    """What happens when one tries to listen there."""
+    """Tell what happens when one tries to listen there."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -67,7 +67,7 @@ def probe(address: str, port: int) -> Probe:
 
 
 def allocate(settings: LocalSettings, default_range: IPv4Network, taken: Collection[Endpoint]) -> Endpoint:
-    """A free address and port for one more node beside those ``taken``.
+    """Return a free address and port for one more node beside those ``taken``.
 
     Raises ``AddressInUse`` when a port was set and is held by something else, ``OverQuota`` when the range is used up.
     """
@@ -97,7 +97,7 @@ def allocate(settings: LocalSettings, default_range: IPv4Network, taken: Collect
 
 
 def address_in_use(address: str, port: int) -> AddressInUse:
-    """The error for a port that is held by something else."""
+    """Return the error for a port that is held by something else."""
     return AddressInUse(
         f"port {port} on {address} is in use by another process",
         hint=f"Find it with `ss -ltnp 'sport = :{port}'` (or lsof -i :{port}) and end it, or set another port.",
@@ -105,7 +105,7 @@ def address_in_use(address: str, port: int) -> AddressInUse:
 
 
 def _hosts(network: IPv4Network) -> Iterator[str]:
-    """The addresses of a network that look like hosts to every program (not x.y.z.0 or x.y.z.255)."""
+    """Return the addresses of a network that look like hosts to every program (not x.y.z.0 or x.y.z.255)."""
     if network.num_addresses == 1:
         yield str(network.network_address)
         return

@@ -49,7 +49,7 @@ class ServerGone(Exception):
 
 @contextlib.contextmanager
 def socket_path(folder: Path) -> Iterator[str]:
-    """A path of the control socket that fits into a socket address, through a short link where need be."""
+    """Return a path of the control socket that fits into a socket address, through a short link where need be."""
     path = folder / SOCKET
     if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
         yield str(path)
@@ -169,7 +169,7 @@ class ServerControl:
 
 
 def _server_environment() -> dict[str, str]:
-    """What the server needs of our environment; it lives long, so nothing secret that happens to be there."""
+    """Return what the server needs of our environment; it lives long, so nothing secret that happens to be there."""
     source = str(Path(coopr_core.__path__[0]).parent)
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "XDG_CONFIG_HOME", "LD_LIBRARY_PATH", MARK_VARIABLE)
     return {

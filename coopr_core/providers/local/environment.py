@@ -27,7 +27,7 @@ _WRAPPER = '#!/bin/sh\nexec "$(dirname "$0")/python3" -m pip "$@"\n'
 
 
 def login_shell() -> str:
-    """The shell commands are given to."""
+    """Return the shell commands are given to."""
     return next((shell for shell in ("/bin/bash", "/usr/bin/bash") if os.access(shell, os.X_OK)), "/bin/sh")
 
 
@@ -52,7 +52,7 @@ def populate(root: Path, record: NodeRecord) -> None:
 
 
 def environment(record: NodeRecord, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The variables of every command on the node; ``inherited`` is the environment of the server."""
+    """Return the variables of every command on the node; ``inherited`` is the environment of the server."""
     values = handed_through(inherited)
     values.update(direct(values, record.address, record.host_name))
     if not record.switch and "PIP_CONFIG_FILE" not in values:
@@ -77,7 +77,7 @@ def environment(record: NodeRecord, inherited: Mapping[str, str]) -> dict[str, s
 
 
 def handed_through(inherited: Mapping[str, str]) -> dict[str, str]:
-    """What of an environment is needed to reach the outside: proxies, certificates, pip's settings."""
+    """Return what of an environment is needed to reach the outside: proxies, certificates, pip's settings."""
     return {
         name: value
         for name, value in restored(inherited).items()
@@ -94,7 +94,7 @@ def _own_pip_settings(inherited: Mapping[str, str]) -> dict[str, str]:
 
 
 def _lay_python(folder: Path, image: Path) -> None:
-    """A virtual environment like the image's, with the image's packages (pip) to be seen from it."""
+    """Return a virtual environment like the image's, with the image's packages (pip) to be seen from it."""
     packages = next((image / "lib").glob("python3.*"))
     library = folder / "lib" / packages.name / "site-packages"
     make_folder(library, SHARED)

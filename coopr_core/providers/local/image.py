@@ -32,7 +32,7 @@ _NOT_COPIED = ("site-packages", "dist-packages", "test", "tests", "idlelib", "tu
 
 
 def image_cache(state_dir: Path) -> Path:
-    """The folder of images and downloads, for all local nodes of this machine; ``COOPR_CACHE_DIR`` moves it."""
+    """Return the folder of images and downloads, for all local nodes of this machine; ``COOPR_CACHE_DIR`` moves it."""
     given = os.environ.get("COOPR_CACHE_DIR")
     chosen = cache_folder() / "local"
     try:
@@ -47,7 +47,7 @@ def image_cache(state_dir: Path) -> Path:
 
 
 def downloads(cache: Path, user: NodeUser) -> Path:
-    """The folder the nodes' user keeps downloads in, writable by that user alone."""
+    """Return the folder the nodes' user keeps downloads in, writable by that user alone."""
     folder = cache / f"downloads-{user.name}"
     if not folder.is_dir():
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -57,7 +57,7 @@ def downloads(cache: Path, user: NodeUser) -> Path:
 
 
 def ensure_image(name: str, cache: Path, user: NodeUser) -> Path:
-    """The folder of a ready image, made when missing.
+    """Return the folder of a ready image, made when missing.
 
     Raises ``InvalidInput`` for an unknown image, ``CooprError`` when no Python on the machine can serve.
     """
@@ -101,7 +101,7 @@ def _interpreter(folder: Path, user: NodeUser) -> Path:
 
 
 def candidates() -> Iterator[Path]:
-    """The Pythons a node could use: the one we run on, then others of the machine."""
+    """Return the Pythons a node could use: the one we run on, then others of the machine."""
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
     yield Path(sys.base_prefix) / "bin" / name
     folders = dict.fromkeys(["/usr/bin", "/usr/local/bin", *os.environ.get("PATH", "").split(os.pathsep)])
@@ -113,7 +113,7 @@ def candidates() -> Iterator[Path]:
 
 
 def copied_interpreter(folder: Path) -> Path:
-    """A copy of our own interpreter and standard library, for a user who cannot reach the original."""
+    """Return a copy of our own interpreter and standard library, for a user who cannot reach the original."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     base = Path(sys.base_prefix)
     target = folder / f"interpreter-{hashlib.sha256(f'{base}{sys.version}'.encode()).hexdigest()[:12]}"

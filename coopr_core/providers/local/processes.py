@@ -54,7 +54,7 @@ class Marks:
 
 @contextlib.contextmanager
 def marked(limit: int, open_files: tuple[int, int]) -> Iterator[None]:
-    """What is forked inside this block carries the mark, and these limits on open files instead of ours."""
+    """Let what is forked inside this block carry the mark, and these limits on open files instead of ours."""
     locks = resource.getrlimit(_FILE_LOCKS) if limit and KERNEL_KEEPS_MARK else None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Forking needs some descriptors of its own: a server that uses more than the limit passes its own one on.
@@ -73,7 +73,7 @@ def marked(limit: int, open_files: tuple[int, int]) -> Iterator[None]:
 
 
 def new_limit(random: int) -> int:
-    """A value for a node's mark out of a random number; 0 where it cannot be set."""
+    """Return a value for a node's mark out of a random number; 0 where it cannot be set."""
     if not KERNEL_KEEPS_MARK:
         return 0
     hard = resource.getrlimit(_FILE_LOCKS)[1]
@@ -104,7 +104,7 @@ def of_node(marks: Marks) -> list[psutil.Process]:
 
 
 def of_session(leader: int, stamp: str, marks: Marks) -> list[psutil.Process]:
-    """The node's living processes in the session that ``leader`` started, which may be gone itself.
+    """Return the node's living processes in the session that ``leader`` started, which may be gone itself.
 
     ``stamp`` is the leader's ``start_stamp``: another process that has its number now is left alone.
     """
@@ -120,7 +120,7 @@ def of_session(leader: int, stamp: str, marks: Marks) -> list[psutil.Process]:
 
 
 def holding(descriptors: Iterable[int]) -> list[psutil.Process]:
-    """The processes besides us that have one of these pipes of ours open; none where the kernel does not tell."""
+    """Return the other processes that have one of these pipes of ours open; none where the kernel does not tell."""
     links = {f"pipe:[{os.fstat(descriptor).st_ino}]" for descriptor in descriptors if descriptor >= 0}
     found = []
     for pid in psutil.pids() if KERNEL_KEEPS_MARK and links else ():
@@ -137,7 +137,7 @@ def _open_links(pid: int) -> Iterator[str]:
 
 
 def start_stamp(pid: int) -> str:
-    """What tells a process from a later one with the same number, also when the clock changes; empty when gone."""
+    """Return what tells a process from a later one of its number, whatever the clock does; empty when gone."""
     try:
         if not KERNEL_KEEPS_MARK:
             return str(psutil.Process(pid).create_time())
@@ -188,7 +188,7 @@ def ending(find: Callable[[], list[psutil.Process]], what: str, grace: float = _
 
 
 def end(find: Callable[[], list[psutil.Process]], what: str, grace: float = _GRACE) -> None:
-    """``ending``, waited for."""
+    """Wait for ``ending``."""
     for pause in ending(find, what, grace):
         time.sleep(pause)
 
@@ -254,7 +254,7 @@ def _not_zombies(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def named(processes: Iterable[psutil.Process]) -> str:
-    """The processes as messages name them: number and program."""
+    """Return the processes as messages name them: number and program."""
     return ", ".join(f"{process.pid} ({_name(process)})" for process in processes)
 
 

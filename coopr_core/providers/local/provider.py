@@ -170,7 +170,7 @@ class LocalProvider(SimpleProvider):
         return moved
 
     def _nodes_place(self) -> Path:
-        """The folder the nodes' own folders are in: one their user can reach."""
+        """Return the folder the nodes' own folders are in: one their user can reach."""
         with self._place_lock:
             if self._place is None:
                 self._place = self._folders.nodes
@@ -208,7 +208,7 @@ def _machine(record: NodeRecord) -> Machine:
 
 
 def _new_host_key() -> tuple[bytes, str]:
-    """A node's private key in OpenSSH form, and its public key as ``"<type> <base64>"``."""
+    """Return a node's private key in OpenSSH form, and its public key as ``"<type> <base64>"``."""
     import asyncssh
 
     key = asyncssh.generate_private_key("ssh-ed25519")

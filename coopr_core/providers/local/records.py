@@ -74,7 +74,7 @@ class NodeRecord:
 
 
 def node_id(cluster_id: str, number: int, token: str) -> str:
-    """A node's name in the file system: readable, short (sockets live below it), and the same for the same token."""
+    """Return a node's name in the file system: readable, short (sockets live below it), the same for the same token."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{cluster_id}-{number}")[:40].strip("-")
     return f"{readable}-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
 
@@ -120,15 +120,15 @@ class NodeFolders:
         return locked(self.server / f"{name}.lock")
 
     def folder(self, node: str) -> Path:
-        """A node's folder."""
+        """Return a node's folder."""
         return self.nodes / node
 
     def running(self, node: str) -> Path:
-        """The folder with one file per command under way, named by its process id."""
+        """Return the folder with one file per command under way, named by its process id."""
         return self.folder(node) / "running"
 
     def record(self, node: str) -> NodeRecord | None:
-        """The record of a node; None when there is no such node."""
+        """Return the record of a node; None when there is no such node."""
         try:
             return NodeRecord(**json.loads((self.folder(node) / "node.json").read_text()))
         except (FileNotFoundError, NotADirectoryError):
@@ -162,7 +162,7 @@ class NodeFolders:
         return found
 
     def installation(self, node: str) -> str:
-        """The installation that a node was made for; empty when it was made before there were any."""
+        """Return the installation that a node was made for; empty when it was made before there were any."""
         try:
             return (self.folder(node) / "installation").read_text()
         except (FileNotFoundError, NotADirectoryError):

@@ -14,6 +14,7 @@ from store_samples import engine_url, new_cluster, python
 
 from coopr_core.model.facts import ClusterFacts, ProviderFacts
 from coopr_core.model.job_parameters import JobParameters
+from coopr_core.model.placement import Placement
 from coopr_core.model.policies import FailurePolicy
 from coopr_core.model.states import NodeState
 from coopr_core.store import Store, indexes
@@ -55,7 +56,10 @@ def test_a_store_of_the_first_release_is_opened_and_its_clusters_can_be_worked_o
         cluster = store.cluster("demo")
         number = store.nodes(cluster.id)[0].number
         assert [node.options for node in store.nodes(cluster.id)] == [{} for _ in store.nodes(cluster.id)]
-        assert store.layout(cluster.id).nodes[0].options == {}
+        placed = Placement("local", "small", "linux", "s-1", "ami-1", "a", {})
+        assert {node.placement for node in store.nodes(cluster.id)} == {placed}
+        assert store.layout(cluster.id).nodes[0].placement == placed
+        assert store.layout(cluster.id).nodes[0].alternatives == ()
         token = store.intend_machine(cluster.id, number)
         store.record_machine(cluster.id, number, {"token": token}, NodeState.CREATED)
         assert store.node(cluster.id, number).state is NodeState.CREATED

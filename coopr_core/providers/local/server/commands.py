@@ -196,7 +196,7 @@ class _Streams:
 
     @classmethod
     async def over(cls, descriptors: list[int], *, terminal: bool) -> _Streams:
-        """The streams over what ``_pipes`` or ``_terminal`` made."""
+        """Return the streams over what ``_pipes`` or ``_terminal`` made."""
         sink = await open_sink(descriptors[0])
         sources = [await open_source(descriptor) for descriptor in descriptors[1:]]
         return cls(sink, sources, descriptors[0] if terminal else None)
@@ -214,7 +214,7 @@ def _pipes() -> tuple[list[int], list[int]]:
 
 
 def _terminal(size: tuple[int, int, int, int], record: NodeRecord) -> tuple[list[int], list[int]]:
-    """A pseudo-terminal: our end twice (to write and to read), theirs three times."""
+    """Return a pseudo-terminal: our end twice (to write and to read), theirs three times."""
     ours, theirs = os.openpty()
     _resize(theirs, size)
     if record.switch:
@@ -261,7 +261,7 @@ def _signal(child: subprocess.Popen[Any], number: int) -> None:
 
 
 async def _wait(child: subprocess.Popen[bytes]) -> int:
-    """The status a command ends with, without a thread where the kernel offers it."""
+    """Return the status a command ends with, without a thread where the kernel offers it."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 

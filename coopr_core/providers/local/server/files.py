@@ -68,7 +68,7 @@ class NodeFiles(asyncssh.SFTPServer):
         return below_root(path, root, home)
 
     async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
-        """The entries of a folder; one that goes away meanwhile is left out."""
+        """Return the entries of a folder; one that goes away meanwhile is left out."""
         with acting_as(self.record):
             names = [b".", b"..", *os.listdir(self.map_path(path))]
         for name in names:

@@ -69,21 +69,21 @@ class Sink(asyncio.BaseProtocol):
         self._closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The stream is open."""
+        """Note that the stream is open."""
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The command reads no more."""
+        """Note that the command reads no more."""
         self._closed = True
         self._welcome.set()
 
     def pause_writing(self) -> None:
-        """The command is slower than the client."""
+        """Note that the command is slower than the client."""
         self._welcome.clear()
 
     def resume_writing(self) -> None:
-        """The command has caught up."""
+        """Note that the command has caught up."""
         self._welcome.set()
 
     async def write(self, data: bytes) -> bool:

@@ -59,7 +59,7 @@ class _Connection(asyncssh.SSHServer):
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """A client has connected."""
+        """Note that a client has connected."""
         self._connection = conn
         self._connections.add(conn)
         client = conn.get_extra_info("socket")
@@ -67,7 +67,7 @@ class _Connection(asyncssh.SSHServer):
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A client has gone."""
+        """Note that a client has gone."""
         if self._connection is not None:
             self._connections.discard(self._connection)
 
