@@ -208,7 +208,9 @@ def write_ansible(place: Path) -> tuple[Path, Path]:
     book, hosts = place / "book.json.yaml", place / "hosts.yaml"
     book.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
     inventory = json.loads(coopr("inventory", NAME, "-o", "json"))
-    inventory["all"]["vars"]["ansible_python_interpreter"] = sys.executable
+    # The nodes' own Python, which their users may run, as they may not always run this one.
+    python = coopr("exec", NAME, "--node", "1000", "-o", "json", "command -v python3")
+    inventory["all"]["vars"]["ansible_python_interpreter"] = json.loads(python)[0]["stdout"]
     hosts.write_text(json.dumps(inventory))
     return book, hosts
 

@@ -150,7 +150,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
 
 
 def _remember_environment(name: str) -> Callable[[], None]:
-    """Gives what puts a variable back as it is now."""
+    """Return what puts a variable back as it is now."""
     before = os.environ.get(name)
 
     def restore() -> None:

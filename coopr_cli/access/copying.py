@@ -70,7 +70,7 @@ def scp_command(sources: tuple[str, ...], target: str, output: str) -> int:
 
 
 def remote_place(text: str) -> RemotePlace | None:
-    """The place on nodes that a word names; None for a local path."""
+    """Return the place on nodes that a word names; None for a local path."""
     match = _REMOTE.fullmatch(text)
     return RemotePlace(match["cluster"], match["node"], match["path"]) if match else None
 
@@ -130,7 +130,7 @@ def _nodes(store: Store, cluster: ClusterRecord, name: str) -> list[NodeRecord]:
 
 
 def _copied(node: NodeRecord, copy: Callable[[], Copied]) -> dict[str, Any]:
-    """How copying went on one node; what kept it from being done is its ``error``, not an exception."""
+    """Return how copying went on one node; what kept it from being done is its ``error``, not an exception."""
     found: dict[str, Any] = {"node": node.number, "host_name": node.host_name, "exit_status": 0}
     try:
         done = copy()

@@ -57,7 +57,7 @@ def exec_command(
 
 
 def command_text(words: tuple[str, ...]) -> str:
-    """The words as one shell command: a single one is shell text already, several are quoted."""
+    """Return the words as one shell command: a single one is shell text already, several are quoted."""
     return words[0] if len(words) == 1 else shlex.join(words)
 
 
@@ -72,7 +72,7 @@ class _Run:
         self._printing = threading.Lock()
 
     def on(self, node: NodeRecord) -> dict[str, Any]:
-        """How the command ended on a node; what kept it from running is its ``error``, not an exception."""
+        """Return how the command ended on a node; what kept it from running is its ``error``, not an exception."""
         lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
 
         def on_line(stream: str, line: str) -> None:

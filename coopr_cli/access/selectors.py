@@ -24,7 +24,7 @@ UNDONE = (TaskState.FAILED, TaskState.INTERRUPTED)
 
 
 def selector_options(command: F) -> F:
-    """Adds ``--node``, ``--service`` and ``--failed``, passed on as ``nodes``, ``services`` and ``failed``."""
+    """Add ``--node``, ``--service`` and ``--failed``, passed on as ``nodes``, ``services`` and ``failed``."""
     for option in (
         click.option("--failed", is_flag=True, help="Only nodes on which a task of the last job failed."),
         click.option("--service", "services", multiple=True, help="Only nodes with this service; may be repeated."),
@@ -42,7 +42,7 @@ def select(
     services: Sequence[str] = (),
     failed: bool = False,
 ) -> list[NodeRecord]:
-    """The nodes that fit all of what is given (any node, any of the services), in number order; all for nothing given.
+    """Return the nodes that fit all that is given (any node, any of the services), in number order; else all.
 
     Raises ``NotFound`` for a node or service the cluster does not have, ``InvalidInput`` when no node fits.
     """
@@ -71,7 +71,7 @@ def select(
 
 
 def matching(cluster: ClusterRecord, nodes: Sequence[NodeRecord], name: str) -> list[NodeRecord]:
-    """The nodes called ``name``: a number or a host name, short or whole. Raises ``NotFound`` with those there are."""
+    """Return the nodes called ``name``: a number or a host name, short or whole. Raises ``NotFound``."""
     asked = {name, dns_form(name)}
     found = [node for node in nodes if asked & {str(node.number), node.host_name, short_name(node)}]
     if not found:
@@ -82,12 +82,12 @@ def matching(cluster: ClusterRecord, nodes: Sequence[NodeRecord], name: str) -> 
 
 
 def failed_nodes(store: Store, cluster: ClusterRecord) -> set[int]:
-    """The nodes on which a task of the cluster's last job did not succeed."""
+    """Return the nodes on which a task of the cluster's last job did not succeed."""
     if cluster.last_job is None:
         return set()
     return {task.node for state in UNDONE for task in store.tasks(cluster.last_job, state=state)}
 
 
 def short_name(node: NodeRecord) -> str:
-    """The node's host name without its domain."""
+    """Return the node's host name without its domain."""
     return node.host_name.partition(".")[0]

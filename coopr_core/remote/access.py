@@ -85,7 +85,7 @@ class NodeAccess:
         return Session(link, machine, self.redactor)
 
     def _gateway(self, endpoint: Endpoint) -> Link:
-        """The link of a gateway, shared by all nodes behind it."""
+        """Return the link of a gateway, shared by all nodes behind it."""
         if endpoint not in self._gateways:
             self._gateways[endpoint] = Link(endpoint, self._load_key, self._limits, self._open_links)
         return self._gateways[endpoint]
@@ -156,7 +156,7 @@ class NodeAccess:
 
     @property
     def open_links(self) -> int:
-        """How many connections are open, those to gateways included."""
+        """The number of connections that are open, those to gateways included."""
         return len(self._open_links)
 
     def stop(self) -> None:

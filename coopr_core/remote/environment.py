@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def export_lines(variables: Mapping[str, str]) -> str:
-    """One ``export`` per variable, in name order, for the shell's ``.`` command.
+    """Return one ``export`` per variable, in name order, for the shell's ``.`` command.
 
     Raises ``InvalidInput`` for what no environment can hold: a bad name, or a NUL character in a value.
     """

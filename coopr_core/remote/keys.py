@@ -79,7 +79,7 @@ def _write_once(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def load_key(path: Path) -> paramiko.PKey:
-    """The private key in a file: ed25519, RSA or ECDSA, in OpenSSH or PEM form, without a passphrase."""
+    """Return the private key in a file: ed25519, RSA or ECDSA, in OpenSSH or PEM form, without a passphrase."""
     import paramiko
 
     try:
@@ -97,12 +97,12 @@ def load_key(path: Path) -> paramiko.PKey:
 
 
 def public_key(key: paramiko.PKey) -> str:
-    """The public half, ``"<type> <base64>"``."""
+    """Return the public half, ``"<type> <base64>"``."""
     return f"{key.get_name()} {key.get_base64()}"
 
 
 def parse_host_key(text: str) -> paramiko.PKey:
-    """A pinned host key from ``"<type> <base64>"`` (a comment after it is welcome)."""
+    """Return a pinned host key from ``"<type> <base64>"`` (a comment after it is welcome)."""
     import paramiko
 
     parts = text.split()

@@ -31,7 +31,7 @@ class NoLoginShell(Unreachable):
 
 
 def through_any_shell(script: str, *arguments: str, marked: bool = False) -> str:
-    """The line that has ``sh`` run a script, with ``arguments`` as its ``$1``, ``$2``, whichever login shell reads it.
+    """Return the line that has ``sh`` run a script with ``arguments``, whichever login shell reads it.
 
     With ``marked`` both streams begin as ``Beginning`` expects. Raises ``InvalidInput`` for a NUL character, which no
     command can hold. Bytes of a file's name that are no UTF-8 (surrogates, as Python has them) arrive as they are.

@@ -29,7 +29,7 @@ class LineSplitter:
         self._last_progress = float("-inf")
 
     def feed(self, chunk: bytes, *, last: bool = False) -> Iterator[str]:
-        """The lines this chunk completes, and with ``last`` what is left as a line of its own."""
+        """Yield the lines this chunk completes, and with ``last`` what is left as a line of its own."""
         text = self._pending + self._decoder.decode(chunk, last)
         *complete, self._pending = text.split("\n")
         for line in complete:
@@ -47,7 +47,7 @@ class LineSplitter:
 
     @staticmethod
     def _final(line: str) -> str:
-        """What a terminal would show in the end of a line rewritten with carriage returns."""
+        """Return what a terminal would show in the end of a line rewritten with carriage returns."""
         if "\r" not in line:
             return line
         return line.rstrip("\r").rpartition("\r")[2]
@@ -65,7 +65,7 @@ class LineSplitter:
             yield self._clean(shown)
 
     def _cut(self) -> str:
-        """The head of a line that is too long; a secret that may go on beyond the cut stays for the next piece."""
+        """Return the head of a line too long; a secret that may go on beyond the cut stays for the next piece."""
         redacted = self._redactor.redact(self._pending)
         keep = min(max(self._redactor.longest - 1, 0), LONGEST_LINE // 2)
         cut = max(min(len(redacted) - keep, LONGEST_LINE), 1)

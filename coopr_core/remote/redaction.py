@@ -25,7 +25,7 @@ _formatter = logging.Formatter()
 
 
 def _base64_forms(secret: bytes) -> Iterator[str]:
-    """What the secret looks like inside base64 text, at each of the three places it may begin in a group of three."""
+    """Yield the secret as it is inside base64 text, at each of the three places it may begin in a group of three."""
     for before in range(3):
         padded = base64.b64encode(b"\0" * before + secret).decode("ascii")
         first = (0, 2, 3)[before]  # characters that depend on what stands before the secret
@@ -78,7 +78,7 @@ class Redactor:
             self.longest = len(longest_first[0])
 
     def redact(self, text: str) -> str:
-        """The text without the secrets."""
+        """Return the text without the secrets."""
         pattern = self._pattern
         return pattern.sub(MASK, text) if pattern else text
 

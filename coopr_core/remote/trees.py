@@ -98,7 +98,7 @@ def fetch(session: Session, source: str, target: Path) -> Copied:
 
 
 def remote_path(text: str) -> str:
-    """A path on a node as a shell takes it quoted: ``~`` and nothing are where commands start."""
+    """Return a path on a node as a shell takes it quoted: ``~`` and nothing are where commands start."""
     if text in ("", "~", "~/"):
         return "."
     path = text.removeprefix("~/").rstrip("/") or "/"
@@ -106,7 +106,7 @@ def remote_path(text: str) -> str:
 
 
 def _on_node(session: Session, text: str) -> str:
-    """The path as commands on the node write it, see ``below_root``."""
+    """Return the path as commands on the node write it, see ``below_root``."""
     path, root = remote_path(text), session.machine.root
     if root == "/" or not (path.startswith("/") or ".." in path.split("/")):
         return path
@@ -149,7 +149,7 @@ class _Counted:
 
 
 def _archive(sources: Sequence[tuple[Path, str]], counted: _Counted) -> Iterator[bytes]:
-    """A tar archive of the sources under their names, in pieces; links named as a source are followed, others kept."""
+    """Yield a tar archive of the sources under their names; links named as a source are followed, others kept."""
     for source, name in sources:
         yield from _entry(source.resolve(), name, counted)
     yield b"\0" * (2 * _BLOCK)
@@ -181,7 +181,7 @@ def _entry(path: Path, name: str, counted: _Counted) -> Iterator[bytes]:
 
 
 def _described(path: Path, name: str) -> tarfile.TarInfo | None:
-    """The head of an archive's entry, without the names of our users; None for a socket, a pipe or a device."""
+    """Return the head of an archive's entry, without the names of our users; None for a socket, a pipe or a device."""
     status = path.lstat()
     info = tarfile.TarInfo(name)
     info.mode, info.mtime = status.st_mode & 0o777, status.st_mtime
