@@ -17,9 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -292,12 +290,6 @@ class Service(Entity):
             if any(part in {"", ".", ".."} for part in path.split("/")) or "\0" in path:
                 raise ValueError(f'"{path}" is no path below the service\'s folder')
         return value
-
-    @model_serializer(mode="wrap")
-    def _without_empty_resources(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out resources that there are none of, so that plans confirmed before there were any stay the same."""
-        found: dict[str, Any] = handler(self)
-        return found if self.resources else {key: value for key, value in found.items() if key != "resources"}
 
     @property
     def actions(self) -> dict[str, ServiceAction]:

@@ -115,14 +115,6 @@ def test_a_version_is_the_content_and_nothing_else(folder: Path, tmp_path: Path)
     assert files[0].getvalue() == files[1].getvalue(), "archives are the same each time"
 
 
-def test_a_service_without_resources_is_written_as_before_there_were_any(folder: Path) -> None:
-    plain, chef = service_of(folder, "plain"), service_of(folder)
-    assert "resources" not in plain.model_dump(mode="json")
-    for each in (plain, chef):
-        for left_out in ({}, {"exclude_defaults": True}):
-            assert Service.model_validate(each.model_dump(mode="json", **left_out)) == each
-
-
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
