@@ -141,5 +141,5 @@ class HttpCallback(Block):
 
 
 def signature(secret: str, body: bytes) -> str:
-    """What ``X-Coopr-Signature`` must be for this body."""
+    """Return what ``X-Coopr-Signature`` must be for this body."""
     return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"

@@ -61,7 +61,7 @@ class SshKey(FormBlock):
         return self
 
     def key_path(self, folder: Path | None = None) -> Path:
-        """A file with the private key that only its owner may read: the one named, or one written below ``folder``.
+        """Return a file with the private key that only its owner may read: the one named, or one below ``folder``.
 
         ``folder`` is the state directory's ``ssh`` unless given. Raises ``InvalidInput`` when the file named cannot be
         read.
@@ -86,5 +86,5 @@ class SshKey(FormBlock):
         return path
 
     def authorized_key(self) -> str:
-        """The public key in OpenSSH form, as nodes let it in. Raises ``InvalidInput`` for a key that cannot be used."""
+        """Return the public key in OpenSSH form. Raises ``InvalidInput`` for a key that cannot be used."""
         return self.public_key.strip() or public_key(load_key(self.key_path()))

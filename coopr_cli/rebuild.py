@@ -11,7 +11,8 @@ from coopr_cli.job import run_flow
 from coopr_cli.operation import asking_options, flow_of
 from coopr_cli.output import print_data
 from coopr_cli.plan import show_layout
-from coopr_cli.request import catalog_option
+from coopr_cli.reaching import check_blocks
+from coopr_cli.request import block_options, catalog_option
 from coopr_core.model.operations import Operation
 
 
@@ -19,8 +20,18 @@ from coopr_core.model.operations import Operation
 @click.argument("cluster")
 @click.option("--in-place", is_flag=True, help="Delete the old cluster first: no room for both is needed.")
 @catalog_option
+@block_options
 @asking_options
-def rebuild_command(cluster: str, in_place: bool, catalog: tuple[str, ...], yes: bool, output: str, **how: Any) -> None:
+def rebuild_command(
+    cluster: str,
+    in_place: bool,
+    catalog: tuple[str, ...],
+    credentials: str | None,
+    ssh_key: str | None,
+    yes: bool,
+    output: str,
+    **how: Any,
+) -> None:
     """Make CLUSTER again from the same request; the old one is deleted only when the new one is ACTIVE.
 
     The new cluster is called NAME-next until the old one is gone, then NAME. If it cannot be made, the old one stays
@@ -29,9 +40,12 @@ def rebuild_command(cluster: str, in_place: bool, catalog: tuple[str, ...], yes:
     from coopr_core.operations.rebuild import REBUILD, prepare_rebuild
     from coopr_core.store import Store
 
-    parameters = {"in_place": in_place, "catalog": list(catalog)}
+    blocks = {"credentials": credentials, "ssh_key": ssh_key}
+    parameters = {"in_place": in_place, "catalog": list(catalog), **blocks}
     with Store.open() as store:
-        rebuild = prepare_rebuild(store, cluster, in_place=in_place, catalog=list(catalog))
+        rebuild = prepare_rebuild(store, cluster, in_place=in_place, catalog=list(catalog), **blocks)
+        if rebuild.new:
+            check_blocks(rebuild.new)
         add = len(rebuild.new.layout.nodes) if rebuild.new else 0
         destroy = len(store.nodes(rebuild.old.id)) if rebuild.old and not rebuild.old_is_deleted else 0
         if output == "table":

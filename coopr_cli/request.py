@@ -56,6 +56,23 @@ def catalog_option(command: F) -> F:
     )(command)
 
 
+def block_options(command: F) -> F:
+    """Add ``--credentials`` and ``--ssh-key``, passed on as ``credentials`` and ``ssh_key``."""
+    credentials = click.option(
+        "--credentials",
+        metavar="BLOCK",
+        help="The Prefect block with the provider's settings and secrets, SLUG/NAME or NAME (default: as before, else "
+        "the one the catalog names).",
+    )
+    ssh_key = click.option(
+        "--ssh-key",
+        metavar="BLOCK",
+        help="The Prefect block with the key that opens the nodes, SLUG/NAME or NAME (default: as before, else "
+        "coopr's own).",
+    )
+    return credentials(ssh_key(command))
+
+
 def _absolute(_ctx: click.Context, _parameter: click.Parameter, folders: tuple[str, ...]) -> tuple[str, ...]:
     from coopr_core.settings import absolute_folders
 
@@ -104,17 +121,7 @@ def request_options(command: F) -> F:
                 type=click.Choice(["preference", "cost"]),
                 help="Prefer the template's order (which is the default), or the least price.",
             ),
-            click.option(
-                "--credentials",
-                metavar="BLOCK",
-                help="The Prefect block with the provider's settings and secrets, SLUG/NAME or NAME "
-                "(default: the one the catalog names).",
-            ),
-            click.option(
-                "--ssh-key",
-                metavar="BLOCK",
-                help="The Prefect block with the key that opens the nodes, SLUG/NAME or NAME (default: coopr's own).",
-            ),
+            block_options,
         ]
     ):
         command = option(command)

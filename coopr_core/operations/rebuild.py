@@ -6,7 +6,7 @@ gone; its nodes are named by ``NAME`` from the beginning, so nothing on them has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from coopr_core.errors import Busy, NameTaken, NotFound, Refused
@@ -26,6 +26,9 @@ from coopr_core.store.ledger.reservation import taken_by
 
 REBUILT_WITH = "rebuilt_with"
 """In the values of the job that deletes a cluster in whose place a new one is made: the folders of its catalog."""
+
+Blocks = Mapping[str, str | None]
+"""The blocks that are asked for instead of the old cluster's, by the fields of a request that name them."""
 
 NEXT = "-next"
 """What the new cluster's name ends with until it takes over the old one's."""
@@ -94,7 +97,14 @@ def next_name(name: str) -> str:
     return f"{name[: 255 - len(NEXT)]}{NEXT}"
 
 
-def prepare_rebuild(store: Store, cluster: str, in_place: bool = False, catalog: list[str] | None = None) -> Rebuild:
+def prepare_rebuild(
+    store: Store,
+    cluster: str,
+    in_place: bool = False,
+    catalog: list[str] | None = None,
+    credentials: str | None = None,
+    ssh_key: str | None = None,
+) -> Rebuild:
     """Make a cluster again from the same request, then delete the old one; the new one takes over its name.
 
     The new one is planned from the old one's request and today's catalog. An earlier rebuild that did not come to its
@@ -105,8 +115,11 @@ def prepare_rebuild(store: Store, cluster: str, in_place: bool = False, catalog:
     Args:
         in_place: Delete the old cluster first; needs no room for both, but there is none for a while.
         catalog: Folders with templates and services, laid over the catalog the cluster was made from.
+        credentials: The block with the provider's settings and secrets, instead of the old one's.
+        ssh_key: The block with the key that logs in to the nodes, instead of the old one's.
     """
-    found = _rebuild(store, cluster, in_place=in_place, catalog=catalog or ())
+    blocks = {"credentials": credentials, "ssh_key": ssh_key}
+    found = _rebuild(store, cluster, in_place=in_place, catalog=catalog or (), blocks=blocks)
     return replace(
         found,
         in_place=in_place,
@@ -121,7 +134,7 @@ def _newest(store: Store, cluster: ClusterRecord | None) -> NewestJob:
     return NewestJob.of(store.job(cluster.last_job) if cluster and cluster.last_job else None)
 
 
-def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[str]) -> Rebuild:
+def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[str], blocks: Blocks) -> Rebuild:
     """Find what there is to rebuild and to make."""
     try:
         old = store.cluster(cluster, terminated=True)
@@ -132,7 +145,7 @@ def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[st
         return Rebuild(cluster, None, made)
     refuse_id_as_name(old.name)
     if old.state is ClusterState.TERMINATED:
-        return _without_the_old(store, old, catalog)
+        return _without_the_old(store, old, catalog, blocks)
     if named := _awaited_name(store, old):
         return Rebuild(named, None, _made(store, named))
     store.end_abandoned_job(old.id)
@@ -151,22 +164,23 @@ def _rebuild(store: Store, cluster: str, *, in_place: bool, catalog: Sequence[st
             hint=f"`coopr delete {taken.handle}` first, or rebuild --in-place",
         )
     freed = taken_by(store.nodes(old.id), clusters=1) if in_place else Holding()
-    return _anew(store, old, catalog, freed=freed)
+    return _anew(store, old, catalog, blocks, freed=freed)
 
 
-def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], *, freed: Holding) -> Rebuild:
+def _anew(store: Store, old: ClusterRecord, catalog: Sequence[str], blocks: Blocks, *, freed: Holding) -> Rebuild:
     """Prepare a rebuild that begins with making the new cluster, or with a deletion that leaves room for ``freed``."""
     jobs = store.jobs(old.id)
     begun = store.job_parameters(jobs[-1].id).rebuilt_with or ()
     paths = list(map(str, load_settings().catalog_with(*old.facts.catalog, *begun, *catalog)))
-    blocks = {"credentials": old.credentials or None, "ssh_key": old.facts.ssh_key or None}
-    request = store.request(old.id).model_copy(update={"name": old.name, **blocks})
+    kept = {"credentials": old.credentials or None, "ssh_key": old.facts.ssh_key or None}
+    wanted = {name: block for name, block in blocks.items() if block}
+    request = store.request(old.id).model_copy(update={"name": old.name, **kept, **wanted})
     new = prepare_create(request, catalog=paths, tenant=old.tenant, numbering=store, accepted=True)
     store.check_quota(old.tenant, taken_by(new.layout.nodes, clusters=1) - freed)
     return Rebuild(old.name, old, new=new, catalog=tuple(paths), schedule=store.job_parameters(jobs[0].id).schedule)
 
 
-def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str]) -> Rebuild:
+def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str], blocks: Blocks) -> Rebuild:
     """Prepare the rest of a rebuild that has deleted the old cluster.
 
     Raises ``NotFound`` when it was no rebuild's doing.
@@ -181,7 +195,7 @@ def _without_the_old(store: Store, old: ClusterRecord, catalog: Sequence[str]) -
     jobs = store.jobs(old.id)
     if not jobs or store.job_parameters(jobs[-1].id).rebuilt_with is None:
         raise NotFound(deleted, hint="for another like it: coopr show ID -o yaml > FILE; coopr create --from FILE")
-    return _anew(store, old, catalog, freed=Holding())
+    return _anew(store, old, catalog, blocks, freed=Holding())
 
 
 def _awaited_name(store: Store, cluster: ClusterRecord) -> str:

@@ -45,7 +45,7 @@ class Clusters:
         self.tenant = tenant
 
     def cluster(self, ref: str, *, tenant: str = OWN, terminated: bool = False) -> ClusterRecord:
-        """The cluster with the id ``ref``, or called so. ``terminated``: a deleted one will do, the newest of the name.
+        """Return the cluster with the id ``ref``, or called so; ``terminated``: a deleted one will do, the newest.
 
         Digits are an id before they are a name, also that of a deleted cluster or of another tenant's; an id as we
         write it (eight digits or more) is never a name. Raises ``NotFound`` with the nearest names.
@@ -54,13 +54,13 @@ class Clusters:
             return cluster_record(referred(connection, ref, tenant or self.tenant, terminated=terminated))
 
     def called(self, name: str, *, tenant: str = OWN, terminated: bool = False) -> ClusterRecord | None:
-        """The cluster of that name, which is never taken for an id; ``terminated``: the newest deleted one will do."""
+        """Return the cluster of that name, which is never an id; ``terminated``: the newest deleted one will do."""
         with self._database.read() as connection:
             row = called(connection, name, tenant or self.tenant, terminated=terminated)
         return None if row is None else cluster_record(row)
 
     def cluster_with_id(self, cluster_id: str) -> ClusterRecord:
-        """The cluster with that id, whichever tenant's and also when it is deleted. Raises ``NotFound``."""
+        """Return the cluster with that id, whichever tenant's and also when it is deleted. Raises ``NotFound``."""
         with self._database.read() as connection:
             return cluster_record(find_cluster(connection, cluster_id))
 
@@ -72,7 +72,7 @@ class Clusters:
         terminated: bool = False,
         expired_at: datetime | None = None,
     ) -> list[ClusterRecord]:
-        """The clusters, oldest first; ``tenant`` None: of all tenants; ``expired_at``: whose lease is over by then."""
+        """Return the clusters, oldest first; ``tenant`` None: of all; ``expired_at``: whose lease is over by then."""
         query = select(*LISTED).order_by(clusters.c.id)
         if tenant is not None:
             query = query.where(clusters.c.tenant == (tenant or self.tenant))
@@ -86,7 +86,7 @@ class Clusters:
             return [cluster_record(dict(row)) for row in connection.execute(query).mappings()]
 
     def layout(self, cluster_id: str) -> ClusterLayout:
-        """The cluster's layout, with its services as they were when it was made."""
+        """Return the cluster's layout, with its services as they were when it was made."""
         from coopr_core.catalog.entities import Link, Service
         from coopr_core.model.layout import ClusterLayout
 
@@ -105,21 +105,21 @@ class Clusters:
         )
 
     def template(self, cluster_id: str) -> ClusterTemplate:
-        """The cluster's template as it was when the cluster was made."""
+        """Return the cluster's template as it was when the cluster was made."""
         from coopr_core.catalog.entities import ClusterTemplate
 
         with self._database.read() as connection:
             return ClusterTemplate.model_validate(find_cluster(connection, cluster_id, clusters.c.template)["template"])
 
     def request(self, cluster_id: str) -> ClusterRequest:
-        """What was asked for when the cluster was made."""
+        """Return what was asked for when the cluster was made."""
         from coopr_core.model.request import ClusterRequest
 
         with self._database.read() as connection:
             return ClusterRequest.recorded(find_cluster(connection, cluster_id, clusters.c.request)["request"])
 
     def next_cluster_id(self, name: str, suffix: str | None = None) -> str:
-        """The id that a cluster called ``name`` would get if it were recorded now."""
+        """Return the id that a cluster called ``name`` would get if it were recorded now."""
         with self._database.read() as connection:
             return next_id(connection, name, suffix)
 
@@ -217,7 +217,7 @@ def _insert_numbered(connection: Connection, values: Mapping[str, Any], hosts: H
 
 
 def name_taken(name: str) -> NameTaken:
-    """The error for a name that a living cluster has."""
+    """Return the error for a name that a living cluster has."""
     return NameTaken(f"The cluster name {name!r} is taken", hint=f"Choose another, or `coopr delete {name}` first.")
 
 
@@ -243,7 +243,7 @@ def _node(row: Row) -> Node:
 
 
 def node_values(cluster: int, node: Node) -> dict[str, Any]:
-    """The row of a node that has no machine yet."""
+    """Return the row of a node that has no machine yet."""
     return {
         "cluster": cluster,
         "number": node.number,

@@ -136,7 +136,7 @@ class Jobs:
             connection.execute(update(jobs).where(*is_job(job_key(job_id))).values(flow_run=flow_run_id))
 
     def job_of_flow_run(self, flow_run_id: str) -> JobRecord | None:
-        """The newest job that this Prefect flow run has worked on, if it got so far."""
+        """Return the newest job that this Prefect flow run has worked on, if it got so far."""
         query = select(*JOB).where(jobs.c.flow_run == flow_run_id).order_by(jobs.c.created.desc()).limit(1)
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
@@ -197,12 +197,12 @@ class Jobs:
         return JobState(state)
 
     def newest_job(self, cluster_id: str) -> NewestJob:
-        """The cluster's newest job and how it stands."""
+        """Return the cluster's newest job and how it stands."""
         with self._database.read() as connection:
             return _newest(connection, find_cluster(connection, cluster_id))
 
     def jobs(self, cluster_id: str) -> list[JobRecord]:
-        """The cluster's jobs, oldest first."""
+        """Return the cluster's jobs, oldest first."""
         query = select(*JOB).where(jobs.c.cluster == cluster_key(cluster_id)).order_by(jobs.c.number)
         with self._database.read() as connection:
             find_cluster(connection, cluster_id, clusters.c.id)
@@ -239,7 +239,7 @@ class Jobs:
 
     @contextlib.contextmanager
     def claiming(self, cluster_id: str) -> Iterator[Connection]:
-        """A transaction in which losing the race for the cluster is ``Busy``."""
+        """Return a transaction in which losing the race for the cluster is ``Busy``."""
         try:
             with self._database.write(durable=True) as connection:
                 yield connection
@@ -248,7 +248,7 @@ class Jobs:
 
 
 def find_job(connection: Connection, key: tuple[int, int], *, keep: bool = False) -> Row:
-    """The row of a job; ``keep``: nobody may change it until the transaction ends. Raises ``NotFound``."""
+    """Return the row of a job; ``keep``: nobody may change it until the transaction ends. Raises ``NotFound``."""
     query = select(*JOB).where(*is_job(key))
     row = connection.execute(query.with_for_update(read=True) if keep else query).mappings().one_or_none()
     if row is None:
@@ -314,12 +314,12 @@ def insert_job(
 
 
 def is_job(key: tuple[int, int]) -> tuple[Any, Any]:
-    """The conditions that find one job."""
+    """Return the conditions that find one job."""
     return jobs.c.cluster == key[0], jobs.c.number == key[1]
 
 
 def _task_rows(cluster: int, job: int, plan: Planned) -> list[dict[str, Any]]:
-    """The rows of a plan's tasks, numbered from 1 in stage order."""
+    """Return the rows of a plan's tasks, numbered from 1 in stage order."""
     planned = ((stage, task) for stage, members in enumerate(plan.stages, start=1) for task in members)
     return [
         {

@@ -70,12 +70,12 @@ def storable(text: str) -> str:
 
 
 def handle(cluster: Row) -> str:
-    """What to type for the cluster of a row."""
+    """Return what to type for the cluster of a row."""
     return names.handle(cluster["name"], ids.cluster_id(cluster["id"]))
 
 
 def cluster_record(row: Row) -> ClusterRecord:
-    """A row of ``clusters``."""
+    """Return the record of a row of ``clusters``."""
     return ClusterRecord(
         id=ids.cluster_id(row["id"]),
         name=row["name"],
@@ -108,7 +108,7 @@ def fact_values(facts: ClusterFacts) -> dict[str, Any]:
 
 
 def node_record(row: Row) -> NodeRecord:
-    """A row of ``nodes``."""
+    """Return the record of a row of ``nodes``."""
     return NodeRecord(
         cluster_id=ids.cluster_id(row["cluster"]),
         number=row["number"],
@@ -126,7 +126,7 @@ def node_record(row: Row) -> NodeRecord:
 
 
 def job_record(row: Row) -> JobRecord:
-    """A row of ``jobs``."""
+    """Return the record of a row of ``jobs``."""
     return JobRecord(
         id=job_id(row["cluster"], row["number"]),
         cluster_id=ids.cluster_id(row["cluster"]),
@@ -144,7 +144,7 @@ def job_record(row: Row) -> JobRecord:
 
 
 def task_record(row: Row) -> TaskRecord:
-    """A row of ``tasks``."""
+    """Return the record of a row of ``tasks``."""
     job = job_id(row["cluster"], row["job"])
     return TaskRecord(
         id=ids.task_id(job, row["number"]),
@@ -166,7 +166,7 @@ def task_record(row: Row) -> TaskRecord:
 
 
 def attempt_record(row: Row) -> AttemptRecord:
-    """A row of ``attempts``."""
+    """Return the record of a row of ``attempts``."""
     return AttemptRecord(
         task_id=task_id(row["cluster"], row["job"], row["task"]),
         number=row["number"],

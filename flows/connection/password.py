@@ -27,7 +27,7 @@ def password_file(home: Path) -> Path:
 
 
 def password(home: Path) -> str:
-    """The password as it is kept; empty when none has been made yet. Raises ``CooprError`` when it cannot be used.
+    """Return the password as it is kept; empty when none has been made yet. Raises ``CooprError`` if it is no use.
 
     A file or folder that others may read is closed to them: it was copied or restored without its mode.
     """
@@ -53,7 +53,7 @@ def password(home: Path) -> str:
 
 
 def make_password(home: Path) -> str:
-    """The password, made now unless there is one. Only for one process at a time: hold the server's lock."""
+    """Return the password, made now unless there is one. Only for one process at a time: hold the server's lock."""
     kept = password(home)
     if kept:
         return kept
@@ -70,7 +70,7 @@ def make_password(home: Path) -> str:
 
 
 def fingerprint(secret: str) -> str:
-    """What tells two passwords apart without telling either."""
+    """Return what tells two passwords apart without telling either."""
     return hashlib.sha256(secret.encode()).hexdigest()[:32]
 
 

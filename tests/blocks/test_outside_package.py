@@ -56,9 +56,10 @@ def blocks(acme: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     settings = blocks.AcmeCloudProviderSettings(token=TOKEN)
     settings.save("account", overwrite=True)
     AcmeTool(key=KEY).save("tool", overwrite=True)
-    key = tmp_path_factory.mktemp("key") / "key"
-    ensure_client_key(key)
-    blocks.SshKey(private_key=key.read_text()).save("opens-nodes", overwrite=True)
+    key = tmp_path_factory.mktemp("key")
+    for name in ("opens-nodes", "another"):
+        ensure_client_key(key / name)
+        blocks.SshKey(private_key=(key / name).read_text()).save(name, overwrite=True)
     return settings
 
 
@@ -212,6 +213,13 @@ def test_the_command_names_blocks_and_the_catalog_does_too(
         assert coopr("exec", "pad", "--", "true").code == 0
         whole = coopr("plan", "other", "-t", "tiny", "--catalog", catalog, "--credentials", f"{SLUG}/account", "--json")
         assert whole.json["request"]["credentials"] == f"{SLUG}/account"
+        misspelt = coopr("rebuild", "pad", "--credentials", "acount", "-y")
+        assert (misspelt.code, "account" in misspelt.err) == (8, True)
+        again = coopr("rebuild", "pad", "--ssh-key", "another", "-y")
+        assert again.code == 0, again.err
+        rebuilt = coopr("show", "pad", "-o", "json").json["request"]
+        assert (rebuilt["credentials"], rebuilt["ssh_key"]) == (f"{SLUG}/account", "coopr-ssh-key/another")
+        assert coopr("exec", "pad", "--", "true").code == 0
     finally:
         deleted = alone("delete", "pad", "-y")  # in a process of its own, which finds the package and its block too
         assert deleted.code == 0, deleted.err

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def paths_that_differ(wanted: Any, found: Any, covered: Iterable[str] = ()) -> tuple[str, ...]:
-    """The dotted paths, sorted, of every value that is not the same in both; empty when there is none.
+    """Return the dotted paths, sorted, of every value that is not the same in both; empty when there is none.
 
     ``covered`` limits it to these paths and what lies below them; empty is no limit. An empty map counts as a value.
     """

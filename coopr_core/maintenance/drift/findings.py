@@ -36,7 +36,7 @@ class Drift:
     unchecked: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The drift as ``-o json`` prints it."""
+        """Return the drift as ``-o json`` prints it."""
         return {
             "cluster": self.cluster.name,
             "id": self.cluster.id,

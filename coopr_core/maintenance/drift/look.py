@@ -128,7 +128,7 @@ class _Look:
         return findings
 
     def _at(self, node: NodeRecord, found: Machine | None) -> list[Finding]:
-        """What differs on one node; nothing is known beyond the first sign that it does not answer."""
+        """Return what differs on one node; nothing is known beyond the first sign that it does not answer."""
         replace = f"`coopr replace {self._cluster.handle} {node.number}` makes it anew"
         if node.machine is None:
             return [_on(node, "machine-gone", f"it has no machine (state {node.state})", hint=replace)]
@@ -150,7 +150,7 @@ class _Look:
         return findings
 
     def _config(self, node: NodeRecord, service: Service) -> list[Finding]:
-        """What the service's CONFIGURE would bring now, against what the last one brought."""
+        """Return what the service's CONFIGURE would bring now, against what the last one brought."""
         action = service.actions.get(Action.CONFIGURE.lower())
         if action is None or self._no_secrets:
             return []
@@ -186,7 +186,7 @@ class _Look:
         return [_on(node, "config", message, service=service.name, paths=paths, hint=configure)]
 
     def _record(self, automator: Automator[Any], machine: Machine, tasks: Sequence[str]) -> Mapping[str, Any]:
-        """The newest record there is; a task that found nothing to adapt to succeeded without leaving one."""
+        """Return the newest record there is; a task that found nothing to adapt to succeeded without leaving one."""
         missing: NotFound | None = None
         for task in tasks:
             try:
@@ -244,7 +244,7 @@ class _Unwritten(TaskLog):
 
 
 def _health_task(cluster_id: str, node: int, service: str) -> TaskRecord:
-    """A task no job has; its id names its files on the node, so that checks leave no more than one set behind."""
+    """Return a task no job has; its id names its files on the node, so that checks leave one set behind at most."""
     return TaskRecord(
         id=f"{cluster_id}-drift-{service}",
         job_id="",

@@ -74,7 +74,7 @@ def _part(connection: sa.Connection, cluster: int, number: int) -> None:
 
 
 def _facts(connection: sa.Connection, cluster: int, provider: str, block: str) -> dict[str, Any]:
-    """The columns of one cluster; its jobs are read one after the other, for their parameters hold whole plans."""
+    """Return the columns of one cluster; its jobs are read one by one, for their parameters hold whole plans."""
     here = _JOBS.c.cluster == cluster
     numbers = connection.execute(sa.select(_JOBS.c.number).where(here).order_by(_JOBS.c.number)).scalars().all()
     entity: dict[str, Any] = {"name": provider}
