@@ -32,14 +32,14 @@ def _claim_of(pid: int) -> str:
 
 
 def shown(claimed_by: str) -> str:
-    """A claim as people read it: process and host."""
+    """Return a claim as people read it: process and host."""
     host, _, rest = claimed_by.partition(":")
     pid = rest.partition(":")[0]
     return f"process {pid} on {host}" if pid else claimed_by
 
 
 def is_dead(claimed_by: str) -> bool:
-    """Whether the process behind a claim has certainly ended."""
+    """Tell whether the process behind a claim has certainly ended."""
     _, _, rest = claimed_by.partition(":")
     pid, _, identity = rest.partition(":")
     place, _, start = identity.partition("-")
@@ -49,7 +49,7 @@ def is_dead(claimed_by: str) -> bool:
 
 
 def _place() -> str:
-    """This machine, in this boot, in this process namespace, as far as the system tells."""
+    """Identify this machine, in this boot, in this process namespace, as far as the system tells."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())

@@ -117,5 +117,5 @@ class Controls(Jobs):
 
 
 def _is_held(job: Row) -> bool:
-    """Whether a process still works on a paused job."""
+    """Tell whether a process still works on a paused job."""
     return bool(job["claimed_by"]) and not is_stale(job)

@@ -46,7 +46,7 @@ class NotRecordable(InvalidInput, DontWrapMixin):
 
 
 def parse_url(url: str) -> URL:
-    """The URL with the drivers we ship. Raises ``InvalidInput``, never showing the password."""
+    """Return the URL with the drivers we ship. Raises ``InvalidInput``, never showing the password."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -99,13 +99,13 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
+        """Begin a transaction that only reads."""
         with self._failures(), self._connected() as connection:
             yield connection
 
     @contextlib.contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Connection]:
-        """A transaction that is committed at the end, or rolled back on an exception.
+        """Begin a transaction that is committed at the end, or rolled back on an exception.
 
         ``durable``: once committed it survives a power cut too. Without, SQLite may lose the last moments before one
         (never its consistency); a killed process loses nothing either way.
@@ -138,7 +138,7 @@ class Database:
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Connection]:
-        """A connection; a server that answered before, or that nobody listens for just now, is tried again."""
+        """Connect; a server that answered before, or that nobody listens for just now, is tried again."""
         began, pause, tried = time.monotonic(), 0.05, 0
         while True:
             try:
@@ -191,7 +191,7 @@ _answered: set[URL] = set()
 
 
 def _nobody_listens(url: URL) -> bool:
-    """Whether the server's port refuses connections, as while it restarts."""
+    """Tell whether the server's port refuses connections, as while it restarts."""
     try:
         with socket.create_connection((url.host or "localhost", url.port or 5432), timeout=1):
             return False
@@ -210,7 +210,7 @@ def _to_json(value: object) -> str:
 
 
 def _plain(value: object) -> object:
-    """What YAML and frozen values have and JSON has not: dates become ISO text."""
+    """Return what YAML and frozen values have and JSON has not as JSON: dates become ISO text."""
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Mapping):

@@ -92,7 +92,7 @@ def _is_full(folder: Path) -> bool:
 
 
 def repeated(method: Callable[P, R]) -> Callable[P, R]:
-    """The method, called again while its transaction was undone through no fault of its own, for ``LOST_SECONDS``."""
+    """Call the method again while its transaction was undone through no fault of its own, for ``LOST_SECONDS``."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -118,5 +118,5 @@ def repeat_methods(cls: type[Any]) -> None:
 
 
 def _is_plain(cls: type[Any], name: str) -> bool:
-    """Whether it is a method of instances, no class method or property."""
+    """Tell whether it is a method of instances, no class method or property."""
     return any(callable(vars(base).get(name)) for base in cls.__mro__ if name in vars(base))

@@ -41,7 +41,7 @@ class Hosts:
         self._families = set(_families(found.scalars()))
 
     def clash(self, number: int) -> bool:
-        """Whether cluster ``number``, of that name, would have a host name that is another's, now or when it grows."""
+        """Tell whether cluster ``number``, of that name, has or will have a host name that is another's."""
         return not self._families.isdisjoint(_families([self._first(number)]))
 
     def _first(self, number: int) -> str:
@@ -49,7 +49,7 @@ class Hosts:
 
 
 def next_id(connection: Connection, name: str, suffix: str | None) -> str:
-    """The id that a cluster called ``name`` would get if it were recorded now."""
+    """Return the id that a cluster called ``name`` would get if it were recorded now."""
     number: int = connection.execute(text(_NEXT[connection.dialect.name])).scalar_one_or_none() or 1
     hosts = Hosts(connection, name, suffix)
     while hosts.clash(number):
@@ -58,7 +58,7 @@ def next_id(connection: Connection, name: str, suffix: str | None) -> str:
 
 
 def owners(connection: Connection, cluster: int, host_names: Iterable[str]) -> dict[str, str]:
-    """The host names of nodes of other living clusters that are called like one of these, and the cluster's name."""
+    """Return which of these host names nodes of other living clusters have, and the name of their cluster."""
     wanted = {_label(name) for name in host_names}
     query = select(nodes.c.host_name, clusters.c.name, clusters.c.id).join(clusters, nodes.c.cluster == clusters.c.id)
     query = query.where(LIVING, clusters.c.id != cluster)
@@ -68,14 +68,14 @@ def owners(connection: Connection, cluster: int, host_names: Iterable[str]) -> d
 
 
 def _common_start(texts: Iterable[str]) -> str:
-    """What all the texts begin with."""
+    """Return what all the texts begin with."""
     known = sorted(texts)
     same = takewhile(lambda pair: pair[0] == pair[1], zip(known[0], known[-1], strict=False)) if known else ()
     return "".join(letter for letter, _ in same)
 
 
 def _label(host_name: str) -> str:
-    """A host name without its domain, which is what people and tools know a node by."""
+    """Return a host name without its domain, which is what people and tools know a node by."""
     return host_name.partition(".")[0].lower()
 
 

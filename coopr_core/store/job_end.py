@@ -59,7 +59,7 @@ def check_free(connection: Connection, cluster: Row) -> None:
 
 
 def abandoned_job(connection: Connection, cluster: Row) -> Row | None:
-    """The job that holds the cluster, not paused, if its worker is dead or has been silent for too long."""
+    """Return the job that holds the cluster, not paused, if its worker is dead or has been silent for too long."""
     job = _holding_job(connection, cluster)
     return job if job is not None and job["state"] != JobState.PAUSED and is_stale(job) else None
 
@@ -71,7 +71,7 @@ def _holding_job(connection: Connection, cluster: Row) -> Row | None:
 
 
 def is_stale(job: Row) -> bool:
-    """Whether a job's worker is dead or has been silent for too long."""
+    """Tell whether a job's worker is dead or has been silent for too long."""
     last = job["heartbeat_at"] or job["created"]
     return now() - last > timedelta(seconds=claims.STALE_SECONDS) or claims.is_dead(job["claimed_by"])
 

@@ -31,7 +31,7 @@ _ID_DIGITS = 8
 
 
 def referred(connection: Connection, ref: str, tenant: str, *, terminated: bool) -> Row:
-    """The row of the cluster with the id ``ref``, or called so; ``terminated``: a deleted one will do.
+    """Return the row of the cluster with the id ``ref``, or called so; ``terminated``: a deleted one will do.
 
     Raises ``NotFound`` with the nearest names.
     """
@@ -49,7 +49,7 @@ def referred(connection: Connection, ref: str, tenant: str, *, terminated: bool)
 
 
 def called(connection: Connection, name: str, tenant: str, *, terminated: bool) -> Row | None:
-    """The living cluster of that name, in whatever Unicode form; else the newest deleted one if that will do."""
+    """Return the living cluster of that name, in whatever Unicode form; else the newest deleted one if that will do."""
     query = select(*LISTED).where(clusters.c.tenant == tenant, clusters.c.name.in_(forms(name)))
     if not terminated:
         query = query.where(LIVING)
@@ -70,7 +70,7 @@ def _lives(cluster: Row) -> bool:
 
 
 def _no_such_number(connection: Connection, ref: str, found: Row | None, tenant: str) -> NotFound:
-    """The error for an id that is none of the tenant's living clusters'."""
+    """Return the error for an id that is none of the tenant's living clusters'."""
     namesake = called(connection, ref, tenant, terminated=False)
     hint = "`coopr list` shows the clusters there are."
     if namesake is not None:
@@ -81,7 +81,7 @@ def _no_such_number(connection: Connection, ref: str, found: Row | None, tenant:
 
 
 def _unknown(connection: Connection, ref: str, tenant: str) -> NotFound:
-    """The error for a name that no cluster of the tenant has."""
+    """Return the error for a name that no cluster of the tenant has."""
     if ids.is_task_id(ref):
         job = ids.parse_task_id(ref)[0]
         hint = f"That is the id of a task, of cluster {ids.parse_job_id(job)[0]}: `coopr logs {ref}` shows its log."
@@ -96,7 +96,7 @@ def _unknown(connection: Connection, ref: str, tenant: str) -> NotFound:
 
 
 def _meant_service(connection: Connection, ref: str, tenant: str) -> str:
-    """The hint for a service given where a cluster is wanted: ``coopr restart webapp-app``; "" for anything else."""
+    """Return the hint for a service given where a cluster is wanted (``coopr restart webapp-app``); else ""."""
     query = select(clusters.c.name, nodes.c.services).join(nodes, nodes.c.cluster == clusters.c.id)
     rows = connection.execute(query.where(clusters.c.tenant == tenant, LIVING).limit(_MOST_NODES)).all()
     homes = {service: cluster for cluster, services in rows for service in services}

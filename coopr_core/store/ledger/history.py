@@ -95,7 +95,7 @@ def _common(cluster: Row, event: str, time: Any) -> dict[str, Any]:
 
 
 def _told_by(happened: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The same events; each attempt with who started its job."""
+    """Yield the same events; each attempt with who started its job."""
     starters: dict[str, dict[str, Any]] = {}
     for event in happened:
         if event["event"] in (JOB_STARTED, JOB_RESUMED):

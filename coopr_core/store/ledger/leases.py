@@ -76,7 +76,7 @@ class Leases:
             return cluster_record({**row, "protected": protected})
 
     def expiring_unwarned(self, before: datetime) -> list[ClusterRecord]:
-        """The unprotected clusters whose lease ends in the future, but before then, and was not warned of yet."""
+        """Return the unprotected clusters whose lease ends between now and then, and was not warned of yet."""
         ending = (
             clusters.c.state != ClusterState.TERMINATED,
             clusters.c.protected.is_(False),
@@ -89,7 +89,7 @@ class Leases:
             return [cluster_record(find_cluster(connection, f"{number:08d}")) for number in ids.all()]
 
     def claim_warning(self, cluster: ClusterRecord) -> bool:
-        """Whether it is for us to warn of the end of this lease; of all that ask, one is told so."""
+        """Tell whether it is for us to warn of the end of this lease; of all that ask, one is told so."""
         with self._database.write(durable=True) as connection:
             row = find_cluster(connection, cluster.id, lock=True)
             warned = find_cluster(connection, cluster.id, clusters.c.lease_warned)["lease_warned"]

@@ -20,12 +20,12 @@ class Quotas:
     _database: Database
 
     def quota(self, tenant: str) -> Quota:
-        """The tenant's quota; without limits when none was set."""
+        """Return the tenant's quota; without limits when none was set."""
         with self._database.read() as connection:
             return find_quota(connection, tenant)
 
     def holding(self, tenant: str) -> Holding:
-        """What the tenant's living clusters have together."""
+        """Return what the tenant's living clusters have together."""
         with self._database.read() as connection:
             return find_holding(connection, tenant)
 

@@ -27,7 +27,7 @@ class Priced(Protocol):
 
 
 def taken_by(added: Iterable[Priced], *, clusters: int = 0) -> Holding:
-    """What these nodes, and that many clusters, take of a quota."""
+    """Return what these nodes, and that many clusters, take of a quota."""
     prices = [node.price or 0.0 for node in added]
     return Holding(clusters=clusters, nodes=len(prices), price=sum(prices))
 
@@ -43,14 +43,14 @@ def reserve(connection: Connection, tenant: str, wants: Holding) -> None:
 
 
 def find_quota(connection: Connection, tenant: str, *, lock: bool = False) -> Quota:
-    """The tenant's quota, without limits when none was set; ``lock`` holds it until the transaction ends."""
+    """Return the tenant's quota, without limits when none was set; ``lock`` holds it until the transaction ends."""
     query = select(quotas).where(quotas.c.tenant == tenant)
     row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     return Quota() if row is None else Quota(row["clusters"], row["nodes"], row["price"])
 
 
 def find_holding(connection: Connection, tenant: str) -> Holding:
-    """What the tenant's living clusters are laid out to have together, whether or not their machines are there yet."""
+    """Return what the tenant's living clusters are laid out to have together, with or without their machines."""
     mine = (clusters.c.tenant == tenant, clusters.c.state != ClusterState.TERMINATED)
     count = connection.execute(select(func.count()).select_from(clusters).where(*mine)).scalar_one()
     query = select(func.count(), func.coalesce(func.sum(nodes.c.price), 0.0)).where(

@@ -42,7 +42,7 @@ class Usage:
     _database: Database
 
     def usage(self, start: datetime, end: datetime, *, by: Grouping = "tenant") -> list[UsageRecord]:
-        """What was used from ``start`` until before ``end``, by tenant, owner or cluster, sorted by their names.
+        """Return what was used from ``start`` until before ``end``, by tenant, owner or cluster, sorted by their names.
 
         A machine that is still there counts until now. Raises ``InvalidInput`` when the span is empty.
         """
