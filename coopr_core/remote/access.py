@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -35,6 +36,10 @@ Revive = Callable[["Machine"], "Machine"]
 AT_ONCE = 32
 """Nodes worked on at the same time."""
 
+ANSWERS_WITHIN = 120.0
+"""How many seconds a machine behind a gateway may take to let us in after its provider has called it ready."""
+
+_PAUSE = 0.5
 _OTHER_FILES = 200
 _FILES_PER_COMMAND = 2
 """The connection and the log of the task that runs it."""
@@ -110,10 +115,29 @@ class NodeAccess:
         with revival:
             if machine.token in self._suspects:
                 self.drop(machine)
-                self._revived[machine.token] = machine, revive(machine)
+                revived = revive(machine)
+                self.wait_behind_gateway(revived)
+                self._revived[machine.token] = machine, revived
                 self._suspects.discard(machine.token)
             before, now = self._revived.get(machine.token, (None, machine))
             return now if before == machine else machine
+
+    def wait_behind_gateway(self, machine: Machine, within: float = ANSWERS_WITHIN) -> None:
+        """Wait until a machine behind a gateway lets us in, for its provider cannot see to that as it does for others.
+
+        Whatever else answers in its place meanwhile, such as an image with keys of its own, is waited out too. Raises
+        the last ``Unreachable`` after ``within`` seconds, ``Interrupted`` after ``stop``.
+        """
+        until = time.monotonic() + within
+        waiting = machine.gateway is not None
+        while waiting:
+            try:
+                self.session(machine).connect()
+                waiting = False
+            except Unreachable:
+                if time.monotonic() + _PAUSE > until:
+                    raise
+                self._open_links.stopping.wait(_PAUSE)
 
     def on(self, machine: Machine, work: Callable[[Session], R], revive: Revive) -> R:
         """Do ``work`` with the machine's session; when it does not answer it is revived, once, and tried again.

@@ -76,6 +76,11 @@ class Link:
                     raise
                 return self._work().run(command, receive, content=content, end=end, timeout=timeout)
 
+    def connect(self) -> None:
+        """Open the connection unless it is open. Raises ``Unreachable``."""
+        with self._in_use():
+            self._open()
+
     def _work(self) -> Execution:
         return Execution(self._open().transport, self._limits, self.name, self.stopped)
 

@@ -82,6 +82,10 @@ class Session:
         """Return the same connection, acting as root: by ``sudo -n`` unless we log in as root."""
         return Session(self._link, self._machine, self._redactor, self._on_line, root=True)
 
+    def connect(self) -> None:
+        """Connect unless that is done. Raises ``Unreachable``."""
+        self._link.connect()
+
     def run(
         self,
         command: str,

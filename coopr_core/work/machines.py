@@ -184,7 +184,9 @@ class Machines:
         within = cloud.limits.usable_within
         if within:
             within = max(SHORTEST_WAIT, within - self._age(number))
-        return cloud.confirm(self._picture.machine(number), within=within, stopped=self._access.stopped)
+        machine = cloud.confirm(self._picture.machine(number), within=within, stopped=self._access.stopped)
+        self._access.wait_behind_gateway(machine, cloud.limits.answers_within)
+        return machine
 
     def _age(self, number: int) -> float:
         """Return how many seconds ago the node's machine was accepted; the store knows of other processes'."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 from sqlalchemy import update
 from store_samples import record_cluster
@@ -35,11 +37,12 @@ from coopr_core.model.request import ClusterRequest
 from coopr_core.model.states import NodeState
 from coopr_core.planner import plan
 from coopr_core.providers.cloud import Clouds
-from coopr_core.providers.contract import Machine, MachineRequest, MachineState, Status
+from coopr_core.providers.contract import Gateway, Machine, MachineRequest, MachineState, Status
 from coopr_core.providers.limits import ProviderLimits
 from coopr_core.providers.scope import Scope
 from coopr_core.providers.simple import SimpleProvider
 from coopr_core.remote.access import NodeAccess
+from coopr_core.remote.keys import ensure_client_key
 from coopr_core.store import Store
 from coopr_core.store.schema import machines
 from coopr_core.work.actions import Actions
@@ -90,6 +93,20 @@ class Cloud(SimpleProvider):
     def find_machines(self, scope: Scope) -> list[Machine]:
         self.calls.append("find")
         return list(self.machines.values())
+
+
+class GatedCloud(Cloud):
+    """Machines that are ready at once, behind a gateway that nobody is."""
+
+    def machine_status(self, machine: Machine) -> Status:
+        """Tell where the machine would be reached."""
+        status = super().machine_status(machine)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        key = paramiko.ECDSAKey.generate()
+        gateway = Gateway("127.0.0.1", port, "jump", [f"{key.get_name()} {key.get_base64()}"])
+        return replace(status, machine=replace(status.machine, gateway=gateway, reached_by="ssh"))
 
 
 class Recorder(Automator[ActionFields]):
@@ -307,3 +324,14 @@ def test_a_macro_of_an_action_that_has_no_value_is_named_with_service_action_and
     job.do("CONFIRM")
     with pytest.raises(UnresolvedMacro, match=r"service db: actions\.start\.fields\.env\[0\]\.peers: .*service other"):
         job.do("START")
+
+
+def test_a_machine_behind_a_gateway_is_not_usable_before_it_lets_us_in(store: Store, tmp_path: Path) -> None:
+    cloud = GatedCloud()
+    cloud.limits = ProviderLimits(answers_within=0.1)
+    ensure_client_key(tmp_path / "no-key")
+    job = Job(store, tmp_path, cloud)
+    job.do("CREATE")
+    with pytest.raises(Unreachable, match=r"gateway 127\.0\.0\.1"):
+        job.do("CONFIRM")
+    assert job.store.node(job.cluster.id, 1000).state is NodeState.CREATED

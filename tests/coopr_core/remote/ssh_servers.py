@@ -59,9 +59,10 @@ class AsyncServer:
         shell: str = "sh",
         home: str = "",
         address: str = "127.0.0.1",
+        port: int = 0,
     ):
         self.address = address
-        self.port = free_port()
+        self.port = port or free_port()
         self.connections = 0
         self.keys = [asyncssh.generate_private_key(kind) for kind in host_key_types]
         self.host_keys = [" ".join(key.export_public_key().decode().split()[:2]) for key in self.keys]

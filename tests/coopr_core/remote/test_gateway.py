@@ -125,6 +125,32 @@ def test_a_gateway_stays_open_as_long_as_somebody_behind_it_does(
         assert session.run("echo again").stdout == "again\n"
 
 
+def test_a_machine_behind_a_gateway_is_waited_for_until_it_lets_us_in(
+    key_path: Path, access: NodeAccess, gateway: Gateway, node: AsyncServer
+) -> None:
+    port = free_port()
+    servers: list[AsyncServer] = []
+    late = behind(gateway, node, port=port)
+
+    def start() -> None:
+        servers.append(AsyncServer(ensure_client_key(key_path), port=port))
+
+    with pytest.raises(Unreachable, match="cannot be connected to from its gateway"):
+        access.wait_behind_gateway(late, 0.7)
+    threading.Timer(1, start).start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(WrongHostKey):  # it answers in the end, but is not the machine
+            access.wait_behind_gateway(late, 4)
+        assert time.monotonic() - began > 2
+        there = replace(late, host_keys=servers[0].host_keys)
+        access.suspect(there)
+        assert access.present(there, lambda machine: machine) == there
+        assert access.session(there).run("echo on").stdout == "on\n"
+    finally:
+        servers[0].stop()
+
+
 def test_a_machine_keeps_its_gateway_on_record(gateway: Gateway, node: AsyncServer) -> None:
     machine = behind(gateway, node)
     assert Machine.from_json(machine.to_json()) == machine
