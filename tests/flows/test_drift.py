@@ -12,7 +12,6 @@ from flow_catalog import service, write_catalog
 
 from coopr_core.errors import Busy
 from coopr_core.folders import known_hosts_of, logs_of
-from coopr_core.maintenance.drift.comparison import paths_that_differ
 from coopr_core.model.placement import Placement
 from coopr_core.model.records import ClusterRecord
 from coopr_core.planner import plan
@@ -213,22 +212,3 @@ def test_lost_passwords_and_a_lost_machine_are_drift(coopr: Coopr, store: Store,
     assert machine is not None
     cluster_clouds(cluster, VAULT).main.delete(Machine.from_json(machine))
     assert kinds(coopr) == [("no-secrets", None, ""), ("machine-gone", 1001, "")]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found", "covered", "paths"),
-    [
-        ({"a": {"b": 1}}, {"a": {"b": 1}}, (), ()),
-        ({"a": {"b": 1, "c": [1, 2]}}, {"a": {"b": 2, "c": [1, 2]}}, (), ("a.b",)),
-        ({"a": (1, 2)}, {"a": [1, 2]}, (), ()),
-        ({"a": 1, "b": 1}, {"a": 2, "b": 2}, ("b",), ("b",)),
-        ({"a": {"b": 1}}, {"a": 5}, ("a.b",), ("a", "a.b")),
-        ({"ab": 1}, {"ab": 2}, ("a",), ()),
-        ({"a": 1}, None, (), ("a",)),
-        ({"a": {}}, {}, (), ("a",)),
-    ],
-)
-def test_trees_are_compared_within_what_is_covered(
-    wanted: object, found: object, covered: tuple[str, ...], paths: tuple[str, ...]
-) -> None:
-    assert paths_that_differ(wanted, found, covered) == paths
