@@ -21,7 +21,7 @@ from flows.belonging import TAG, own_tag, refuse_runs_of_others
 from flows.engine.run_log import FLOWS, own_logger
 from flows.operation import continue_begun
 from flows.outage import told
-from flows.parameters import documented, grouped, with_former_names
+from flows.parameters import documented, grouped, in_form, with_former_names
 from flows.server import ensure_server, server_replaced
 
 STARTED = "PREFECT__FLOW_RUN_ID"
@@ -68,6 +68,11 @@ class ClusterFlow(Flow[P, R]):
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return what is recorded of a run's parameters, see ``prefect.Flow.serialize_parameters``."""
         return super().serialize_parameters(grouped(self.fn, parameters))
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The signature that the flow's form is made of."""
+        return in_form(inspect.signature(self.fn))
 
     @property
     def _declared(self) -> inspect.Signature:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from prefect.blocks.core import Block
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from blocks.registry import credentials_types, key_types
 from coopr_core.errors import InvalidInput
@@ -22,8 +24,24 @@ from coopr_core.model.policies import FailurePolicy, OnFailure
 from coopr_core.model.request import MachineChoice
 from coopr_core.settings import MOST_CONCURRENT
 
-_SCHEDULES: list[JsonValue] = ["stages", "dataflow"]
-"""For the custom run form, whose drop-down does not look for the choices of what may be left out."""
+
+class _LeftOut:
+    """What a form shows as the default of a choice that may be left out: nothing."""
+
+    def __repr__(self) -> str:
+        return "left out"
+
+
+LEFT_OUT = _LeftOut()
+
+warnings.filterwarnings("ignore", f"Default value {LEFT_OUT} is not JSON serializable", PydanticJsonSchemaWarning)
+
+
+class Choice:
+    """Marks a parameter that is a choice in Prefect's form, without a default.
+
+    A form sends null for what was not touched and has null as its default, and the server takes null for no choice.
+    """
 
 
 def _picked(kinds: Sequence[type[Block]]) -> Any:
@@ -37,8 +55,9 @@ Tenant = Annotated[
 
 Schedule = Annotated[
     Literal["stages", "dataflow"] | None,
+    WithJsonSchema({"type": "string", "enum": ["stages", "dataflow"]}),
+    Choice(),
     Field(
-        json_schema_extra={"enum": _SCHEDULES},
         description="stages waits for a whole stage before the next, dataflow starts a task as soon as it can; as the "
         "setting of that name says when left out, or as the job began when it goes on.",
     ),
@@ -173,6 +192,16 @@ def with_former_names(signature: inspect.Signature) -> inspect.Signature:
     return signature.replace(parameters=[*own.values(), *more])
 
 
+def in_form(signature: inspect.Signature) -> inspect.Signature:
+    """Return the signature that Prefect's form is made of: choices that may be left out have no default there."""
+    return signature.replace(
+        parameters=[
+            parameter.replace(default=LEFT_OUT) if _is_choice(parameter.annotation) else parameter
+            for parameter in signature.parameters.values()
+        ]
+    )
+
+
 def documented(function: Callable[..., Any]) -> str:
     """Return the docstring of a flow; parameters it does not describe itself are described as their types say."""
     text = inspect.getdoc(function) or ""
@@ -188,6 +217,10 @@ def documented(function: Callable[..., Any]) -> str:
 def _group_of(annotation: object) -> type[Group] | None:
     kinds = (annotation, *get_args(annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Group)), None)
+
+
+def _is_choice(annotation: object) -> bool:
+    return get_origin(annotation) is Annotated and any(isinstance(each, Choice) for each in get_args(annotation))
 
 
 def _given(group: Group | Mapping[str, Any] | None) -> dict[str, Any]:

@@ -137,6 +137,27 @@ def test_every_flow_works_on_the_clusters_of_the_tenant_it_is_given(
     assert len(refused) >= 10, "they came as far as the cluster's state"
 
 
+WORDS = {"services": ["one"], "nodes": ["1000"]}
+"""What is typed into a form where one word is not enough."""
+
+
+@pytest.mark.parametrize("name", flow_names())
+def test_the_server_takes_a_form_in_which_nothing_was_filled_in_but_what_must_be(name: str) -> None:
+    """As Prefect's form sends it: each default, null too, of what was not touched; also of the values in a box."""
+    from prefect.utilities.callables import parameter_schema
+    from prefect.utilities.schema_tools.validation import validate
+
+    schema = parameter_schema(getattr(flows, name)).model_dump_for_openapi()
+    sent = {key: field["default"] for key, field in schema["properties"].items() if "default" in field}
+    sent |= {key: WORDS.get(key, "word") for key in schema.get("required", ())}
+    assert validate(sent, schema, raise_on_error=True) == []
+    for box in ("Machines", "Failure"):
+        if fields := schema["definitions"].get(box, {}).get("properties"):
+            opened = {key: field["default"] for key, field in fields.items() if "default" in field}
+            assert validate({**sent, box.lower(): opened}, schema, raise_on_error=True) == []
+            getattr(flows, name).validate_parameters({**sent, box.lower(): opened})
+
+
 JOBLESS = {"pause_cluster", "abort_cluster", "extend_lease", "protect_cluster", "check_drift", "collect_garbage"}
 """Flows that run no job of a cluster."""
 
@@ -150,7 +171,9 @@ def test_every_flow_takes_a_tenant_and_every_operation_says_how_its_job_runs(nam
     shared = {"tenant"} if name in JOBLESS else {"tenant", "schedule", "max_concurrency", "confirmed"}
     assert shared <= schema.properties.keys()
     if name not in JOBLESS:
-        assert schema.properties["schedule"]["enum"] == ["stages", "dataflow"]
+        schedule = schema.properties["schedule"]
+        assert schedule["enum"] == ["stages", "dataflow"]
+        assert "default" not in schedule, "a form sends it when nothing was chosen, and null is none of these"
         assert {"minimum": 1, "maximum": MOST_CONCURRENT, "type": "integer"} in schema.properties["max_concurrency"][
             "anyOf"
         ]
