@@ -141,15 +141,19 @@ def _named(name: str, slugs: Sequence[str], what: str) -> str:
 
 def _blocks(slugs: Sequence[str]) -> list[str]:
     """Return every saved block of these types."""
+    import httpx
     from prefect.client.orchestration import get_client
-    from prefect.exceptions import ObjectNotFound
 
     found: list[str] = []
     with _asking(), get_client(sync_client=True) as client:
         for slug in slugs:
-            with contextlib.suppress(ObjectNotFound):  # a type that nobody has registered yet
+            try:
                 documents = client.read_block_documents_by_type(slug, include_secrets=False)
-                found += [f"{slug}/{document.name}" for document in documents if document.name]
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code == httpx.codes.NOT_FOUND:
+                    continue  # a type that nobody has registered yet
+                raise
+            found += [f"{slug}/{document.name}" for document in documents if document.name]
     return found
 
 
