@@ -12,35 +12,55 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from coopr_core.errors import Interrupted
+
 T = TypeVar("T")
 R = TypeVar("R")
 
+Stopped = Callable[[], bool]
+"""Tells whether somebody does not wait any more."""
+
+_NAP = 0.5
+
+
+def never() -> bool:
+    """Stop for nothing."""
+    return False
+
 
 class _Entry(Generic[T, R]):
-    def __init__(self, item: T, leaves: float) -> None:
+    def __init__(self, item: T, leaves: float, stopped: Stopped) -> None:
         self.item = item
         self.leaves = leaves
+        self.stopped = stopped
         self.is_sent = False
         self.is_answered = threading.Event()
         self.answer: R | BaseException | None = None
 
 
 class Batches(Generic[T, R]):
-    """Gathers items into calls of ``send``, which answers each, in their order; an error is an answer too."""
+    """Gathers items into calls of ``send``, which answers each, in their order; an error is an answer too.
 
-    def __init__(self, send: Callable[[Sequence[T]], Sequence[R | BaseException]], size: int, seconds: float) -> None:
+    ``send`` is told too how it learns that nobody waits for its answers any more.
+    """
+
+    def __init__(
+        self, send: Callable[[Sequence[T], Stopped], Sequence[R | BaseException]], size: int, seconds: float
+    ) -> None:
         self._send = send
         self._size = size
         self._seconds = seconds if size > 1 else 0.0
         self._changed = threading.Condition()
         self._waiting: list[_Entry[T, R]] = []
 
-    def ask(self, item: T) -> R:
-        """Return the answer to the item. Raises its error."""
-        entry = _Entry[T, R](item, time.monotonic() + self._seconds)
+    def ask(self, item: T, stopped: Stopped = never) -> R:
+        """Return the answer to the item. Raises its error, or ``Interrupted`` when ``stopped`` before it came."""
+        entry = _Entry[T, R](item, time.monotonic() + self._seconds, stopped)
         if batch := self._batch(entry):
             self._ask(batch)
-        entry.is_answered.wait()
+        while not entry.is_answered.wait(_NAP):
+            if stopped():
+                raise Interrupted("stopped before a provider had answered")
         if isinstance(entry.answer, BaseException):
             raise entry.answer
         return entry.answer  # type: ignore[return-value] # it is answered, and no error
@@ -64,7 +84,7 @@ class Batches(Generic[T, R]):
     def _ask(self, batch: Sequence[_Entry[T, R]]) -> None:
         answers: Sequence[R | BaseException]
         try:
-            answers = self._send([entry.item for entry in batch])
+            answers = self._send([entry.item for entry in batch], lambda: all(entry.stopped() for entry in batch))
         except BaseException as error:
             answers = [error] * len(batch)
             if not isinstance(error, Exception):

@@ -22,7 +22,7 @@ from coopr_core.errors import (
     Unreachable,
     WrongHostKey,
 )
-from coopr_core.providers.batches import Batches
+from coopr_core.providers.batches import Batches, Stopped, never
 from coopr_core.providers.contract import (
     Account,
     Found,
@@ -46,11 +46,6 @@ _AFTER_REVIVAL = (MachineState.READY, MachineState.FAILED, MachineState.GONE)
 _SSH_PAUSE = 1.0
 
 
-def never() -> bool:
-    """Stop for nothing."""
-    return False
-
-
 class _Calls:
     """The calls of one account, at its rate; they do not know their cloud, so that it goes with its last user."""
 
@@ -58,17 +53,17 @@ class _Calls:
         self._provider = provider
         self._rate = rate
 
-    def describe(self, machines: Sequence[Machine]) -> Iterable[Status]:
+    def describe(self, machines: Sequence[Machine], stopped: Stopped) -> Iterable[Status]:
         """Look at machines."""
-        return self._rate.call(lambda: self._provider.describe(machines))
+        return self._rate.call(lambda: self._provider.describe(machines), stopped)
 
-    def create(self, requests: Sequence[MachineRequest]) -> Sequence[Machine | BaseException]:
+    def create(self, requests: Sequence[MachineRequest], stopped: Stopped) -> Sequence[Machine | BaseException]:
         """Send a batch, and again what of it was throttled."""
         answers: dict[str, Machine | BaseException] = {}
         asked = list(requests)
         for _ in range(REFUSALS):
             try:
-                outcomes = self._outcomes(asked)
+                outcomes = self._outcomes(asked, stopped)
             except CooprError as error:  # what was accepted before stays accepted
                 answers |= {request.token: error for request in asked}
                 break
@@ -79,13 +74,13 @@ class _Calls:
             self._rate.refused(next(a for r in asked if isinstance(a := answers[r.token], Throttled)))
         return [answers[request.token] for request in requests]
 
-    def _outcomes(self, requests: Sequence[MachineRequest]) -> Mapping[str, Outcome]:
-        outcomes = self._rate.call(lambda: self._provider.create(requests))
+    def _outcomes(self, requests: Sequence[MachineRequest], stopped: Stopped) -> Mapping[str, Outcome]:
+        outcomes = self._rate.call(lambda: self._provider.create(requests), stopped)
         answered = {request.token: outcome for request, outcome in zip(requests, outcomes, strict=False)}
         return {request.token: answered.get(request.token, Outcome()) for request in requests}
 
-    def delete(self, machines: Sequence[Machine]) -> Sequence[BaseException | None]:
-        left = self._rate.call(lambda: self._provider.delete(machines))
+    def delete(self, machines: Sequence[Machine], stopped: Stopped) -> Sequence[BaseException | None]:
+        left = self._rate.call(lambda: self._provider.delete(machines), stopped)
         return [left.get(machine.token) for machine in machines]
 
 
@@ -123,16 +118,14 @@ class Cloud:
 
         return tuple(self.rate.call(make).values())
 
-    def create(self, request: MachineRequest) -> Machine:
+    def create(self, request: MachineRequest, stopped: Stopped = never) -> Machine:
         """Ask for a machine, together with others that are asked for just now: accepted, not yet usable."""
-        machine = self._creates.ask(request)
+        machine = self._creates.ask(request, stopped)
         if self.provider.takes_user_data and request.host_key is not None and not machine.host_keys:
             machine = replace(machine, host_keys=(request.host_key.public,))
         return machine
 
-    def confirm(
-        self, machine: Machine, *, within: float = LOOK_SECONDS, stopped: Callable[[], bool] = never
-    ) -> Machine:
+    def confirm(self, machine: Machine, *, within: float = LOOK_SECONDS, stopped: Stopped = never) -> Machine:
         """Wait until the machine is usable: addresses known, and SSH answers with the very key.
 
         Also for a machine that stopped answering: it is started again if it is stopped. Raises ``MachineFailed``,
@@ -142,7 +135,7 @@ class Cloud:
         began = time.monotonic()
         status = self._polling.wait(machine, _SETTLED, within, stopped)
         if status.state is MachineState.STOPPED:
-            self.rate.call(lambda: self.provider.revive(status.machine))
+            self.rate.call(lambda: self.provider.revive(status.machine), stopped)
             left = max(0.01, began + within - time.monotonic()) if within else 0.0
             status = self._polling.wait(machine, _AFTER_REVIVAL, left, stopped)
         _refuse_lost(status)
@@ -151,7 +144,7 @@ class Cloud:
         self._answers(ready, min(self.limits.answers_within, max(left, 0.0)), stopped)
         return ready
 
-    def _answers(self, machine: Machine, within: float, stopped: Callable[[], bool]) -> None:
+    def _answers(self, machine: Machine, within: float, stopped: Stopped) -> None:
         """Wait until SSH answers with a pinned key; behind a gateway, whoever connects sees to it."""
         if machine.gateway is not None or machine.reached_by != "ssh":
             return None

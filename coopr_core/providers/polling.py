@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from coopr_core.errors import CooprError, Interrupted, Retry, TimedOut
+from coopr_core.providers.batches import Stopped, never
 from coopr_core.providers.contract import Machine, MachineState, Status
 from coopr_core.providers.limits import ProviderLimits
 
@@ -64,8 +65,10 @@ class Wait:
 class Polling:
     """The looks at the machines of one account. Safe to use from many threads."""
 
-    def __init__(self, describe: Callable[[Sequence[Machine]], Iterable[Status]], limits: ProviderLimits) -> None:
-        """``describe`` looks at up to ``describe_size`` machines, at the rate that is allowed."""
+    def __init__(
+        self, describe: Callable[[Sequence[Machine], Stopped], Iterable[Status]], limits: ProviderLimits
+    ) -> None:
+        """Take ``describe`` for looks at up to ``describe_size`` machines, at the rate that is allowed."""
         self._describe = describe
         self._limits = limits
         self._changed = threading.Condition()
@@ -73,9 +76,7 @@ class Polling:
         self._runs = False
         self._failed = 0
 
-    def wait(
-        self, machine: Machine, settling: Collection[MachineState], within: float, stopped: Callable[[], bool]
-    ) -> Status:
+    def wait(self, machine: Machine, settling: Collection[MachineState], within: float, stopped: Stopped) -> Status:
         """Wait for one of the settling states; it is looked at once at least, however little time there is.
 
         ``within`` is in seconds, 0 for ever. Raises ``TimedOut``, ``Interrupted``, or why it cannot be looked at.
@@ -90,10 +91,10 @@ class Polling:
         assert wait.status is not None
         return wait.status
 
-    def _look_alone(self, wait: Wait, within: float, stopped: Callable[[], bool]) -> None:
+    def _look_alone(self, wait: Wait, within: float, stopped: Stopped) -> None:
         while True:
-            found = [status for status in self._describe([wait.machine]) if status.machine.token == wait.machine.token]
-            wait.see(found[0] if found else None)
+            found = {status.machine.token: status for status in self._describe([wait.machine], stopped)}
+            wait.see(found.get(wait.machine.token))
             if wait.is_over:
                 return
             until = time.monotonic() + self._limits.poll_seconds
@@ -102,7 +103,7 @@ class Polling:
             for _ in _naps(until, stopped):
                 pass
 
-    def _look_together(self, wait: Wait, within: float, stopped: Callable[[], bool]) -> None:
+    def _look_together(self, wait: Wait, within: float, stopped: Stopped) -> None:
         with self._changed:
             self._waits.append(wait)
             if not self._runs:
@@ -137,7 +138,8 @@ class Polling:
         error: BaseException | None = None
         seen: dict[str, Status] | None = None
         try:
-            seen = {status.machine.token: status for status in self._describe([wait.machine for wait in waits])}
+            machines = [wait.machine for wait in waits]
+            seen = {status.machine.token: status for status in self._describe(machines, never)}
             self._failed = 0
         except CooprError as failure:
             self._failed += 1
@@ -154,7 +156,7 @@ class Polling:
             self._changed.notify_all()
 
 
-def _naps(until: float, stopped: Callable[[], bool]) -> Iterator[None]:
+def _naps(until: float, stopped: Stopped) -> Iterator[None]:
     while (left := until - time.monotonic()) > 0:
         if stopped():
             raise _stopped()

@@ -119,7 +119,7 @@ class Machines:
             f"asking provider {placement.provider} for a machine: "
             f"flavor {placement.flavor}, image {placement.image}{where}"
         )
-        return cloud.create(self._request(node, cloud, token))
+        return cloud.create(self._request(node, cloud, token), self._access.stopped)
 
     def _prepared(self, name: str, cloud: Cloud) -> tuple[Attached, ...]:
         """Have a provider make what machines of the cluster need beside themselves, once a job, recorded before."""

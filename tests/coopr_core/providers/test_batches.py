@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from coopr_core.providers.batches import Batches
+from coopr_core.errors import Interrupted
+from coopr_core.providers.batches import Batches, Stopped
 
 
 class Sender:
@@ -19,7 +20,7 @@ class Sender:
         self.batches: list[list[int]] = []
         self.lock = threading.Lock()
 
-    def __call__(self, items: Sequence[int]) -> list[int | BaseException]:
+    def __call__(self, items: Sequence[int], stopped: Stopped) -> list[int | BaseException]:
         with self.lock:
             self.batches.append(list(items))
         return [ValueError(str(item)) if item < 0 else 2 * item for item in items]
@@ -60,7 +61,7 @@ def test_an_error_is_that_items_alone() -> None:
 
 
 def test_what_the_call_raises_is_true_of_all_that_were_sent() -> None:
-    def send(items: Sequence[int]) -> list[int]:
+    def send(items: Sequence[int], stopped: Stopped) -> list[int]:
         raise OSError("down")
 
     batches: Batches[int, int] = Batches(send, size=2, seconds=5)
@@ -79,3 +80,27 @@ def test_one_at_a_time_waits_for_nobody() -> None:
     batches: Batches[int, int] = Batches(sender, size=1, seconds=60)
     assert [batches.ask(number) for number in range(3)] == [0, 2, 4]
     assert sender.batches == [[0], [1], [2]]
+
+
+def test_who_does_not_wait_any_more_is_let_go_and_the_call_hears_of_it_when_nobody_does() -> None:
+    heard = threading.Event()
+    stop = threading.Event()
+
+    def send(items: Sequence[int], stopped: Stopped) -> list[int]:
+        while not stopped():
+            time.sleep(0.01)
+        heard.set()
+        raise Interrupted("nobody waits")
+
+    batches: Batches[int, int] = Batches(send, size=2, seconds=5)
+
+    def ask(number: int) -> None:
+        with pytest.raises(Interrupted):
+            batches.ask(number, stop.is_set)
+
+    with ThreadPoolExecutor(2) as threads:
+        asked = [threads.submit(ask, number) for number in (1, 2)]
+        stop.set()
+        for each in asked:
+            each.result()
+    assert heard.is_set()
