@@ -23,7 +23,7 @@ from prefect.tasks import exponential_backoff
 from coopr_core.planner import Task
 from coopr_core.work.attempts import TaskFailed
 from coopr_core.work.job.run import JobRun
-from flows.engine.context import attempt
+from flows.engine.context import attempt, task_run_name
 from flows.engine.outcome import outcome
 
 MOST_EDGES = 4
@@ -50,7 +50,7 @@ def run_stages(job: JobRun, runner: TaskRunner[Any], tries: int) -> None:
         )
         run = runner.submit(
             _tagged(tags, retries=tries - 1),
-            {"task_id": record.id, "title": job.title(task)},
+            {"task_id": record.id},
             dependencies=_inputs(before),
         )
         runs[task] = run.task_run_id
@@ -59,18 +59,18 @@ def run_stages(job: JobRun, runner: TaskRunner[Any], tries: int) -> None:
 
 @prefect_task(
     name="cluster task",
-    task_run_name="{title}",
+    task_run_name=task_run_name,  # type: ignore[arg-type]  # Prefect's protocol has a class method no function has
     persist_result=False,
     cache_policy=NO_CACHE,
     log_prints=False,
 )
-def cluster_task(task_id: str, title: str) -> None:
+def cluster_task(task_id: str) -> None:
     """Try one task of a plan once, in whatever process this is."""
     attempt(task_id)
 
 
 @lru_cache(maxsize=512)
-def _tagged(tags: tuple[str, ...], retries: int) -> PrefectTask[[str, str], None]:
+def _tagged(tags: tuple[str, ...], retries: int) -> PrefectTask[[str], None]:
     """The task with these tags; tasks of one stage and action share theirs."""
     return cluster_task.with_options(
         tags=list(tags),
@@ -86,5 +86,5 @@ def _retry_makes_sense(task: PrefectTask[Any, Any], run: TaskRun, state: State[A
 
 
 def _inputs(runs: Sequence[UUID]) -> dict[str, set[Any]] | None:
-    """Tell Prefect what a task run waited for; it keeps that by parameter, and ``task_id`` stands for the task."""
+    """Tell Prefect which task runs one waited for; it keeps that by parameter, of which the task has one."""
     return {"task_id": {TaskRunResult(id=run) for run in runs}} if runs else None

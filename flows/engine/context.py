@@ -17,6 +17,7 @@ from coopr_core.automators import load_automator
 from coopr_core.errors import CooprError
 from coopr_core.folders import logs_of
 from coopr_core.model.courses import MACHINE_ACTIONS, Action
+from coopr_core.model.ids import parse_task_id
 from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.records import ClusterRecord, JobRecord
 from coopr_core.model.states import TaskState
@@ -40,8 +41,18 @@ def attempt(task_id: str) -> None:
     if run is None:
         raise CooprError(f"task {task_id} can only run inside its flow")
     may_retry = run.task_run.run_count <= run.task.retries
-    with _contexts.using(task_id.rpartition("-")[0]) as context:
+    with _contexts.using(parse_task_id(task_id)[0]) as context:
         context.attempt(task_id, run_id=str(run.task_run.id), may_retry=may_retry, emit=task_run_emitter())
+
+
+def task_run_name(parameters: dict[str, Any]) -> str:
+    """Return the name of a task's run: what it does, and where."""
+    task_id: str = parameters["task_id"]
+    try:
+        with _contexts.using(parse_task_id(task_id)[0]) as context:
+            return context.titles[task_id]
+    except CooprError:  # the attempt itself tells what is wrong
+        return f"task {task_id}"
 
 
 @contextlib.contextmanager
