@@ -82,7 +82,7 @@ def run_operation(
     schedule: Schedule | None = None,
     max_concurrency: int | None = None,
 ) -> dict[str, Any]:
-    """Run what is left of a job that this process holds, to its end in the store; the cluster's summary.
+    """Run what is left of a job that this process holds, to its end in the store; return the cluster's summary.
 
     Start and end are announced. Raises ``TasksFailed``, ``Interrupted``, or what kept the job from running at all.
     """
@@ -107,7 +107,7 @@ def run_operation(
 def _run(
     store: Store, cluster: ClusterRecord, job: JobRecord, schedule: Schedule | None, max_concurrency: int | None
 ) -> str:
-    """Put together what a job runs with, run it, close it again; the address of its flow run."""
+    """Put together what a job runs with, run it, close it again; return the address of its flow run."""
     left = remember_run(store, cluster, job)
     try:
         with tags(f"cluster:{cluster.name}"), claimed_job(store, cluster, job) as context:
@@ -134,7 +134,7 @@ def _finish(context: JobContext) -> Callable[[], None] | None:
 
 
 def continue_begun() -> dict[str, Any] | None:
-    """Go on with the job that this flow run had started before, if it is one that runs again; the cluster's summary."""
+    """Go on with the job that this flow run had begun, if it is one that runs again; return the cluster's summary."""
     run_id = runtime.flow_run.id
     if not run_id or runtime.flow_run.run_count < 2:
         return None
@@ -152,7 +152,7 @@ def continue_job(
     max_concurrency: int | None = None,
     seen: NewestJob | None = None,
 ) -> dict[str, Any]:
-    """Run what has not succeeded of a job, with the same ids and values; the cluster's summary.
+    """Run what has not succeeded of a job, with the same ids and values; return the cluster's summary.
 
     A job that has succeeded is one already; one that is only about to pause goes on in the process that runs it.
     ``seen`` is how the job stood when this was asked for. Raises ``Overtaken`` when it does not any more, ``Busy``

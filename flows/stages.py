@@ -71,7 +71,7 @@ def cluster_task(task_id: str) -> None:
 
 @lru_cache(maxsize=512)
 def _tagged(tags: tuple[str, ...], retries: int) -> PrefectTask[[str], None]:
-    """The task with these tags; tasks of one stage and action share theirs."""
+    """Return the task with these tags; tasks of one stage and action share theirs."""
     return cluster_task.with_options(
         tags=list(tags),
         retries=retries,

@@ -42,7 +42,7 @@ def _child(point: int, flow: str, parameters: dict[str, Any], told: str) -> None
     from coopr_core.automators.shell import ShellAutomator
     from coopr_core.providers.local import LocalProvider
     from coopr_core.store import Store
-    from flows import deletion, stages
+    from flows import operation, stages
 
     stages.RETRY_SECONDS = 0.1
     written = Path(told)
@@ -70,11 +70,11 @@ def _child(point: int, flow: str, parameters: dict[str, Any], told: str) -> None
         "finish_job",
     ):
         watch(Store, name)
-    for name in ("create", "confirm", "delete", "find"):
+    for name in ("create_machine", "machine_status", "delete_machine", "find_machines"):
         watch(LocalProvider, name)
     for name in ("bootstrap", "run"):
         watch(ShellAutomator, name)
-    watch(deletion, "forget_secrets")
+    watch(operation, "forget_secrets")
     getattr(flows, flow)(**parameters)
 
 

@@ -149,14 +149,14 @@ class Attempts:
             self.halt.wait(left)
 
     def _try(self, attempt: AttemptRecord) -> int:
-        """Which try it is, from 1: attempts that were only interrupted do not count."""
+        """Count which try it is, from 1: attempts that were only interrupted do not count."""
         if attempt.number == 1:
             return 1
         failed = (AttemptState.FAILED, AttemptState.UNKNOWN)
         return 1 + sum(earlier.state in failed for earlier in self.store.attempts(attempt.task_id))
 
     def _perform(self, task: TaskRecord, number: int, log: TaskLog) -> tuple[CooprError | None, int | None]:
-        """What went wrong, if anything, and the command's exit status, if it came to one."""
+        """Return what went wrong, if anything, and the command's exit status, if it came to one."""
         try:
             result = self.actions.perform(task, number, log)
         except CooprError as error:
@@ -177,5 +177,5 @@ class Attempts:
 
 
 def _helps(retry: Retry, task: TaskRecord) -> bool:
-    """Whether another attempt at the task helps against an error that says ``retry``."""
+    """Tell whether another attempt at the task helps against an error that says ``retry``."""
     return retry is Retry.LATER or (retry is Retry.ELSEWHERE and task.action in MAKING)

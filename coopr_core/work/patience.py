@@ -21,13 +21,13 @@ PAUSE_SECONDS = 2.0
 
 
 def wanted_pause(error: CooprError) -> float:
-    """How many seconds a provider asked to be left alone with this error; 0 when it did not."""
+    """Return how many seconds a provider asked to be left alone with this error; 0 when it did not."""
     asked = error.retry_after if isinstance(error, Throttled) else None
     return min(asked or 0.0, LONGEST_WAIT)
 
 
 def patiently(work: Callable[[], R]) -> R:
-    """Do ``work``, as often as a task is tried (setting ``attempts``). Raises its last error."""
+    """Do ``work`` as often as a task is tried (setting ``attempts``). Raises its last error."""
     tries = load_settings().attempts
     for number in range(1, tries + 1):
         try:

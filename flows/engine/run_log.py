@@ -42,7 +42,7 @@ class _NotAgain(logging.Filter):
 
 @cache
 def own_logger() -> logging.Logger:
-    """The logger of our lines; asking for it silences the second copies."""
+    """Return the logger of our lines; asking for it silences the second copies."""
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_NotAgain())
     logger = logging.getLogger("coopr.runs")
@@ -53,7 +53,7 @@ def own_logger() -> logging.Logger:
 
 
 def flow_run_emitter() -> Emit:
-    """Writes to the log of the flow run we are in, from any thread."""
+    """Return what writes to the log of the flow run we are in, from any thread."""
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     if context is None or run is None or context.flow is None:
@@ -62,7 +62,7 @@ def flow_run_emitter() -> Emit:
 
 
 def task_run_emitter() -> Emit:
-    """Writes to the log of the task run we are in, from any thread."""
+    """Return what writes to the log of the task run we are in, from any thread."""
     context = TaskRunContext.get()
     if context is None:
         return flow_run_emitter()

@@ -20,6 +20,7 @@ from coopr_core.errors import NotFound
 from coopr_core.folders import logs_of
 from coopr_core.model.states import ClusterState, JobState, NodeState, TaskState
 from coopr_core.providers.local import LocalProvider
+from coopr_core.providers.scope import Scope
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
 from coopr_core.work.passwords import key_name
@@ -68,7 +69,7 @@ def shape(store: Store, name: str, seconds: str) -> Shape:
             (t.id.rpartition("-")[2], t.stage, t.node, t.action, t.service, t.state) for t in store.tasks(job.id)
         ],
         "nodes": [(n.number, n.state, n.services, bool(n.token)) for n in store.nodes(cluster.id)],
-        "machines": sorted(machine.node for machine in LocalProvider().find(cluster.id)),
+        "machines": sorted(machine.node for machine in LocalProvider().find_machines(Scope(cluster_id=cluster.id))),
         "daemons": len(sleeping(seconds)),
     }
 
@@ -121,7 +122,7 @@ def check_nothing_left(store: Store, name: str, seconds: str) -> None:
     from prefect.blocks.system import Secret
 
     cluster = store.cluster(name, terminated=True)
-    assert LocalProvider().find(cluster.id) == []
+    assert LocalProvider().find_machines(Scope(cluster_id=cluster.id)) == []
     assert not logs_of(cluster.id).exists()
     places = [load_settings().state_dir / "local", Path("/var/lib/coopr-nodes")]
     assert [path for place in places for path in place.glob(f"**/*{cluster.id}*")] == []

@@ -60,7 +60,7 @@ def parents(server: ServerInfo, flow_run: str) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def runs(prefect_server: ServerInfo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """A cluster whose last start failed, and was retried."""
-    from flows import create_cluster, delete_cluster, retry_cluster, stages
+    from flows import create_cluster, delete_cluster, retry_cluster
 
     first_time = 'test -e "$COOPR_DATA/second" || { touch "$COOPR_DATA/second"; exit 4; }'
     failing = f'[ "$COOPR_NODE_NUMBER" != 1001 ] || {first_time}'
@@ -68,11 +68,11 @@ def runs(prefect_server: ServerInfo, tmp_path_factory: pytest.TempPathFactory) -
         tmp_path_factory.mktemp("linked") / "catalog",
         {"db": service(start="true"), "app": service(requires=("db",), install="true", start=failing)},
     )
-    with pytest.MonkeyPatch.context() as patch, Store.open() as store:
-        patch.setattr(stages, "RETRY_SECONDS", 0.1)
-        patch.setenv("COOPR_ATTEMPTS", "1")
-        with pytest.raises(TasksFailed):
-            create_cluster(name="linked", template="tiny", size=2, catalog=[catalog], max_concurrency=1)
+    with Store.open() as store:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COOPR_ATTEMPTS", "1")
+            with pytest.raises(TasksFailed):
+                create_cluster(name="linked", template="tiny", size=2, catalog=[catalog], max_concurrency=1)
         job = store.jobs(store.cluster("linked").id)[-1]
         plan = Plan.from_json(store.recorded_plan(job.id))
         by_id = {task.id: Task(task.node, task.action, task.service) for task in store.tasks(job.id)}

@@ -39,19 +39,19 @@ class AfterFailure:
     """Those that could not be deleted, and why."""
 
     def tolerates(self, task: TaskRecord) -> bool:
-        """Give up the failed task's node if the policy allows that; whether it does."""
+        """Give up the failed task's node if the policy allows that, and tell whether it does."""
         if self.policy.on_failure != "continue" or not self.actions.picture.may_lose(task.node, self.policy.min_nodes):
             return False
         self.actions.picture.leave_out(task.node)
         return True
 
     def clear_up(self) -> str:
-        """Delete what there is of the nodes that were given up; what was done, in words."""
+        """Delete what there is of the nodes that were given up, and return in words what was done."""
         self._discard(self.actions.picture.membership.given_up)
         return self._told("went on without")
 
     def roll_back(self) -> str:
-        """Delete all nodes that the job made; what was done, in words; "" when that is not what was asked for."""
+        """Delete all nodes that the job made; return in words what was done, "" when that was not asked for."""
         made = self.actions.picture.membership.created
         if self.policy.on_failure != "rollback" or not made:
             return ""

@@ -18,7 +18,7 @@ class Paused(Interrupted):
 
 
 def paused(cluster: ClusterRecord, job: JobRecord) -> Paused:
-    """The job waits for somebody to resume it."""
+    """Tell that the job waits for somebody to resume it."""
     return Paused(
         f"{job.operation} of cluster {cluster.name} is paused; its state is saved",
         hint=f"`coopr resume {cluster.handle}` continues it, `coopr abort {cluster.handle}` gives it up",
@@ -26,13 +26,13 @@ def paused(cluster: ClusterRecord, job: JobRecord) -> Paused:
 
 
 def taken_over(cluster: ClusterRecord, job: JobRecord) -> Interrupted:
-    """The job is not ours any more."""
+    """Tell that the job is not ours any more."""
     hint = f"`coopr status {cluster.handle}` shows which"
     return Interrupted(f"job {job.id} was taken over by another process", hint=hint)
 
 
 def interrupted(cluster: ClusterRecord, job: JobRecord, *, aborted: bool) -> Interrupted:
-    """Somebody stopped the job: here, or by `coopr abort`."""
+    """Tell that somebody stopped the job: here, or by `coopr abort`."""
     how = "aborted" if aborted else "interrupted"
     message = f"{job.operation} of cluster {cluster.name} was {how}; its state is saved"
     return Interrupted(message, hint="\n".join(_next_steps(cluster, job)))
@@ -47,7 +47,7 @@ def failed(
     *,
     rolled_back: bool,
 ) -> TasksFailed:
-    """Tasks of the job failed, which left the cluster in ``state``; ``summary`` names each with node and reason."""
+    """Tell that tasks failed, which left the cluster in ``state``; ``summary`` names each with node and reason."""
     hints = [failure.hint for failure in failures if failure.hint]
     hints.append(f"`coopr logs {failures[0].task.id}` shows the whole log")
     if not rolled_back:

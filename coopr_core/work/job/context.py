@@ -142,7 +142,7 @@ class Contexts:
     """The contexts of one process by job. Safe to use from many threads."""
 
     def __init__(self, opened: Callable[[str], AbstractContextManager[JobContext]]) -> None:
-        """``opened`` opens the context of a job, by its id, that another process has claimed."""
+        """Begin with none; ``opened`` opens the context of a job, by its id, that another process has claimed."""
         self._opened = opened
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
