@@ -19,6 +19,7 @@ from coopr_core.catalog.entities import ClusterTemplate, Service
 from coopr_core.errors import Interrupted
 from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.layout import ClusterLayout, Node
+from coopr_core.model.placement import Placement
 from coopr_core.model.policies import FailurePolicy
 from coopr_core.model.records import TaskRecord
 from coopr_core.model.request import ClusterRequest
@@ -110,7 +111,8 @@ class ThreadJob:
     def __init__(self, store: Store, folder: Path, size: int = 3, policy: FailurePolicy | None = None) -> None:
         self.store, self.cloud, self.scripted, self.told = store, MemoryCloud(), Scripted(), Told()
         services = {"db": fake_service("db"), "web": fake_service("web", ("db",))}
-        nodes = tuple(Node(number, services=("db", "web"), flavor="small") for number in range(1000, 1000 + size))
+        place = Placement("cloud", flavor="small")
+        nodes = tuple(Node(number, services=("db", "web"), placement=place) for number in range(1000, 1000 + size))
         self.layout = ClusterLayout(nodes, services, template="t", provider="cloud", config={})
         request = ClusterRequest(name="c", template="t")
         self.cluster = record_cluster(store, request, ClusterTemplate(name="t"), self.layout, owner="bob")
