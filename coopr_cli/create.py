@@ -12,9 +12,9 @@ from coopr_cli.failure import failure_options, tell_given_up
 from coopr_cli.job import run_flow
 from coopr_cli.output import output_option, print_data
 from coopr_cli.plan import show_layout
-from coopr_cli.reaching import check_blocks
 from coopr_cli.request import free_name, gather, request_options, warn_of_other_layout
 from coopr_cli.run_options import run_options
+from coopr_cli.vault import check_blocks
 from coopr_core.model.operations import Operation
 from coopr_core.model.policies import FailurePolicy
 

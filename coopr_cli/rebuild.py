@@ -11,8 +11,8 @@ from coopr_cli.job import run_flow
 from coopr_cli.operation import asking_options, flow_of
 from coopr_cli.output import print_data
 from coopr_cli.plan import show_layout
-from coopr_cli.reaching import check_blocks
 from coopr_cli.request import block_options, catalog_option
+from coopr_cli.vault import check_blocks
 from coopr_core.model.operations import Operation
 
 

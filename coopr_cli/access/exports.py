@@ -22,7 +22,7 @@ from coopr_cli.access.openssh import (
 )
 from coopr_cli.access.selectors import select, selector_options, short_name
 from coopr_cli.output import print_data
-from coopr_cli.reaching import ready_prefect
+from coopr_cli.vault import ready_prefect
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.providers.contract import Machine
 

@@ -60,7 +60,7 @@ def ssh_command(cluster: str, node: str, command: tuple[str, ...]) -> int:
 
 def _openssh(store: Store, cluster: ClusterRecord, node: NodeRecord, program: str) -> list[str]:
     """Return the command line up to and with the host; the node is brought back first when it does not answer."""
-    from coopr_cli.reaching import ready_prefect
+    from coopr_cli.vault import ready_prefect
     from coopr_core.remote.keys import client_key
     from flows.vault import VAULT
 

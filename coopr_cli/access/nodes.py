@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from coopr_cli.reaching import ready_prefect
+from coopr_cli.vault import ready_prefect
 from coopr_core.errors import NotFound
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from coopr_cli.output import output_option, print_data
-from coopr_cli.reaching import vault_if_running
 from coopr_cli.tables import print_table
+from coopr_cli.vault import vault_if_running
 
 if TYPE_CHECKING:
     from coopr_core.maintenance.doctor import Verdict

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from coopr_cli.output import output_option, print_data
-from coopr_cli.reaching import ready_prefect
 from coopr_cli.tables import print_table
+from coopr_cli.vault import ready_prefect
 
 if TYPE_CHECKING:
     from coopr_core.maintenance.drift import Drift

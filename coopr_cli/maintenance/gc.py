@@ -6,8 +6,8 @@ import click
 
 from coopr_cli.confirm import confirm
 from coopr_cli.output import output_option, print_data
-from coopr_cli.reaching import vault_if_running
 from coopr_cli.tables import print_table
+from coopr_cli.vault import vault_if_running
 
 
 @click.command("gc")

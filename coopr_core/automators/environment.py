@@ -1,10 +1,20 @@
-"""The environment of what runs on a node for a task: ``COOPR_*`` about the task, ``COOPR_CONFIG_*`` for the config."""
+"""The environment of what runs on a node for a task: ``COOPR_*`` about the task, ``COOPR_CONFIG_*`` for the config.
+
+As text it is what a POSIX shell reads back exactly, any value, quotes and newlines included; that belongs in a file for
+its owner alone, never on a command line.
+"""
 
 from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
 
 from coopr_core.automators.context import TaskContext
 from coopr_core.errors import InvalidInput
 from coopr_core.model.variables import clashes, config_variables
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 LONGEST_VARIABLE = 65536
 LARGEST_ENVIRONMENT = 524288
@@ -45,3 +55,18 @@ def environment(context: TaskContext) -> dict[str, str]:
         "COOPR_DATA": folders.data(service.name),
         "COOPR_TASK_FILE": folders.task_file(context.task_id, "json"),
     }
+
+
+def export_lines(variables: Mapping[str, str]) -> str:
+    """Return one ``export`` per variable, in name order, for the shell's ``.`` command.
+
+    Raises ``InvalidInput`` for what no environment can hold: a bad name, or a NUL character in a value.
+    """
+    lines = []
+    for name, value in sorted(variables.items()):
+        if not _NAME.fullmatch(name):
+            raise InvalidInput(f"{name!r} cannot be the name of an environment variable")
+        if "\0" in value:
+            raise InvalidInput(f"the value of {name} has a NUL character, which no environment variable can hold")
+        lines.append(f"export {name}={shlex.quote(value)}\n")
+    return "".join(lines)

@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from coopr_core.automators.context import TaskContext
-from coopr_core.automators.environment import environment
+from coopr_core.automators.environment import environment, export_lines
 from coopr_core.automators.keys import escaped, key_lines
 from coopr_core.automators.node_folders import NodeFolders
 from coopr_core.errors import NotFound
-from coopr_core.remote.environment import export_lines
 
 if TYPE_CHECKING:
     from coopr_core.remote.session import Session

@@ -13,11 +13,11 @@ import pytest
 from ssh_servers import AsyncServer, machine_at
 from watching import alive, wait_for
 
+from coopr_core.automators.environment import export_lines
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.command import CommandStopped, CommandTimedOut, Execution, NoChannel, RemoteFailure
 from coopr_core.remote.endpoint import Limits
-from coopr_core.remote.environment import export_lines
 from coopr_core.remote.session import TAIL_CHARACTERS, Session
 
 pytestmark = pytest.mark.both

@@ -1,4 +1,4 @@
-"""What a command needs before it can reach the machines of a cluster."""
+"""What a command needs of the vault, whose secrets are in Prefect: a server that runs, and blocks that are there."""
 
 from __future__ import annotations
 
