@@ -1,7 +1,8 @@
 """Macros: ``%host.service.x%`` and its kin in config, links and fields of actions, expanded for each node.
 
-``syntax`` parses, ``context`` holds the values, ``expander`` replaces, ``checks`` finds beforehand what cannot be;
-``rendering`` tells which services a change of config reaches, ``differences`` shows it (imported where they are used).
+``forms`` is the table of what there is, ``syntax`` parses, ``context`` holds the values, ``expander`` replaces,
+``checks`` finds beforehand what cannot be; ``rendering`` tells which services a change of config reaches, and
+``differences`` shows it (imported where they are used).
 Beside the original's forms there is ``%secret.NAME%``, which has a value only on the way to a node.
 """
 

@@ -9,7 +9,8 @@ from typing import Any
 from coopr_core.errors import Problem
 from coopr_core.macros.context import config_value
 from coopr_core.macros.differences import is_secret_key
-from coopr_core.macros.syntax import BadMacro, Macro, Name, parse, unreadable
+from coopr_core.macros.forms import CONFIG, BadMacro, Name
+from coopr_core.macros.syntax import Macro, parse, unreadable
 from coopr_core.suggestions import did_you_mean
 
 ADDRESS_TYPES = ("access_v4", "bind_v4")
@@ -28,7 +29,7 @@ class Use:
     @property
     def needs(self) -> str:
         """The service without which the macro has no value, or ""."""
-        return self.name.service if self.name and self.name.form != "num" else ""
+        return self.name.needs if self.name else ""
 
 
 def uses(tree: Any, path: tuple[str | int, ...] = (), *, loose: bool = False) -> Iterator[Use]:
@@ -93,7 +94,7 @@ def unresolvable(
         return f"{start}no node has the service {use.needs}" + (f": {meant}" if meant else "")
     if use.name.address and use.name.address not in addresses:
         return f"{start}nodes have no address {use.name.address}, only {' and '.join(addresses)}"
-    if use.name.form == "config" and config is not None:
+    if use.name.form is CONFIG and config is not None:
         try:
             config_value(config, use.name.key)
         except LookupError as error:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from coopr_core.macros.syntax import BadMacro, parse
+from coopr_core.macros.forms import BadMacro
+from coopr_core.macros.syntax import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,10 @@ class MacroContext:
     def at(self, number: int | None) -> MacroContext:
         """Return the same cluster seen from another node."""
         return replace(self, self_number=number)
+
+    def config_value(self, key: str) -> str:
+        """Return the plain value at a dotted path of the config. Raises ``LookupError``."""
+        return config_value(self.config, key)
 
     @property
     def cluster(self) -> ClusterIndex:

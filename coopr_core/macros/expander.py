@@ -13,23 +13,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from coopr_core.errors import InvalidInput, Problem
-from coopr_core.macros.context import MacroContext, MacroNode, config_value
+from coopr_core.macros.context import MacroContext
 from coopr_core.macros.differences import is_secret_key
-from coopr_core.macros.syntax import ESCAPE, BadMacro, Macro, Name, parse, unreadable
+from coopr_core.macros.forms import BadMacro, NotForThisNode, NoValue
+from coopr_core.macros.syntax import ESCAPE, Macro, parse, unreadable
 
 
 class UnresolvedMacro(InvalidInput):
     """A macro has no value on a node: bad syntax, a service that is not on the cluster, an address not known."""
 
     code = "unresolved-macro"
-
-
-class _NoValue(Exception):
-    """A macro cannot be resolved, and why."""
-
-
-class _NotForThisNode(Exception):
-    """A macro is about a service that other nodes of the cluster have and this one does not."""
 
 
 def expand(tree: Any, context: MacroContext, path: str = "config", *, loose: bool = False) -> Any:
@@ -77,9 +70,9 @@ def _text(text: str, context: MacroContext, path: str, problems: list[Problem], 
             continue
         try:
             values.append(_value(piece, context))
-        except _NotForThisNode:
+        except NotForThisNode:
             return "".join(piece.source if isinstance(piece, Macro) else piece for piece in pieces)
-        except _NoValue as error:
+        except NoValue as error:
             problems.append(Problem(f"macro {piece.source} cannot be resolved{_on(context)}: {error}", path=path))
             return text
     expanded = "".join(values)
@@ -89,64 +82,10 @@ def _text(text: str, context: MacroContext, path: str, problems: list[Problem], 
 
 
 def _value(macro: Macro, context: MacroContext) -> str:
-    elements = _elements(macro.name, context)
+    elements = macro.name.elements(context)
     if macro.pattern is not None:
         elements = [element.join(macro.pattern) for element in elements]
     return macro.separator.join(elements)
-
-
-def _elements(name: Name, context: MacroContext) -> list[str]:
-    match name.form:
-        case "owner":
-            return [context.owner]
-        case "secret":
-            if context.secret is None:
-                raise _NoValue("secrets are known only on the way to a node")
-            return [context.secret(name.secret)]
-        case "config":
-            try:
-                return [config_value(context.config, name.key)]
-            except LookupError as error:
-                raise _NoValue(error.args[0]) from None
-        case "num":
-            return [str(len(context.cluster.by_service.get(name.service, ())))]
-        case "instance":
-            number = _self(context).number
-            _nodes_with(name.service, context)
-            if (name.service, number) not in context.cluster.instance:
-                raise _NotForThisNode
-            return [str(context.cluster.instance[name.service, number])]
-        case "host" | "ip":
-            nodes = _nodes_with(name.service, context) if name.service else [_self(context)]
-            if name.service and name.index is not None:
-                if name.index >= len(nodes):
-                    raise _NoValue(f"the cluster has fewer than {name.index + 1} nodes with {name.service}")
-                nodes = [nodes[name.index]]
-            return [_of_node(node, name) for node in nodes]
-
-
-def _of_node(node: MacroNode, name: Name) -> str:
-    value = node.host_name if name.form == "host" else node.addresses.get(name.address, "")
-    if not value:
-        what = "host name" if name.form == "host" else f"address {name.address}"
-        raise _NoValue(f"node {node.number} has no {what}")
-    return value
-
-
-def _self(context: MacroContext) -> MacroNode:
-    if context.self_number is None:
-        raise _NoValue("there is no node that is meant by self")
-    node = context.cluster.by_number.get(context.self_number)
-    if node is None:
-        raise _NoValue(f"the cluster has no node {context.self_number}")
-    return node
-
-
-def _nodes_with(service: str, context: MacroContext) -> list[MacroNode]:
-    nodes = context.cluster.by_service.get(service)
-    if not nodes:
-        raise _NoValue(f"no node of the cluster has the service {service}")
-    return nodes
 
 
 def _on(context: MacroContext) -> str:

@@ -8,9 +8,7 @@
     join      = "join(" list "," string ")"
     list      = map | name
     map       = "map(" name "," string ")"          in the string "$" is the element, "$$" a "$"
-    name      = cluster.owner | host.self | ip.self | ip.TYPE.self | host.service.S | ip.service.S
-              | ip.TYPE.service.S | num.service.S | instance.self.service.S | secret.NAME | config.KEY.KEY...,
-                each with an optional "[i]"
+    name      = what the table of ``forms`` has, such as host.service.S, with an optional "[i]"
     string    = "'" ... "'" | '"' ... '"'
 
 There are no blanks between the parts. ``quoted`` is the escape: the original accepts no text with it. Texts of another
@@ -24,46 +22,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Literal
+from functools import cache, lru_cache
 
-DEFAULT_ADDRESS = "bind_v4"
-"""The address ``ip.self`` and ``ip.service.S`` mean."""
+from coopr_core.macros.forms import BadMacro, Name, name_from, words
 
 DEFAULT_SEPARATOR = ","
 """What stands between the elements of a list without ``join``."""
-
-Form = Literal["owner", "host", "ip", "num", "instance", "secret", "config"]
-
-
-class BadMacro(ValueError):
-    """A macro that does not follow the grammar; the message says what and where in the macro ``source``."""
-
-    source = ""
-    meant = True
-    """Whether it looks like a macro with a slip, rather than like text that has ``%``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A value of the cluster.
-
-    ``service`` is the service whose nodes are meant, "" for the node itself (or the cluster); ``address`` is the type
-    of address of ``ip``; ``secret`` the secret's name; ``key`` the dotted path of a config value; ``index`` picks one
-    element.
-    """
-
-    form: Form
-    service: str = ""
-    address: str = ""
-    secret: str = ""
-    key: str = ""
-    index: int | None = None
-
-    @property
-    def is_own(self) -> bool:
-        """Whether the value depends on the node the macro is expanded for."""
-        return self.form == "instance" or (self.form in {"host", "ip"} and not self.service)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +120,7 @@ ESCAPE = "text with % that is no macro goes into %literal('...')%"
 """The escape, as hints name it."""
 
 _ESCAPE = "%literal("
-_FORMS = ("host.", "ip.", "num.", "instance.", "cluster.", "secret.", "config.", "map(", "join(", "literal(")
+_BEGINNINGS = ("map(", "join(", "literal(")
 _LONGEST_SLIP = 200
 _LONGEST_SHOWN = 200
 _LIKE_A_MACRO = re.compile(r"[a-z]+\.(?:[\w-]+\.)*(?:self|owner|service\.[\w.-]+)(?:\[[0-9]+\])?")
@@ -182,7 +146,13 @@ def _last_end(text: str, quote: str) -> int:
 
 def _is_meant(part: str) -> bool:
     """Whether what lies between two ``%`` is a macro, or would be without a slip."""
-    return part.startswith(_FORMS) or (len(part) < _LONGEST_SLIP and _LIKE_A_MACRO.fullmatch(part) is not None)
+    return part.startswith(_beginnings()) or (len(part) < _LONGEST_SLIP and _LIKE_A_MACRO.fullmatch(part) is not None)
+
+
+@cache
+def _beginnings() -> tuple[str, ...]:
+    """Return what macros begin with."""
+    return (*(f"{word}." for word in words()), *_BEGINNINGS)
 
 
 def _lone_percent(text: str, start: int) -> int:
@@ -258,7 +228,7 @@ class _Parser:
         dotted = match.group() if match else ""
         if not dotted:
             raise self._bad("a macro's name is expected")
-        name = _name_from(dotted)
+        name = name_from(dotted)
         self._at += len(dotted)
         index = _INDEX.match(self._text, self._at)
         if index is None:
@@ -268,47 +238,6 @@ class _Parser:
 
     def _bad(self, what: str) -> BadMacro:
         return BadMacro(f"{what} at character {self._at + 1}")
-
-
-def _name_from(dotted: str) -> Name:
-    if dotted == "cluster.owner":
-        return Name("owner")
-    first, _, rest = dotted.partition(".")
-    service = _after(rest, "service")
-    if first == "host":
-        if rest == "self":
-            return Name("host")
-        if service is not None:
-            return Name("host", service)
-    elif first == "ip":
-        if rest == "self":
-            return Name("ip", address=DEFAULT_ADDRESS)
-        if service is not None:
-            return Name("ip", service, DEFAULT_ADDRESS)
-        address, _, whose = rest.partition(".")
-        if address and whose == "self":
-            return Name("ip", address=address)
-        if address and (service := _after(whose, "service")) is not None:
-            return Name("ip", service, address)
-    elif first == "num" and service is not None:
-        return Name("num", service)
-    elif first == "instance" and (service := _after(rest, "self.service")) is not None:
-        return Name("instance", service)
-    elif first == "secret" and rest:
-        return Name("secret", secret=rest)
-    elif first == "config" and rest:
-        return Name("config", key=rest)
-    raise BadMacro(f'"{dotted}" is no macro')
-
-
-def _after(dotted: str, words: str) -> str | None:
-    """Return what follows the words and a dot; None when the text does not start with them."""
-    if not dotted.startswith(f"{words}."):
-        return None
-    rest = dotted[len(words) + 1 :]
-    if not rest:
-        raise BadMacro(f'a service\'s name is missing after "{words}."')
-    return rest
 
 
 def _pieces(pattern: str) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from coopr_core.catalog.entities import ClusterTemplate, Service
 from coopr_core.catalog.places import Finding
 from coopr_core.macros.context import config_value
-from coopr_core.macros.syntax import BadMacro, Macro, parse
+from coopr_core.macros.forms import CONFIG, BadMacro
+from coopr_core.macros.syntax import Macro, parse
 
 SCHEMES = ("http", "https", "ssh", "tcp", "nats")
 """What an address of a cluster's page or server begins with."""
@@ -84,7 +85,7 @@ def _known(piece: str | Macro, config: Mapping[str, Any]) -> str | None:
     """Return a piece of a text as it will be; None for a macro without a value here."""
     if isinstance(piece, str):
         return piece
-    if piece.name.form != "config":
+    if piece.name.form is not CONFIG:
         return None
     try:
         return config_value(config, piece.name.key)

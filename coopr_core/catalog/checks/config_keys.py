@@ -15,6 +15,7 @@ from typing import Any
 from coopr_core.catalog.entities import ClusterTemplate, Service
 from coopr_core.errors import Problem
 from coopr_core.macros.checks import uses
+from coopr_core.macros.forms import CONFIG
 from coopr_core.suggestions import near
 
 _MOST_NAMED = 3
@@ -91,7 +92,7 @@ def known_keys(template: ClusterTemplate, services: Iterable[Service]) -> dict[s
     fields = [action.fields for service in services for action in service.actions.values()]
     links = [link.url for link in (*template.links, *(link for service in services for link in service.links))]
     for use in (*uses([template.defaults.config, links]), *uses(fields, loose=True)):
-        if use.name is not None and use.name.form == "config":
+        if use.name is not None and use.name.form is CONFIG:
             known[use.name.key] = None
     return known
 

@@ -9,7 +9,8 @@ import pytest
 from shared_reference import SHARED, vectors
 
 from coopr_core.macros import MacroContext, MacroNode, UnresolvedMacro, check_macros, expand
-from coopr_core.macros.syntax import BadMacro, parse
+from coopr_core.macros.forms import BadMacro
+from coopr_core.macros.syntax import parse
 
 _PRESENT = (SHARED / "reference" / "vectors" / "macros.json").exists()
 _CASES = vectors("macros")["cases"] if _PRESENT else []

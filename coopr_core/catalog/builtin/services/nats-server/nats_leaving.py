@@ -33,7 +33,7 @@ class Server:
     monitor: str
 
     def state(self) -> dict[str, Any] | None:
-        """Return what it says of JetStream, with all streams it has a copy of; None while it does not answer."""
+        """What it says of JetStream, with all streams it has a copy of; None while it does not answer."""
         found = get_json(f"{self.monitor}/jsz?streams=true&consumers=true&config=true")
         return found if isinstance(found, dict) else None
 
@@ -70,7 +70,7 @@ def wait_for_heirs(me: str, servers: Sequence[Server], timeout: float) -> None:
 
 
 def _group(servers: Sequence[Server]) -> list[str]:
-    """Return the names of the servers in the group, as their leader knows them; empty while there is none."""
+    """The names of the servers in the group, as their leader knows them; empty while there is none."""
     for server in servers:
         meta = (server.state() or {}).get("meta_cluster") or {}
         if meta.get("leader") == server.name:
@@ -83,10 +83,7 @@ def _group(servers: Sequence[Server]) -> list[str]:
 
 
 def _unsettled(servers: Sequence[Server], gone: set[str]) -> str:
-    """Return what is missing until every stream and consumer is complete without the servers ``gone``.
-
-    "" when nothing is.
-    """
+    """What is missing until every stream and consumer is complete without the servers ``gone``; "" when nothing is."""
     group = [name for name in _group(servers) if name not in gone]
     if not group:
         return "the other servers have no leader"
@@ -113,7 +110,7 @@ def _unsettled(servers: Sequence[Server], gone: set[str]) -> str:
 
 
 def _copies(server: Server) -> Iterator[tuple[str, dict[str, Any], int]]:
-    """Yield the streams and consumers with a copy on the server: name, what it says of them, copies wanted."""
+    """The streams and consumers with a copy on the server: name, what it says of them, copies wanted."""
     for account in (server.state() or {}).get("account_details") or []:
         for stream in account.get("stream_detail") or []:
             copies = int((stream.get("config") or {}).get("num_replicas") or 1)

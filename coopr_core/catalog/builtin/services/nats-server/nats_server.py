@@ -42,7 +42,7 @@ def servers() -> list[Member]:
 
 
 def keepers() -> list[Member]:
-    """Return the servers that keep streams and elect the leader."""
+    """The servers that keep streams and elect the leader."""
     return servers()[: max(3, number("nats.jetstream_servers"))]
 
 
@@ -138,7 +138,7 @@ def health() -> None:
 
 
 def _missing(me: Member) -> str:
-    """Return what keeps JetStream from working at this server; "" when nothing does."""
+    """What keeps JetStream from working at this server; "" when nothing does."""
     here = _monitor(me)
     status, body = get(f"{here}/varz")
     if status != 200:

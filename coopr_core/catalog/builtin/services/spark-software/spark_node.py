@@ -33,17 +33,17 @@ def check_software() -> None:
 
 
 def master() -> Member:
-    """Return the node the master is on."""
+    """The node the master is on."""
     return members("spark.master_hosts", "spark.masters")[0]
 
 
 def master_url() -> str:
-    """Return what workers and applications connect to."""
+    """What workers and applications connect to."""
     return f"spark://{master().address}:{number('spark.master_port')}"
 
 
 def master_state() -> dict[str, Any]:
-    """Return what the master's page says of itself and its workers; empty while it does not answer."""
+    """What the master's page says of itself and its workers; empty while it does not answer."""
     return get_json(f"http://{master().address}:{number('spark.master_ui_port')}/json/") or {}
 
 
@@ -70,7 +70,7 @@ def write_settings() -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of every Spark process of this node."""
+    """The environment of every Spark process of this node."""
     return {
         "JAVA_HOME": str(JAVA_HOME),
         "SPARK_HOME": str(SPARK_HOME),
@@ -83,7 +83,7 @@ def environment() -> dict[str, str]:
 
 
 def jvm(main_class: str, *arguments: object) -> list[str]:
-    """Return the command of a daemon: a small JVM that runs ``main_class``."""
+    """The command of a daemon: a small JVM that runs ``main_class``."""
     return [
         str(JAVA_HOME / "bin" / "java"),
         f"-Xmx{config('spark.daemon_memory')}",

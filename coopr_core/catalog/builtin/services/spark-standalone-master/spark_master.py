@@ -20,7 +20,7 @@ daemon = Daemon("spark-master")
 
 
 def install() -> None:
-    """Make sure that the software, which spark-software brings, runs."""
+    """The software is spark-software's; here it is only made sure that it runs."""
     check_software()
 
 
@@ -44,7 +44,7 @@ def start() -> None:
 
 
 def health() -> None:
-    """Check that the master leads."""
+    """The master leads."""
     daemon.check(_missing)
 
 

@@ -22,7 +22,7 @@ daemon = Daemon("spark-worker")
 
 
 def install() -> None:
-    """Make sure that the software, which spark-software brings, runs."""
+    """The software is spark-software's; here it is only made sure that it runs."""
     check_software()
 
 
@@ -48,16 +48,13 @@ def start() -> None:
 
 
 def health() -> None:
-    """Check that the master counts this worker."""
+    """The master counts this worker."""
     me = this_member(members("spark.worker_hosts", "spark.workers"))
     daemon.check(lambda: _missing(me))
 
 
 def _missing(me: Member) -> str:
-    """Return what keeps this worker from getting work.
-
-    An earlier worker of this node may still be on the master's list.
-    """
+    """What keeps this worker from getting work; an earlier worker of this node may still be on the master's list."""
     page = f"http://{bind_address()}:{me.port(number('spark.worker_ui_port'))}/json/"
     identity = (get_json(page) or {}).get("id")
     if not identity:

@@ -82,7 +82,7 @@ class Visits:
 
     @contextmanager
     def _cursor(self) -> Iterator[Any]:
-        """Give a cursor in a transaction of its own, on a connection that is nobody else's for so long."""
+        """A cursor in a transaction of its own, on a connection that is nobody else's for so long."""
         connection = self._places.get(timeout=10)
         try:
             if connection is None:

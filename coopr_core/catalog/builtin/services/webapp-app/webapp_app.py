@@ -63,7 +63,7 @@ def start() -> None:
 
 
 def health() -> None:
-    """Check that the server answers and reaches its database."""
+    """The server answers and reaches its database."""
     port = _port()
     daemon.check(lambda: _missing(port))
 

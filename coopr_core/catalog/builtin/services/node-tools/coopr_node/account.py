@@ -40,7 +40,7 @@ def account() -> pwd.struct_passwd | None:
 
 
 def identity() -> dict[str, Any]:
-    """Return the arguments that make ``subprocess`` start a process as the account."""
+    """The arguments that make ``subprocess`` start a process as the account."""
     user = account()
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
 

@@ -49,7 +49,7 @@ class Daemon:
         self._child: subprocess.Popen[bytes] | None = None
 
     def pid(self) -> int | None:
-        """Return the running process; None when it never ran, ended, or its pid now is another process's."""
+        """The running process; None when it never ran, ended, or its pid now is another process's."""
         try:
             record = json.loads(self.record.read_text(encoding="utf-8"))
             pid, born = int(record["pid"]), str(record["born"])

@@ -33,7 +33,7 @@ class Member:
     shift: int
 
     def port(self, base: int) -> int:
-        """Return the member's own port of those that begin at ``base``."""
+        """The member's own port of those that begin at ``base``."""
         return base + self.shift
 
 
@@ -47,7 +47,7 @@ class Endpoint:
 
 
 def members(hosts_path: str, addresses_path: str) -> list[Member]:
-    """Return the nodes of a service, from two lists of the config in node-number order."""
+    """The nodes of a service, from two lists of the config in node-number order."""
     addresses = values(addresses_path)
     hosts = values(hosts_path)
     if len(hosts) != len(addresses):
@@ -58,7 +58,7 @@ def members(hosts_path: str, addresses_path: str) -> list[Member]:
 
 
 def this_member(of: list[Member]) -> Member:
-    """Return the member this node is."""
+    """The member this node is."""
     for member in of:
         if member.host == host_name():
             return member
@@ -84,7 +84,7 @@ def check_free(endpoints: list[Endpoint]) -> None:
 
 
 def get(url: str, timeout: float = 2.0) -> tuple[int, str]:
-    """Return the status and body at ``url``, past any proxy; status 0 and the reason when there is no answer."""
+    """The status and body at ``url``, past any proxy; status 0 and the reason when there is no answer."""
     try:
         with _DIRECT.open(url, timeout=timeout) as answer:
             return answer.status, answer.read().decode("utf-8", "replace")
@@ -95,7 +95,7 @@ def get(url: str, timeout: float = 2.0) -> tuple[int, str]:
 
 
 def get_json(url: str) -> Any:
-    """Return the JSON at ``url``, or None while there is no good answer."""
+    """The JSON at ``url``, or None while there is no good answer."""
     status, body = get(url)
     if status != 200:
         return None

@@ -76,7 +76,7 @@ def _marked(folder: Path, mark: str) -> bool:
 
 
 def _cached(requirements: Sequence[str], mark: str, cache: Path) -> Path:
-    """Return the folder all nodes of this machine link from; made by the first, under a lock."""
+    """The folder all nodes of this machine link from; made by the first, under a lock."""
     cache.mkdir(parents=True, exist_ok=True)
     name = f"{requirements[0].replace('==', '-')}-{hashlib.sha256(mark.encode()).hexdigest()[:12]}"
     source = cache / name
@@ -160,7 +160,7 @@ def _reason(requirements: Sequence[str], output: str) -> str:
 
 
 def _link(source: str, target: str) -> None:
-    """Make a hard link where the file system and the owner allow it, else a copy."""
+    """A hard link where the file system and the owner allow it, else a copy."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:

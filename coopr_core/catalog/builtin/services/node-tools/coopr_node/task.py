@@ -31,7 +31,7 @@ def say(text: str) -> None:
 
 
 def config(path: str, default: object = _REQUIRED) -> str:
-    """Return the scalar at ``path`` of the cluster's config (``nats.client_port``); ``Failed`` when there is none."""
+    """The scalar at ``path`` of the cluster's config (``nats.client_port``); ``Failed`` when there is none."""
     value = os.environ.get("COOPR_CONFIG_" + re.sub(r"[^A-Za-z0-9]", "_", path).upper())
     if value is not None:
         return value
@@ -41,7 +41,7 @@ def config(path: str, default: object = _REQUIRED) -> str:
 
 
 def number(path: str) -> int:
-    """Return the whole number at ``path`` of the config."""
+    """The whole number at ``path`` of the config."""
     text = config(path)
     try:
         return int(text)
@@ -50,22 +50,22 @@ def number(path: str) -> int:
 
 
 def values(path: str) -> list[str]:
-    """Return the list at ``path`` of the config, however its elements are separated."""
+    """The list at ``path`` of the config, however its elements are separated."""
     return [part for part in re.split(r"[,\s]+", config(path)) if part]
 
 
 def service() -> str:
-    """Return the name of the service the task is about."""
+    """The name of the service the task is about."""
     return os.environ.get("COOPR_SERVICE", DATA.name)
 
 
 def host_name() -> str:
-    """Return the name of the node the task is about."""
+    """The name of the node the task is about."""
     return os.environ.get("COOPR_HOST_NAME", "localhost")
 
 
 def bind_address() -> str:
-    """Return the address the node's services listen on."""
+    """The address the node's services listen on."""
     return os.environ.get("COOPR_BIND_V4", "127.0.0.1")
 
 
