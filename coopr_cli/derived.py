@@ -28,12 +28,10 @@ def derived_command(verb: Verb) -> click.Command:
 
     declared = declaration(verb)
     parameters, texts = declared.parameters, declared.descriptions
-    lists = [each.name for each in parameters if _is_list(each.annotation)]
 
     def run(cluster: str, **options: Any) -> None:
-        values = {each.name: options.pop(each.name) for each in parameters}
-        own = {name: list(value) if name in lists else value for name, value in values.items()}
-        carry_out(verb, cluster, own, DIFFERENCES, **options)
+        given = {each.name: _given(each, options.pop(each.name)) for each in parameters}
+        carry_out(verb, cluster, given, DIFFERENCES, **options)
 
     made: Any = asking_options(run) if declared.question else run_options(output_option(run))
     for parameter in reversed(parameters):
@@ -62,6 +60,13 @@ def _option(parameter: inspect.Parameter, text: str) -> Any:
     choice = click.Choice([str(word) for word in get_args(kind)]) if get_origin(kind) is Literal else None
     kinds = choice or (click.STRING if kind is str else _Fitting(parameter.annotation))
     return click.option(flag, parameter.name, type=kinds, default=default, required=required, help=text)
+
+
+def _given(parameter: inspect.Parameter, value: Any) -> Any:
+    """Return what was given as the parameter takes it: no word of a list is none of it."""
+    if not _is_list(parameter.annotation):
+        return value
+    return list(value) if value else parameter.default
 
 
 def _is_list(annotation: Any) -> bool:

@@ -55,13 +55,13 @@ RELOAD = Declaration(
 
 
 @contextmanager
-def installed_reload(folder: Path) -> Iterator[Path]:
+def installed_reload(folder: Path, code: str = CODE) -> Iterator[Path]:
     """Install the operation ``RELOAD_SERVICES`` as pip would; gives the note that it leaves when it has ended."""
     import flows
     from coopr_core.model.operations import Operation
 
     folder.mkdir()
-    (folder / f"{MODULE}.py").write_text(CODE)
+    (folder / f"{MODULE}.py").write_text(code)
     about = folder / "coopr_reload-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: coopr-reload\nVersion: 1.0\n")

@@ -262,4 +262,5 @@ def _refuse_taken_name(store: Store, name: str, tenant: str) -> None:
         )
 
 
+# Its flow and its command are written out: there is no cluster yet, and what is asked for comes in groups of values.
 CREATE = Declaration(Operation.CLUSTER_CREATE.verb, prepare_create)
