@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -134,6 +135,27 @@ class ThreadJob:
             time.sleep(0.01)
         raise Interrupted("the command was ended")
 
+    @contextlib.contextmanager
+    def context(self, **options: Any) -> Iterator[JobContext]:
+        """What a process needs to run tasks of the job."""
+        with NodeAccess(self._folder / "no-key") as self.access:
+            tasks = self.store.tasks(self.job.id)
+            parameters = self.store.job_parameters(self.job.id)
+            actions = Actions(
+                store=self.store,
+                cluster=self.cluster,
+                layout=self.layout,
+                clouds=Clouds.of(self.cloud),
+                automators={"fake": self.scripted},
+                access=self.access,
+                authorized_key="ssh-ed25519 AAAA",
+                resumed=any(task.attempts for task in tasks),
+                membership=Membership.of(self.job, parameters, tasks),
+            )
+            yield JobContext(
+                self.store, self.cluster, self.job, actions, self.access, self._folder / "logs", parameters, **options
+            )
+
     def run(
         self,
         *,
@@ -145,22 +167,8 @@ class ThreadJob:
         **options: Any,
     ) -> None:
         """Run the job, or what is left of it; ``attempt`` stands for how one task is tried, ``before`` comes first."""
-        with NodeAccess(self._folder / "no-key") as access:
-            self.access = access
-            tasks = self.store.tasks(self.job.id)
-            parameters = self.store.job_parameters(self.job.id)
-            actions = Actions(
-                store=self.store,
-                cluster=self.cluster,
-                layout=self.layout,
-                clouds=Clouds.of(self.cloud),
-                automators={"fake": self.scripted},
-                access=access,
-                authorized_key="ssh-ed25519 AAAA",
-                resumed=any(task.attempts for task in tasks),
-                membership=Membership.of(self.job, parameters, tasks),
-            )
-            context = JobContext(self.store, self.cluster, self.job, actions, access, self._folder / "logs", parameters)
+        with self.context() as context:
+            actions, parameters = context.actions, context.parameters
             run = JobRun(
                 context,
                 self.plan,
