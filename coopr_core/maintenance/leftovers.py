@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from coopr_core.errors import CooprError, InvalidInput, Unreachable
+from coopr_core.model.facts import ProviderFacts
 from coopr_core.model.operations import Operation
 from coopr_core.model.records import ClusterRecord
 from coopr_core.model.states import ClusterState
 from coopr_core.operations.confirmation import Part, Parts, Prepared
-from coopr_core.providers import load_cloud
 from coopr_core.providers.cloud import Cloud
 from coopr_core.providers.contract import Found, Machine
-from coopr_core.providers.credentials import cluster_clouds
+from coopr_core.providers.credentials import cluster_clouds, make_cloud
 from coopr_core.providers.scope import Attached, Scope
 from coopr_core.remote.endpoint import Endpoint
 from coopr_core.settings import load_settings
@@ -186,8 +186,10 @@ class _Seen:
         """Ask every provider that clusters were made with, and those of the catalog for all machines of ours."""
         for cluster in store.clusters(tenant=tenant, terminated=True):
             self._ask(f"machines of {cluster.name} ({cluster.id})", partial(_of_cluster, store, cluster, self.vault))
-        for name, kind, settings in _catalog_providers():
-            self._ask(f"machines of provider {name}", partial(_of_provider, kind, settings, store.installation))
+        for facts in _catalog_providers():
+            self._ask(
+                f"machines of provider {facts.name}", partial(_of_provider, facts, self.vault, store.installation)
+            )
 
     def _ask(self, what: str, ask: Callable[[], Iterable[tuple[Cloud, Found]]]) -> None:
         try:
@@ -209,21 +211,21 @@ def _of_cluster(store: Store, cluster: ClusterRecord, vault: Vault | None) -> It
         yield cloud, cloud.find(Scope(store.installation, cluster.id))
 
 
-def _of_provider(kind: str, settings: dict[str, Any], installation: str) -> Iterator[tuple[Cloud, Found]]:
+def _of_provider(facts: ProviderFacts, vault: Vault | None, installation: str) -> Iterator[tuple[Cloud, Found]]:
     try:
-        cloud = load_cloud(kind, settings)
+        cloud = make_cloud(facts, vault)
     except InvalidInput:  # it is no use without credentials, and clusters that have some are asked for themselves
         return
     yield cloud, cloud.find(Scope(installation))
 
 
-def _catalog_providers() -> list[tuple[str, str, dict[str, Any]]]:
+def _catalog_providers() -> list[ProviderFacts]:
     from coopr_core.catalog import Catalog
     from coopr_core.providers import provider_types
 
     entities = Catalog.load(load_settings().catalog).providers.values()
     known = provider_types()
-    return [(e.name, e.providertype, dict(e.provisioner)) for e in entities if e.providertype in known]
+    return [ProviderFacts.of(entity) for entity in entities if entity.providertype in known]
 
 
 def _judged(seen: _Seen, known: _Known) -> Iterator[Leftover]:

@@ -46,7 +46,10 @@ def make_cloud(facts: ProviderFacts, vault: Vault | None, hide: Callable[[str], 
     if facts.credentials:
         if vault is None:
             raise NotFound(f"the settings of provider {facts.name} are in a block, and no Prefect server runs")
-        settings.update(vault.settings(facts.credentials))
+        whole = "/" in facts.credentials  # as recorded; a catalog may leave the type out
+        settings.update(
+            vault.settings(facts.credentials if whole else vault.credentials(facts.credentials, facts.type))
+        )
     if hide is not None:
         secret = {field.name for field in settings_type(facts.type).fields() if field.sensitive}
         for value in (settings[name] for name in secret & settings.keys() if settings[name]):

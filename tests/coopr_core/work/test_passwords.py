@@ -9,10 +9,10 @@ import pytest
 from memory_vault import MemoryVault
 from store_samples import new_cluster
 
-from coopr_core.errors import NotFound
+from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.maintenance.leftovers import delete_leftovers, find_leftovers
 from coopr_core.model.facts import ClusterFacts, ProviderFacts
-from coopr_core.providers.credentials import cluster_clouds
+from coopr_core.providers.credentials import cluster_clouds, make_cloud
 from coopr_core.remote.keys import client_key, own_key
 from coopr_core.store import Store
 from coopr_core.work.passwords import clusters_with_keys, forget_secrets, key_name, known_secrets, open_secrets
@@ -74,6 +74,14 @@ def test_settings_and_key_of_a_cluster_are_asked_of_the_vault_when_they_are_need
         list(cluster_clouds(cluster, MemoryVault()).all())
     with pytest.raises(NotFound, match="in a block, and no Prefect server runs"):
         list(cluster_clouds(cluster, None).all())
+
+
+def test_a_block_that_the_catalog_names_without_its_type_is_found_by_that_of_the_provider(store: Store) -> None:
+    facts = ProviderFacts("local", "local", credentials="lab")
+    with pytest.raises(NotFound, match="no lab"):
+        make_cloud(facts, MemoryVault())
+    with pytest.raises(InvalidInput, match="local provider cannot be used"):
+        make_cloud(facts, MemoryVault({"acme/lab": {"port": 1 << 20}}))
 
 
 def test_secrets_among_a_providers_settings_are_hidden(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
