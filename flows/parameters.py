@@ -50,7 +50,7 @@ def _picked(kinds: Sequence[type[Block]]) -> Any:
 
 
 Tenant = Annotated[
-    str | None, Field(description="Whose cluster it is, and whose quota counts; the setting's tenant when left out.")
+    str | None, Field(description="Whose cluster it is; the tenant that the settings name when left out.")
 ]
 
 Schedule = Annotated[
@@ -58,16 +58,16 @@ Schedule = Annotated[
     WithJsonSchema({"type": "string", "enum": ["stages", "dataflow"]}),
     Choice(),
     Field(
-        description="stages waits for a whole stage before the next, dataflow starts a task as soon as it can; as the "
-        "setting of that name says when left out, or as the job began when it goes on.",
+        description="stages waits for a whole stage before the next, dataflow starts a task as soon as it can. When "
+        "left out: as the settings say; a job that goes on keeps its own.",
     ),
 ]
 
 MaxConcurrency = Annotated[
     Annotated[int, Field(ge=1, le=MOST_CONCURRENT)] | None,
     Field(
-        description="How many tasks may run at once; as the setting of that name says when left out, or as the job "
-        "began when it goes on."
+        description="How many tasks may run at once. When left out: as the settings say; a job that goes on keeps its "
+        "own."
     ),
 ]
 

@@ -20,7 +20,7 @@ from coopr_core.operations.rebuild import Rebuild
 from coopr_core.store import Store
 from flows.cluster_flow import cluster_flow
 from flows.execution import How, execute_job, steer_job
-from flows.parameters import Confirmed, MaxConcurrency, Schedule, Tenant
+from flows.parameters import Confirmed, Credentials, KeyName, MaxConcurrency, Schedule, Tenant
 from flows.rebuild import run_rebuild
 
 SHARED: dict[str, tuple[Any, Any]] = {
@@ -33,6 +33,9 @@ SHARED: dict[str, tuple[Any, Any]] = {
 
 HOW = ("schedule", "max_concurrency")
 """Those that say how a job runs; what runs none does not have them."""
+
+BLOCKS: dict[str, Any] = {"credentials": Credentials, "ssh_key": KeyName}
+"""Parameters that name a block; to a flow the block itself may be given, and a form has it picked."""
 
 RETURNS = "The cluster's id, name, state, job, links and nodes; what is done already is a success."
 
@@ -78,7 +81,10 @@ def _signature(declaration: Declaration) -> inspect.Signature:
         for name, (annotation, default) in SHARED.items()
         if declaration.runs_job or name not in HOW
     ]
-    own = [parameter.replace(kind=kind) for parameter in declaration.parameters]
+    own = [
+        parameter.replace(kind=kind, annotation=BLOCKS.get(parameter.name, parameter.annotation))
+        for parameter in declaration.parameters
+    ]
     cluster = inspect.Parameter("cluster", kind, annotation=str)
     return inspect.Signature([cluster, *own, *shared], return_annotation=dict[str, Any])
 

@@ -104,6 +104,19 @@ for entrypoint in sys.argv[1:]:
     assert done.stdout.split() == [name.rpartition(".")[2].replace("_", "-") for name in entrypoints], done.stderr
 
 
+def test_a_rebuild_takes_a_saved_block_itself_or_its_name() -> None:
+    from prefect.utilities.callables import parameter_schema
+
+    named = flows.rebuild_cluster.validate_parameters({"cluster": "c", "credentials": "lab"})
+    assert named["credentials"] == "lab"
+    with pytest.raises(InvalidInput, match="not saved"):
+        flows.rebuild_cluster.validate_parameters({"cluster": "c", "credentials": LocalProviderSettings(port=2300)})
+    kinds = parameter_schema(flows.rebuild_cluster).definitions
+    assert {"coopr-ssh-key", "coopr-local-provider-settings"} <= {
+        kind.get("block_type_slug") for kind in kinds.values()
+    }
+
+
 WITHOUT_CLUSTER = {"create_cluster", "reap_expired", "collect_garbage"}
 """Flows that are not asked of one cluster."""
 
