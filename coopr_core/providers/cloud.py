@@ -54,8 +54,10 @@ class _Calls:
         self._rate = rate
 
     def describe(self, machines: Sequence[Machine], stopped: Stopped) -> Iterable[Status]:
-        """Look at machines."""
-        return self._rate.call(lambda: self._provider.describe(machines), stopped)
+        """Look at machines; one is not READY before it is known where and as whom its SSH server answers."""
+        pinned = {machine.token for machine in machines if machine.host_keys}
+        statuses = self._rate.call(lambda: self._provider.describe(machines), stopped)
+        return [_as_known(status, status.machine.token in pinned) for status in statuses]
 
     def create(self, requests: Sequence[MachineRequest], stopped: Stopped) -> Sequence[Machine | BaseException]:
         """Send a batch, and again what of it was throttled."""
@@ -148,9 +150,6 @@ class Cloud:
         """Wait until SSH answers with a pinned key; behind a gateway, whoever connects sees to it."""
         if machine.gateway is not None or machine.reached_by != "ssh":
             return None
-        if not machine.address or not machine.host_keys:
-            lacks = "address" if not machine.address else "host key"
-            raise Unreachable(f"machine {machine.provider_id} is ready, but its {lacks} is not known yet")
         until = time.monotonic() + within
         while True:
             try:
@@ -183,6 +182,17 @@ def _error_of(outcome: Outcome, token: str) -> CooprError:
     if outcome.error is not None:
         return outcome.error
     return CooprError(f"the provider did not say what became of the request {token}", hint="it may be sent again")
+
+
+def _as_known(status: Status, is_pinned: bool) -> Status:
+    """Return the status, PENDING in place of READY as long as the machine cannot be connected to safely."""
+    machine = status.machine
+    if status.state is not MachineState.READY or machine.reached_by != "ssh":
+        return status
+    if machine.address and (machine.host_keys or is_pinned):
+        return status
+    lacks = "host key" if machine.address else "address"
+    return replace(status, state=MachineState.PENDING, reason=f"it runs, but its {lacks} is not known yet")
 
 
 def _refuse_lost(status: Status) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from memory_cloud import MemoryCloud
 
-from coopr_core.errors import CooprError, Denied, MachineFailed, MachineGone, TimedOut, Unreachable
+from coopr_core.errors import CooprError, Denied, MachineFailed, MachineGone, TimedOut
 from coopr_core.model.placement import Placement
 from coopr_core.providers.cloud import Cloud
 from coopr_core.providers.contract import (
@@ -148,10 +148,10 @@ def test_a_machine_without_address_or_host_key_is_not_usable() -> None:
     provider = Simple()
     cloud = Cloud(provider)
     machine = replace(provider.create_machine(request()), reached_by="ssh")
-    with pytest.raises(Unreachable, match="its host key is not known yet"):
-        cloud.confirm(machine)
-    with pytest.raises(Unreachable, match="its address is not known yet"):
-        cloud.confirm(replace(machine, addresses={}))
+    with pytest.raises(TimedOut, match="its host key is not known yet"):
+        cloud.confirm(machine, within=0.1)
+    with pytest.raises(TimedOut, match="its address is not known yet"):
+        cloud.confirm(replace(machine, addresses={}), within=0.1)
 
 
 def test_limits_are_checked() -> None:
