@@ -45,12 +45,15 @@ class Endpoint:
 
     @classmethod
     def of(cls, machine: Machine) -> Endpoint:
-        """Return the endpoint of a machine: its ``access_v4`` address. Raises ``Unreachable`` when it has none."""
-        address = machine.addresses.get("access_v4") or machine.addresses.get("bind_v4")
-        if not address:
+        """Return the endpoint of a machine. Raises ``Unreachable`` when it has no address.
+
+        A machine that is not reached by SSH, as in a simulation, has a session all the same, which cannot connect.
+        """
+        address = machine.address if machine.reached_by == "ssh" else ""
+        if not address and machine.reached_by == "ssh":
             raise Unreachable(f"node {machine.node} has no address yet", hint="Its CONFIRM has not run, or has failed.")
         return cls(
-            f"node {machine.node} ({address}:{machine.port})",
+            f"node {machine.node} ({address}:{machine.port})" if address else f"node {machine.node}",
             address,
             machine.port,
             machine.ssh_user or "root",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from coopr_core.errors import Unreachable
 from coopr_core.remote.command import ByteSink, CommandStopped, Execution, NoChannel
 from coopr_core.remote.endpoint import Endpoint, Limits
 
@@ -127,6 +128,8 @@ class Link:
     def _opened(self) -> fabric.Connection:
         from coopr_core.remote.connection import make_connection, open_connection
 
+        if not self.endpoint.address:
+            raise Unreachable(f"{self.name} is not reached by SSH", hint="Its provider only simulates machines.")
         if self._gateway is None:
             connection = make_connection(self.endpoint, self._load_key(), self._limits)
             open_connection(connection, self.endpoint, self._limits)

@@ -252,6 +252,15 @@ def test_the_room_follows_the_processs_limit_of_open_files(monkeypatch: pytest.M
         assert most_links() == most
 
 
+def test_a_machine_without_an_ssh_server_has_a_session_that_does_not_connect(access: NodeAccess) -> None:
+    simulated = replace(machine_at(22, []), addresses={}, reached_by="none")
+    session = access.session(simulated)
+    with pytest.raises(Unreachable, match="node 1000 is not reached by SSH"):
+        session.run("true")
+    with pytest.raises(Unreachable, match="node 1000 has no address yet"):
+        access.session(replace(simulated, reached_by="ssh"))
+
+
 def test_connections_share_nothing_that_making_one_changes(key_path: Path, fresh: AsyncServer) -> None:
     from coopr_core.remote.connection import make_connection
 
