@@ -31,7 +31,7 @@ def cloud_config(
         "hostname": host_name.partition(".")[0][:_SHORT],
         "preserve_hostname": False,
         "ssh_pwauth": False,
-        "locale": False,  # a minimal image cannot make any, and calls that an error
+        "locale": "false",  # a minimal image cannot make any, and calls that an error; as text for older versions
         **_login(ssh_user or "root", authorized_key),
     }
     if "." in host_name:

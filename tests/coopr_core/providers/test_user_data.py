@@ -25,7 +25,7 @@ def test_it_makes_the_user_lets_the_key_in_and_sets_the_host_key() -> None:
         "fqdn": "shop1-1000.example.org",
         "preserve_hostname": False,
         "ssh_pwauth": False,
-        "locale": False,
+        "locale": "false",
         "users": [
             {
                 "name": "debian",
