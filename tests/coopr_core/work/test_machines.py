@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,14 +19,17 @@ from coopr_core.catalog.entities import ClusterTemplate
 from coopr_core.errors import CooprError, Interrupted, NoCapacity, OverQuota, TimedOut
 from coopr_core.model.layout import ClusterLayout, Node
 from coopr_core.model.placement import Alternative, Placement
+from coopr_core.model.policies import FailurePolicy
 from coopr_core.model.quotas import Quota
 from coopr_core.model.request import ClusterRequest
 from coopr_core.model.states import NodeState
+from coopr_core.planner import plan
 from coopr_core.providers.cloud import Cloud, Clouds
 from coopr_core.providers.contract import MachineState
 from coopr_core.providers.limits import ProviderLimits
 from coopr_core.remote.access import NodeAccess
 from coopr_core.store import Store
+from coopr_core.work.job.after_failure import AfterFailure
 from coopr_core.work.machines import Machines
 from coopr_core.work.membership import Membership
 from coopr_core.work.picture import ClusterPicture
@@ -44,10 +48,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 class Job:
     """A cluster in a real store, and the machines of a job."""
 
-    def __init__(self, store: Store, cloud: MemoryCloud, *nodes: Node, clouds: Clouds | None = None) -> None:
+    def __init__(
+        self, store: Store, cloud: MemoryCloud, *nodes: Node, clouds: Clouds | None = None, name: str = "c"
+    ) -> None:
         self.store, self.cloud, self.log = store, cloud, Lines()
         layout = ClusterLayout(nodes or (Node(1000, placement=A),), template="t", provider="cloud")
-        request = ClusterRequest(name="c", template="t")
+        request = ClusterRequest(name=name, template="t")
         self.cluster = record_cluster(store, request, ClusterTemplate(name="t"), layout, owner="bob")
         self.clouds = clouds or Clouds.of(cloud, "cloud")
         self.restart()
@@ -56,9 +62,9 @@ class Job:
         """Go on with what another process would know."""
         layout = self.store.layout(self.cluster.id)
         self.access = NodeAccess(Path("no-key"))
-        picture = ClusterPicture(self.store, self.cluster, layout, Membership())
+        self.picture = ClusterPicture(self.store, self.cluster, layout, Membership())
         self.machines = Machines(
-            picture, self.clouds, self.access, "ssh-ed25519 AAAA", host_key_seed=lambda: b"secret of the cluster"
+            self.picture, self.clouds, self.access, "ssh-ed25519 AAAA", host_key_seed=lambda: b"secret of the cluster"
         )
 
     def create(self, number: int = 1000) -> None:
@@ -243,6 +249,23 @@ def test_what_is_attached_is_recorded_before_it_is_made_given_to_machines_and_re
     assert len(cloud.attached) == 2
     job.machines.delete_strays()
     assert (cloud.attached, store.attached(job.cluster.id)) == ({}, [])
+
+
+def test_what_is_attached_goes_with_a_cluster_that_is_rolled_back_and_stays_with_one_that_only_grew(
+    store: Store,
+) -> None:
+    for left in (0, 1):
+        cloud = MemoryCloud(kinds=("key-pair",))
+        job = Job(store, cloud, *(Node(1000 + i, placement=A) for i in range(1 + left)), name=f"c{left}")
+        run = store.start_job(job.cluster.id, "CLUSTER_CREATE", plan("CLUSTER_CREATE", store.layout(job.cluster.id)))
+        for number in range(1000, 1001 + left):
+            job.create(number)
+        job.picture.membership = Membership(created=frozenset({1000}))
+        actions: Any = SimpleNamespace(picture=job.picture, machines=job.machines)
+        after = AfterFailure(store, run, actions, FailurePolicy(on_failure="rollback"))
+        assert "rolled back: deleted" in after.roll_back()
+        assert after.rolled_back
+        assert (len(cloud.machines), len(cloud.attached), len(store.attached(job.cluster.id))) == (left, left, left)
 
 
 def test_what_was_recorded_and_never_made_is_released_too(store: Store) -> None:
