@@ -18,7 +18,7 @@ from coopr_core.operations.registry import declaration, verbs
 
 
 @pytest.fixture
-def note(tmp_path: Path) -> Iterator[Path]:
+def module(tmp_path: Path) -> Iterator[Path]:
     with installed_reload(tmp_path / "site") as path:
         yield path
 
@@ -37,7 +37,7 @@ def test_every_command_that_runs_a_job_can_say_how(verb: Verb, coopr: Coopr) -> 
     assert "--max-concurrency" in text
 
 
-def test_an_operation_of_another_package_is_one_file_and_one_line(note: Path, coopr: Coopr, tmp_path: Path) -> None:
+def test_an_operation_of_another_package_is_one_file_and_one_line(module: Path, coopr: Coopr, tmp_path: Path) -> None:
     import flows
     from coopr_core.catalog import Catalog
     from coopr_core.model.request import ClusterRequest
@@ -69,21 +69,21 @@ def test_an_operation_of_another_package_is_one_file_and_one_line(note: Path, co
     )
     fields = flow.parameters.properties
     assert list(fields) == [
-        *("cluster", "services", "pause"),
+        *("cluster", "services", "rolling", "batch"),
         *("tenant", "schedule", "max_concurrency", "confirmed"),
     ]
-    assert fields["pause"]["description"] == "How many seconds to wait."
+    assert fields["rolling"]["description"].endswith("the first failure ends it and leaves the rest as it is.")
     assert "flows.reload_services" in {each["entrypoint"] for each in definitions()}
 
     helped = coopr("--help").out
     assert "reload" in helped.partition("Change it")[2].partition("Steer its job")[0]
     assert "--services" in coopr("reload", "--help").out
-    wrong = coopr("reload", "demo", "--pause", "long")
+    wrong = coopr("reload", "demo", "--batch", "long")
     assert (wrong.code, "valid integer" in wrong.err) == (3, True)
 
 
-def test_a_package_that_is_broken_is_named_and_hinders_no_help(note: Path, coopr: Coopr) -> None:
-    (note.parent / "coopr_reload.py").write_text("import nothing_of_that_name\n")
+def test_a_package_that_is_broken_is_named_and_hinders_no_help(module: Path, coopr: Coopr) -> None:
+    module.write_text("import nothing_of_that_name\n")
     with pytest.raises(CooprError, match=r"'RELOAD_SERVICES' cannot be loaded from coopr_reload:RELOAD"):
         operations()
     assert coopr("--help").code == 0

@@ -26,7 +26,7 @@ from coopr_core.operations.registry import declaration, declaration_of, verbs
 
 
 @pytest.fixture
-def note(tmp_path: Path) -> Iterator[Path]:
+def module(tmp_path: Path) -> Iterator[Path]:
     with installed_reload(tmp_path / "site") as path:
         yield path
 
@@ -68,7 +68,7 @@ def test_another_operation_of_a_name_that_is_there_is_refused() -> None:
         Operation.declare("SCALE", ON_COMPLETE, scale.verb, *scale.courses)
 
 
-def test_an_operation_that_is_installed_is_known_to_a_process_that_has_not_heard_of_it(note: Path) -> None:
+def test_an_operation_that_is_installed_is_known_to_a_process_that_has_not_heard_of_it(module: Path) -> None:
     code = (
         "import sys; from coopr_core.model.operations import Operation, operation_named;"
         "assert 'coopr_reload' not in sys.modules;"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from operation_plugin import installed_reload
-
-from coopr_core.model.operations import Operation, operation_named, operations
-from coopr_core.operations.registry import declaration, verbs
+from coopr_core.model.operations import Operation
+from coopr_core.operations.registry import verbs
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 
@@ -30,14 +28,3 @@ def test_what_is_asked_for_by_other_commands_has_its_line() -> None:
     asked = {operation.verb for operation in Operation}
     rows = [f"| `coopr {verb.command}` | `{verb.flow}` | {verb.summary} |" for verb in verbs() if verb not in asked]
     assert "\n".join(rows) in PAGE.read_text(), "the table should be:\n" + "\n".join(rows)
-
-
-def test_the_example_of_an_operation_is_one(tmp_path: Path) -> None:
-    code = PAGE.read_text().partition("```python\n")[2].partition("```")[0]
-    with installed_reload(tmp_path / "site", code):
-        reload = operation_named("RELOAD_SERVICES")
-        assert reload in operations()
-        declared = declaration(reload.verb)
-        assert declared.operations == (reload,)
-        assert declared.descriptions == {"services": "The services to reload; all of them when left out."}
-        assert declared.question == "Reload services of cluster {cluster}"
