@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,11 @@ def acme(prefect_server: ServerInfo, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def blocks(acme: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Acme's settings and key as saved blocks, and a key that opens nodes."""
-    from coopr_acme.blocks import AcmeTool  # type: ignore[import-not-found]
-
     import blocks
 
     settings = blocks.AcmeCloudProviderSettings(token=TOKEN)
     settings.save("account", overwrite=True)
-    AcmeTool(key=KEY).save("tool", overwrite=True)
+    brought().AcmeTool(key=KEY).save("tool", overwrite=True)
     key = tmp_path_factory.mktemp("key")
     for name in ("opens-nodes", "another"):
         ensure_client_key(key / name)
@@ -100,6 +99,11 @@ def coopr(capsys: pytest.CaptureFixture[str]) -> Coopr:
     return Coopr(capsys)
 
 
+def brought() -> Any:
+    """The module with the blocks that the package brings, which is there only once it is installed."""
+    return import_module("coopr_acme.blocks")
+
+
 def alone(*words: str) -> Outcome:
     """How a command ends in a process of its own."""
     process = start(*words)
@@ -113,8 +117,6 @@ def told(notes: Path) -> list[dict[str, Any]]:
 
 
 def test_a_plug_in_has_a_block_made_from_its_settings_or_brings_its_own(acme: Path) -> None:
-    from coopr_acme.blocks import AcmeAccount, AcmeTool
-
     import blocks
     from blocks.registry import block_types, credentials_type
 
@@ -123,7 +125,7 @@ def test_a_plug_in_has_a_block_made_from_its_settings_or_brings_its_own(acme: Pa
     assert made is blocks.AcmeCloudProviderSettings
     assert set(made.model_fields) == {"region", "token", "rack"}
     assert made.model_json_schema()["secret_fields"] == ["token"]
-    assert (kinds["acme-tool"], credentials_type("acme-lab")) == (AcmeTool, AcmeAccount)
+    assert (kinds["acme-tool"], credentials_type("acme-lab")) == (brought().AcmeTool, brought().AcmeAccount)
     assert "coopr-acme-lab-provider-settings" not in kinds
     assert "AcmeCloudProviderSettings" in dir(blocks)
     given = made(region="", token=TOKEN, rack=3)
@@ -137,11 +139,9 @@ def test_a_plug_in_has_a_block_made_from_its_settings_or_brings_its_own(acme: Pa
 def test_its_blocks_are_saved_hidden_and_the_vault_gives_what_is_in_them(
     prefect_server: ServerInfo, acme: Path, blocks: Any
 ) -> None:
-    from coopr_acme.blocks import AcmeAccount
-
     from flows.vault import VAULT
 
-    AcmeAccount(token=TOKEN).save("lab", overwrite=True)
+    brought().AcmeAccount(token=TOKEN).save("lab", overwrite=True)
     for slug, name in ((SLUG, "account"), ("acme-account", "lab")):
         document = api(prefect_server, f"/block_types/slug/{slug}/block_documents/name/{name}")
         assert TOKEN not in json.dumps(document)
