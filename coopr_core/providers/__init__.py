@@ -2,7 +2,8 @@
 
 ``contract`` is what a plug-in does, ``simple`` the base of one that does it a machine at a time, ``settings``,
 ``limits`` and ``scope`` what it is told with; ``cloud`` is what the core does with it: ``batches``, ``polling``, the
-rate (``limits``), ``host_keys``, ``user_data``. ``registry`` finds plug-ins by entry point, ``local`` is one.
+rate (``limits``), ``host_keys``, ``user_data``, ``handshake``. ``registry`` finds plug-ins by entry point, ``local`` is
+one of them.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from coopr_core.providers.contract import (
     Provider,
     Status,
 )
-from coopr_core.providers.host_keys import look
+from coopr_core.providers.handshake import look
 from coopr_core.providers.limits import REFUSALS, ProviderLimits, RateLimit
 from coopr_core.providers.polling import Polling
 from coopr_core.providers.scope import Attached, Scope

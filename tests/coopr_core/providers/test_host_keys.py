@@ -14,7 +14,8 @@ from local_lab import Lab
 
 from coopr_core.errors import Unreachable, WrongHostKey
 from coopr_core.providers.contract import Machine
-from coopr_core.providers.host_keys import HostKey, look, seed_of
+from coopr_core.providers.handshake import look
+from coopr_core.providers.host_keys import HostKey, seed_of
 from coopr_core.remote.keys import ensure_client_key
 
 
