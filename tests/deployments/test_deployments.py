@@ -96,6 +96,7 @@ def test_a_run_takes_blocks_picked_in_the_form_and_parameters_as_they_were_befor
     from blocks import LocalProviderSettings, SshKey
     from coopr_core.remote.keys import ensure_client_key
     from deployments.publish import publish
+    from flows import delete_cluster
 
     publish("coopr")
     ensure_client_key(tmp_path / "key")
@@ -120,11 +121,8 @@ def test_a_run_takes_blocks_picked_in_the_form_and_parameters_as_they_were_befor
             assert node.machine["port"] == 2346
             kept = store.job_parameters(store.jobs(cluster.id)[0].id)
             assert kept.policy.on_failure == "rollback"
-            assert (kept.schedule, kept.max_concurrency) in (("stages", 32), ("dataflow", 2))
-        assert run(prefect_server, "delete-cluster/coopr", {"cluster": "grouped"})["state"]["type"] == "COMPLETED"
-    twice = run(prefect_server, "create-cluster/coopr", {**now, "dns_suffix": "lab"})
-    assert twice["state"]["type"] == "FAILED"
-    assert "dns_suffix is given twice" in twice["state"]["message"]
+            assert (kept.schedule, kept.max_concurrency) == (("stages", 32) if parameters is now else ("dataflow", 2))
+        assert delete_cluster("grouped")["state"] == "TERMINATED"
 
 
 def test_cancelling_a_run_in_prefect_ends_what_runs_on_the_nodes_and_saves_the_state(
