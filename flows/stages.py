@@ -40,17 +40,10 @@ def run_stages(job: JobRun, runner: TaskRunner[Any], tries: int) -> None:
     """
     runs: dict[Task, UUID] = {}
     for task in job.ready():
-        record = job.record(task)
         before = [runs[earlier] for earlier in job.plan.predecessors(task, at_most=MOST_EDGES) if earlier in runs]
-        tags = (
-            f"cluster:{job.context.cluster.name}",
-            f"job:{record.job_id}",
-            f"stage:{record.stage}",
-            f"action:{task.action}",
-        )
         run = runner.submit(
-            _tagged(tags, retries=tries - 1),
-            {"task_id": record.id},
+            _tagged(_tags(job, task), retries=tries - 1),
+            {"task_id": job.record(task).id},
             dependencies=_inputs(before),
         )
         runs[task] = run.task_run_id
@@ -67,6 +60,12 @@ def run_stages(job: JobRun, runner: TaskRunner[Any], tries: int) -> None:
 def cluster_task(task_id: str) -> None:
     """Try one task of a plan once, in whatever process this is."""
     attempt(task_id)
+
+
+def _tags(job: JobRun, task: Task) -> tuple[str, ...]:
+    record = job.record(task)
+    cluster = job.context.cluster.name
+    return f"cluster:{cluster}", f"job:{record.job_id}", f"stage:{record.stage}", f"action:{task.action}"
 
 
 @lru_cache(maxsize=512)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
+from prefect import runtime
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
@@ -41,7 +43,7 @@ def attempt(task_id: str) -> None:
     if run is None:
         raise CooprError(f"task {task_id} can only run inside its flow")
     may_retry = run.task_run.run_count <= run.task.retries
-    with _contexts.using(parse_task_id(task_id)[0]) as context:
+    with _context_of(task_id) as context:
         context.attempt(task_id, run_id=str(run.task_run.id), may_retry=may_retry, emit=task_run_emitter())
 
 
@@ -49,7 +51,7 @@ def task_run_name(parameters: dict[str, Any]) -> str:
     """Return the name of a task's run: what it does, and where."""
     task_id: str = parameters["task_id"]
     try:
-        with _contexts.using(parse_task_id(task_id)[0]) as context:
+        with _context_of(task_id) as context:
             return context.titles[task_id]
     except CooprError:  # the attempt itself tells what is wrong
         return f"task {task_id}"
@@ -59,7 +61,10 @@ def task_run_name(parameters: dict[str, Any]) -> str:
 def claimed_job(store: Store, cluster: ClusterRecord, job: JobRecord) -> Iterator[JobContext]:
     """While inside, tasks of the job that this process has claimed find what they need."""
     alone = isinstance(flow_task_runner(), ThreadPoolTaskRunner)
-    with _context(store, cluster, job, owner=True, alone=alone) as context, _contexts.owned(context):
+    with (
+        _context(store, cluster, job, owner=True, alone=alone) as context,
+        _contexts.owned(context, str(runtime.flow_run.id)),
+    ):
         yield context
 
 
@@ -82,6 +87,12 @@ def _opened(job_id: str) -> Iterator[JobContext]:
 
 
 _contexts = Contexts(_opened)
+
+
+def _context_of(task_id: str) -> AbstractContextManager[JobContext]:
+    """Give the context for a task, inside its task run."""
+    run = TaskRunContext.get()
+    return _contexts.using(parse_task_id(task_id)[0], str(run.task_run.flow_run_id) if run else "")
 
 
 @contextlib.contextmanager

@@ -126,7 +126,7 @@ def elsewhere(prefect_server: ServerInfo, monkeypatch: pytest.MonkeyPatch) -> An
 
     from flows.engine import context
 
-    def refuse(job_id: str) -> None:
+    def refuse(job_id: str, run: str) -> None:
         raise AssertionError(f"a task of job {job_id} runs in the flow's process")
 
     monkeypatch.setattr(context._contexts, "using", refuse)

@@ -139,34 +139,38 @@ class JobContext:
 
 
 class Contexts:
-    """The contexts of one process by job. Safe to use from many threads."""
+    """The contexts of one process, by job and by the run of that: one that is tried again begins with another.
+
+    Safe to use from many threads.
+    """
 
     def __init__(self, opened: Callable[[str], AbstractContextManager[JobContext]]) -> None:
         """Begin with none; ``opened`` opens the context of a job, by its id, that another process has claimed."""
         self._opened = opened
         self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[tuple[str, str], _Entry] = {}
 
     @contextlib.contextmanager
-    def owned(self, context: JobContext) -> Iterator[None]:
-        """While inside, tasks of the job that this process has claimed run in this context."""
+    def owned(self, context: JobContext, run: str = "") -> Iterator[None]:
+        """While inside, tasks of this run of a job that this process has claimed run in this context."""
+        key, entry = (context.job.id, run), _Entry(context)
         with self._lock:
-            self._entries[context.job.id] = _Entry(context)
+            self._entries[key] = entry
         try:
             yield
         finally:
-            with self._lock:
-                del self._entries[context.job.id]
+            self._forget(key, entry)
 
     @contextlib.contextmanager
-    def using(self, job_id: str) -> Iterator[JobContext]:
-        """Give the context of a job for one task; it is opened when there is none."""
+    def using(self, job_id: str, run: str = "") -> Iterator[JobContext]:
+        """Give the context of a run of a job for one task; it is opened when there is none."""
+        key = job_id, run
         with self._lock:
-            entry = self._entries.get(job_id)
+            entry = self._entries.get(key)
             if entry is None:
                 closing = contextlib.ExitStack()
-                entry = self._entries[job_id] = _Entry(closing.enter_context(self._opened(job_id)), closing)
-                threading.Thread(target=self._keep, args=(job_id, entry), name=f"job {job_id}", daemon=True).start()
+                entry = self._entries[key] = _Entry(closing.enter_context(self._opened(job_id)), closing)
+                threading.Thread(target=self._keep, args=(key, entry), name=f"job {job_id}", daemon=True).start()
             entry.users += 1
         try:
             yield entry.context
@@ -175,17 +179,20 @@ class Contexts:
                 entry.users -= 1
                 entry.used = time.monotonic()
 
-    def _keep(self, job_id: str, entry: _Entry) -> None:
+    def _keep(self, key: tuple[str, str], entry: _Entry) -> None:
         """Look after a context that this process has opened, and close it when it is not used any more."""
-        while True:
+        while entry.users or time.monotonic() - entry.used < IDLE_SECONDS:
             time.sleep(1)
             entry.context.beat()
-            with self._lock:
-                over = entry.context.halt.now.ends_what_runs or time.monotonic() - entry.used > IDLE_SECONDS
-                if over and not entry.users:
-                    del self._entries[job_id]
-                    break
+        self._forget(key, entry)
+        while entry.users:  # one that came in the very last moment
+            time.sleep(1)
         entry.closing.close()
+
+    def _forget(self, key: tuple[str, str], entry: _Entry) -> None:
+        with self._lock:
+            if self._entries.get(key) is entry:
+                del self._entries[key]
 
 
 @dataclass

@@ -138,6 +138,24 @@ def test_a_context_is_opened_for_the_first_task_shared_by_all_and_closed_when_no
     assert opened == [job.job.id] * 2
 
 
+def test_a_job_that_is_tried_again_begins_with_another_context(job: ThreadJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    job.does("INSTALL", "db", lambda context: Result(exit_status=4), node=1000)
+    here = Contexts(lambda job_id: elsewhere(job))
+    with here.using(job.job.id, "first") as context:
+        attempt(context, job, "CREATE", 1000)
+        attempt(context, job, "CONFIRM", 1000)
+        with pytest.raises(TaskFailed):
+            attempt(context, job, "INSTALL", 1000, "db")
+        with pytest.raises(NotStarted):
+            attempt(context, job, "CREATE", 1001)
+    job.store.finish_job(job.job.id, JobState.FAILED)
+    job.store.resume_job(job.job.id)
+    with here.using(job.job.id, "second") as context:
+        attempt(context, job, "CREATE", 1001)
+        monkeypatch.setattr(contexts, "IDLE_SECONDS", 0)
+    wait_for(lambda: not here._entries, "both are closed", 30)
+
+
 def test_the_process_that_claimed_the_job_runs_its_tasks_in_its_own_context(job: ThreadJob) -> None:
     def never(job_id: str) -> contextlib.AbstractContextManager[JobContext]:
         raise AssertionError("there is one")
