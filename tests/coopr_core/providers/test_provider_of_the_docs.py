@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
-import sys
-import tomllib
 from pathlib import Path
 
 import pytest
+from documented_plugin import documented
 
 from coopr_core.errors import InvalidInput, MachineGone, NoCapacity
 from coopr_core.model.placement import Placement
@@ -16,22 +14,13 @@ from coopr_core.providers import load_cloud, node_options_type, settings_type
 from coopr_core.providers.contract import MachineRequest
 from coopr_core.providers.scope import Scope
 
-PAGE = (Path(__file__).parents[3] / "docs" / "extend.md").read_text().partition("## A provider")[2]
-TOML, CODE = re.findall(r"```(?:toml|python)\n(.*?)```", PAGE, re.DOTALL)[:2]
+PLUGIN = documented("A provider", "coopr_rack")
 
 
 @pytest.fixture
 def rack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    site, rack = tmp_path / "site", tmp_path / "rack"
-    about = site / "coopr_rack-1.0.dist-info"
-    about.mkdir(parents=True)
-    (site / "coopr_rack.py").write_text(CODE)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: coopr-rack\nVersion: 1.0\n")
-    points = tomllib.loads(TOML)["project"]["entry-points"]
-    text = "".join(f"[{group}]\n" + "".join(f"{n} = {at}\n" for n, at in p.items()) for group, p in points.items())
-    (about / "entry_points.txt").write_text(text)
-    monkeypatch.syspath_prepend(str(site))
-    monkeypatch.delitem(sys.modules, "coopr_rack", raising=False)
+    PLUGIN.install(tmp_path / "site", monkeypatch)
+    rack = tmp_path / "rack"
     rack.mkdir()
     for number, name in enumerate(("a1", "a2", "b1")):
         server = {"address": f"192.0.2.{number + 1}", "user": "admin", "host_key": "ssh-ed25519 AAAA"}
