@@ -20,7 +20,7 @@ LIMIT = f"NUMBER|{UNLIMITED}"
 
 
 def _limit(number: type[int] | type[float]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
-    """Reads an option that is a number or ``unlimited``."""
+    """Return what reads an option that is a number or ``unlimited``."""
 
     def read(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> int | float | str | None:
         if value is None or value == UNLIMITED:

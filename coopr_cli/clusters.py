@@ -124,7 +124,7 @@ def show_command(cluster: str, output: str) -> None:
 
 
 def _looked_after(store: Store, clusters: list[ClusterRecord]) -> list[ClusterRecord]:
-    """The clusters as they are, once jobs whose worker is gone are seen to have ended."""
+    """Return the clusters as they are, once jobs whose worker is gone are seen to have ended."""
     return [
         store.cluster_with_id(cluster.id)
         if cluster.state is ClusterState.PENDING and _ended(store, cluster)

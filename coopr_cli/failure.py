@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def failure_options(command: Any) -> Any:
-    """Adds ``--on-failure`` and ``--min-nodes``: what becomes of the job when a node cannot be made."""
+    """Add ``--on-failure`` and ``--min-nodes``: what becomes of the job when a node cannot be made."""
     command = click.option(
         "--min-nodes",
         type=click.IntRange(1),

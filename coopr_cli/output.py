@@ -19,7 +19,7 @@ FORMATS = ("table", "wide", "json", "yaml")
 
 
 def output_option(command: F) -> F:
-    """Adds ``-o table|wide|json|yaml`` and ``--json``; the command gets the format as ``output``."""
+    """Add ``-o table|wide|json|yaml`` and ``--json``; the command gets the format as ``output``."""
 
     def as_json(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
         if wanted:
@@ -43,7 +43,7 @@ def output_option(command: F) -> F:
 
 
 def as_table(ctx: click.Context, output: str) -> str:
-    """The format that was asked for, with ``wide`` as the table it is."""
+    """Return the format that was asked for, with ``wide`` as the table it is."""
     if output == "wide":
         want_all(ctx)
         return "table"
@@ -91,7 +91,7 @@ def ago(moment: datetime | None) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """A duration in one or two units: ``0.4s``, ``42s``, ``3m 5s``, ``2h 10m``, ``4d 3h``."""
+    """Return a duration in one or two units: ``0.4s``, ``42s``, ``3m 5s``, ``2h 10m``, ``4d 3h``."""
     if seconds is None:
         return "-"
     if seconds < 10:

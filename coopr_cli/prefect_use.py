@@ -31,7 +31,7 @@ LOG_LIMIT = 5_000_000
 
 
 def use_server(*, told: Literal["all", "start", "nothing"] = "all") -> ServerInfo:
-    """The Prefect server to use, started if need be; this process is set up to talk to it.
+    """Return the Prefect server to use, started if need be; this process is set up to talk to it.
 
     ``told`` says what of it is told on stderr: which server is used, only that one has to be started, or nothing.
     """

@@ -182,5 +182,5 @@ class Terminal:
 
 
 def title(task: TaskRecord) -> str:
-    """A task as people say it: ``START nats-server @ 1002``."""
+    """Return a task as people say it: ``START nats-server @ 1002``."""
     return " ".join(part for part in (task.action, task.service, "@", str(task.node)) if part)

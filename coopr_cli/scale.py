@@ -86,7 +86,7 @@ def _show(store: Store, prepared: PreparedChange) -> None:
 
 
 def _fate(plan: Plan, number: int) -> str:
-    """What becomes of a node: ``add``, ``destroy``, ``replace``, or which of its services adapt, and how."""
+    """Return what becomes of a node: ``add``, ``destroy``, ``replace``, or which of its services adapt, and how."""
     tasks = plan.tasks_of(number)
     actions = {task.action for task in tasks}
     if Action.CREATE in actions:

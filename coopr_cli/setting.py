@@ -19,7 +19,7 @@ _LONGEST_SHOWN = 200
 
 
 def set_option(command: F) -> F:
-    """Adds ``--set KEY=VALUE`` (repeatable), passed on as ``settings``."""
+    """Add ``--set KEY=VALUE`` (repeatable), passed on as ``settings``."""
     return click.option(
         "--set",
         "settings",
@@ -32,7 +32,7 @@ def set_option(command: F) -> F:
 
 
 def read_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """The settings as one tree. Raises ``InvalidInput`` for one that cannot be used, and for two that clash."""
+    """Return the settings as one tree. Raises ``InvalidInput`` for one that cannot be used, and for two that clash."""
     from coopr_core.model.config import merge_config
 
     whole: dict[str, Any] = {}

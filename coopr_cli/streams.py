@@ -101,7 +101,7 @@ def _own_codec(name: str) -> codecs.CodecInfo | None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console; plain when its stream is not a terminal."""
+    """Return a rich console; plain when its stream is not a terminal."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)

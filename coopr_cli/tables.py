@@ -117,7 +117,7 @@ class _Column:
 
 
 def _fitting(columns: list[_Column], room: int, drop: Sequence[str]) -> list[_Column]:
-    """The columns there is room for."""
+    """Return the columns there is room for."""
     kept = list(columns)
     for name in drop:
         if _least(kept) <= room:
@@ -160,7 +160,7 @@ def _widths(columns: list[_Column], room: int) -> list[int]:
 
 
 def _row(cells: Sequence[str], columns: Sequence[_Column], widths: Sequence[int], *, style: str = "") -> list[Text]:
-    """The lines of one row."""
+    """Return the lines of one row."""
     from rich.text import Text
 
     wrapped = [_wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)]
@@ -179,7 +179,7 @@ def _row(cells: Sequence[str], columns: Sequence[_Column], widths: Sequence[int]
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """The lines of a cell, none longer than ``width`` unless a single word is."""
+    """Return the lines of a cell, none longer than ``width`` unless a single word is."""
     lines = []
     for paragraph in text.split("\n"):
         if _length(paragraph) <= width:

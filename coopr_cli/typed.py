@@ -66,7 +66,7 @@ class Seconds(click.FloatRange):
 
 
 def checked(command: click.Command) -> click.Command:
-    """The command, and those below it, with parameters that refuse what is empty and name what is near."""
+    """Return the command, and those below it, with parameters that refuse what is empty and name what is near."""
     for parameter in command.params:
         kind = parameter.type
         if type(kind) is click.Choice:
@@ -79,7 +79,7 @@ def checked(command: click.Command) -> click.Command:
 
 
 def unknown_option(error: click.NoSuchOption) -> str:
-    """What is wrong with an option there is not, and which may have been meant."""
+    """Return what is wrong with an option there is not, and which may have been meant."""
     parameters = error.ctx.command.params if error.ctx else []
     known = [name for parameter in parameters for name in parameter.opts if name.startswith("--")]
     meant = did_you_mean(error.option_name, known, form="{}")
@@ -87,7 +87,7 @@ def unknown_option(error: click.NoSuchOption) -> str:
 
 
 def _not_empty(callback: Callback | None) -> Callback:
-    """A callback that does what the one before did, and refuses an empty text which was given."""
+    """Return a callback that does what the one before did, and refuses an empty text which was given."""
 
     def look(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
         result = value if callback is None else callback(ctx, parameter, value)

@@ -127,7 +127,7 @@ class Announcer:
 
 
 def saved_callbacks() -> list[HttpCallback]:
-    """The callbacks saved as blocks on the Prefect server; none where the block type was never registered."""
+    """Return the callbacks saved as blocks on the Prefect server; none where the block type was never registered."""
     with get_client(sync_client=True) as client:
         try:
             documents = client.read_block_documents_by_type(HttpCallback.get_block_type_slug())
@@ -139,7 +139,7 @@ def saved_callbacks() -> list[HttpCallback]:
 
 
 def describe(event: str, store: Store, cluster: ClusterRecord, job_id: str = "") -> dict[str, Any]:
-    """What an event says: the cluster, its job if any, and its nodes, as they are now, as JSON values."""
+    """Return what an event says: the cluster, its job if any, and its nodes, as they are now, as JSON values."""
     now = store.cluster_with_id(cluster.id)
     return {
         "version": VERSION,

@@ -23,18 +23,18 @@ _JOB = re.compile(r"job:(\d{8,}-\d{3,})")
 
 
 def tag_of(store: Store) -> str:
-    """The tag of the installation whose store this is."""
+    """Return the tag of the installation whose store this is."""
     return f"{TAG}{store.installation}"
 
 
 def own_tag() -> str:
-    """The tag of this process' installation."""
+    """Return the tag of this process' installation."""
     with Store.open() as store:
         return tag_of(store)
 
 
 def installations(tags: list[str] | set[str]) -> set[str]:
-    """The ids of the installations that these tags name."""
+    """Return the ids of the installations that these tags name."""
     return {tag.removeprefix(TAG) for tag in tags if tag.startswith(TAG)} - {""}
 
 

@@ -41,7 +41,7 @@ _OPEN = [
 
 
 def left_by(job: JobRecord, previous: JobRecord | None) -> set[str]:
-    """The flow runs that may have been left open before ``job`` goes on: its own last one, that of the job before."""
+    """Return the flow runs possibly left open before ``job`` goes on: its last one, that of the job before."""
     found = {job.flow_run_id}
     if previous is not None and previous.state is JobState.INTERRUPTED:
         found.add(previous.flow_run_id)

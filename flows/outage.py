@@ -36,7 +36,7 @@ class ServerGone(Unreachable):
 
 
 def server_gone(reason: str) -> ServerGone:
-    """The failure of what needed the server that this process talks to."""
+    """Return the failure of what needed the server that this process talks to."""
     url = without_password(os.environ.get("PREFECT_API_URL", ""))
     return ServerGone(
         f"the Prefect server at {url} is gone: {reason}",
@@ -57,7 +57,7 @@ def watched(on_gone: Callable[[ServerGone], None]) -> Iterator[None]:
 
 
 def told(error: httpx.HTTPError) -> CooprError:
-    """What a flow failed of when Prefect could not record its end: its own failure if it had one, else the server."""
+    """Return what a flow failed of when Prefect could not record its end: its own failure if any, else the server."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, CooprError):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def summarize(store: Store, cluster: ClusterRecord, job_id: str, flow_run_url: str) -> dict[str, Any]:
-    """The cluster as it is now, as JSON values: id, name, state, template, job, links and nodes."""
+    """Return the cluster as it is now, as JSON values: id, name, state, template, job, links and nodes."""
     now = store.cluster_with_id(cluster.id)
     nodes = []
     for node in store.nodes(cluster.id):

@@ -41,7 +41,10 @@ def close_latecomers(left: set[str]) -> None:
 
 
 def _left(store: Store, job: JobRecord, own: str) -> set[str]:
-    """The flow runs that a process which is gone may have left open; in its first run a job's own is none of them."""
+    """Return the flow runs that a process which is gone may have left open.
+
+    In its first run a job's own is none of them.
+    """
     earlier = list(itertools.takewhile(lambda each: each.id != job.id, store.jobs(job.cluster_id)))
     left = left_by(job, earlier[-1] if earlier else None)
     return left if runtime.flow_run.run_count > 1 else left - {own}

@@ -53,7 +53,7 @@ class ServerReplaced(Unreachable):
 
 
 def server_replaced() -> ServerReplaced:
-    """The failure of a run whose server has become another one, or has been emptied."""
+    """Return the failure of a run whose server has become another one, or has been emptied."""
     url = without_password(os.environ.get("PREFECT_API_URL", ""))
     return ServerReplaced(
         f"the Prefect server at {url} does not know this flow run, or who runs it: "
@@ -82,13 +82,13 @@ class ServerInfo:
     warning: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The server as ``-o json`` prints it."""
+        """Return the server as ``-o json`` prints it."""
         paths = {"home": self.home, "password_file": self.password_file}
         return {**asdict(self), **{name: str(path) if path else "" for name, path in paths.items()}}
 
 
 def ensure_server(state_dir: Path | None = None, *, timeout: float = 180) -> ServerInfo:
-    """The server to use, started if need be, and this process set up to talk to it.
+    """Return the server to use, started if need be, and this process set up to talk to it.
 
     Raises ``ServerUnreachable`` when the user named a server that does not answer, ``TimedOut`` when ours does not come
     up in ``timeout`` seconds.
@@ -183,7 +183,7 @@ def _ours(record: ServerRecord, home: Path, *, started: bool = False) -> ServerI
 
 
 def server_status(state_dir: Path | None = None) -> ServerInfo:
-    """The server in use: the user's if one is named, else ours; ``running`` says whether it answers."""
+    """Return the server in use: the user's if one is named, else ours; ``running`` says whether it answers."""
     home = _home(state_dir)
     configured = configured_api_url()
     _pass_proxies_by(configured[0] if configured else "")
@@ -219,7 +219,7 @@ def _end(record: ServerRecord, timeout: float) -> None:
 
 
 def environment(server: ServerInfo) -> dict[str, str]:
-    """What other programs of this user need in their environment to talk to the server, but for its password."""
+    """Return what other programs of this user need in their environment to talk to the server, but for its password."""
     return {"PREFECT_API_URL": server.api_url, **direct(os.environ)}
 
 
@@ -270,7 +270,7 @@ def _pass_proxies_by(url: str) -> None:
 
 
 def way_to_server() -> tuple[str, bool]:
-    """The host of the server in use, and whether it is asked without a proxy."""
+    """Return the host of the server in use, and whether it is asked without a proxy."""
     configured = configured_api_url()
     host = host_of(configured[0]) if configured else HOST
     return host, is_loopback(host) or not proxy_variables(os.environ) or bool(proxy_bypass(host))
@@ -323,7 +323,7 @@ def _ui_url(api_url: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """A server's address as it may be shown."""
+    """Return a server's address as it may be shown."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 

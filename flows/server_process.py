@@ -107,7 +107,7 @@ def start(home: Path, timeout: float, password: str) -> ServerRecord:
 
 
 def _ports(home: Path) -> list[int]:
-    """The ports to try: whoever talked to a server that died finds the next one where it was."""
+    """Return the ports to try: whoever talked to a server that died finds the next one where it was."""
     before = recorded(home)
     ports = range(FIRST_PORT, FIRST_PORT + 200)
     return [*([before.port] if before else []), *ports]
@@ -129,7 +129,7 @@ def _port_was_taken(log: Path, begin: int) -> bool:
 
 
 def _last_error(log: Path) -> str:
-    """What the log says went wrong: its last line that names an error, else its last line."""
+    """Return what the log says went wrong: its last line that names an error, else its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").split("\n") if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     return next(iter([*errors[-1:], *lines[-1:]]), "its log is empty")
@@ -152,7 +152,7 @@ def _spawn(home: Path, port: int, password: str, output: IO[bytes]) -> subproces
 
 
 def _server_environment(environment: Mapping[str, str], home: Path, port: int, password: str) -> dict[str, str]:
-    """The environment of the server: the user's settings for servers are kept, those for clients are not its own.
+    """Return the server's environment: the user's settings for servers are kept, those for clients are not its own.
 
     Its UI is unpacked beside its database: by default it would be in the installed package, which may be another's.
     """

@@ -11,7 +11,7 @@ from coopr_core.errors import CooprError
 
 
 def configured_api_url() -> tuple[str, str] | None:
-    """The API URL the user chose and where it stands, or None.
+    """Return the API URL the user chose and where it stands, or None.
 
     Looks where Prefect looks, in its order: the environment, ``.env``, ``prefect.toml`` and ``pyproject.toml`` of the
     working directory, then the active profile.

@@ -46,7 +46,7 @@ class ServerRecord:
 
 
 def recorded(home: Path) -> ServerRecord | None:
-    """The server we started last, whatever became of it."""
+    """Return the server we started last, whatever became of it."""
     try:
         return ServerRecord(**json.loads((home / "server.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -54,13 +54,13 @@ def recorded(home: Path) -> ServerRecord | None:
 
 
 def running(home: Path) -> ServerRecord | None:
-    """The server we started, if its process lives."""
+    """Return the server we started, if its process lives."""
     record = recorded(home)
     return record if record is not None and process_of(record) is not None else None
 
 
 def process_of(record: ServerRecord) -> psutil.Process | None:
-    """The very process the record is about, if it lives."""
+    """Return the very process the record is about, if it lives."""
     import psutil
 
     try:
@@ -96,7 +96,7 @@ def listens(record: ServerRecord) -> bool:
 
 
 def answer_of(url: str, timeout: float) -> int:
-    """The status of an answer to GET, asked for as Prefect's clients do; OSError when there is none."""
+    """Return the status of an answer to GET, asked for as Prefect's clients do; OSError when there is none."""
     if is_loopback(host_of(url)) or not proxy_variables(os.environ):
         return _direct_answer(url, timeout)
     import httpx
