@@ -20,7 +20,7 @@ from coopr_core.work.job.conclusion import Paused
 from flows.belonging import TAG, own_tag, refuse_runs_of_others
 from flows.engine.run_log import FLOWS, own_logger
 from flows.operation import continue_begun
-from flows.outage import told
+from flows.outage import told, watched
 from flows.parameters import documented, grouped, in_form, with_former_names
 from flows.server import ensure_server, server_replaced
 
@@ -48,7 +48,7 @@ class ClusterFlow(Flow[P, R]):
         kwargs = grouped(self.fn, kwargs)
         ensure_server()
         own_logger()
-        with tags(own_tag()):
+        with tags(own_tag()), watched():
             try:
                 return super().__call__(*args, **kwargs)
             except ObjectNotFound as error:

@@ -44,16 +44,52 @@ def server_gone(reason: str) -> ServerGone:
     )
 
 
+class _Watch:
+    """One look after the server that this process talks to, for all who want to hear that it is gone."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[ServerGone], None]] = []
+        self.over = threading.Event()
+        self.gone: ServerGone | None = None
+
+    def tell(self, gone: ServerGone) -> None:
+        """Let Prefect's clients give up, and everybody know why."""
+        stop_asking()
+        with _lock:
+            self.gone = gone
+            listeners = list(self.listeners)
+        for listener in listeners:
+            listener(gone)
+
+
+_lock = threading.Lock()
+_watch: _Watch | None = None
+
+
 @contextlib.contextmanager
-def watched(on_gone: Callable[[ServerGone], None]) -> Iterator[None]:
-    """While inside, look after the server; ``on_gone`` is called, from another thread, when it is gone for good."""
-    over = threading.Event()
-    thread = threading.Thread(target=_look_after, args=(over, on_gone), name="outage", daemon=True)
-    thread.start()
+def watched(on_gone: Callable[[ServerGone], None] = lambda gone: None) -> Iterator[None]:
+    """While inside, look after the server; ``on_gone`` is called, from another thread, when it is gone for good.
+
+    Inside another watch it is the same one. A flow is watched to its very end: where its job is over before anybody has
+    noticed, Prefect would try for minutes to record that.
+    """
+    global _watch
+    with _lock:
+        watch, began = _watch or _Watch(), _watch is None
+        _watch = watch
+        watch.listeners.append(on_gone)
+    if began:
+        threading.Thread(target=_look_after, args=(watch,), name="outage", daemon=True).start()
+    elif watch.gone is not None:
+        on_gone(watch.gone)
     try:
         yield
     finally:
-        over.set()
+        with _lock:
+            watch.listeners.remove(on_gone)
+            if not watch.listeners:
+                watch.over.set()
+                _watch = None
 
 
 def told(error: httpx.HTTPError) -> CooprError:
@@ -76,9 +112,9 @@ def stop_asking() -> None:
     get_current_settings().client.max_retries = 0
 
 
-def _look_after(over: threading.Event, on_gone: Callable[[ServerGone], None]) -> None:
+def _look_after(watch: _Watch) -> None:
     seen, patience = time.monotonic(), GONE_SECONDS
-    while not over.wait(_LOOK_SECONDS):
+    while not watch.over.wait(_LOOK_SECONDS):
         reason = ""
         try:
             server = server_status()
@@ -92,9 +128,8 @@ def _look_after(over: threading.Event, on_gone: Callable[[ServerGone], None]) ->
             reason = error.message
         if time.monotonic() - seen > patience:
             reason = f"it has not answered for {patience:.0f} s"
-        if reason and not over.is_set():
-            stop_asking()
-            on_gone(server_gone(reason))
+        if reason and not watch.over.is_set():
+            watch.tell(server_gone(reason))
             return
 
 
