@@ -23,7 +23,7 @@ from coopr_core.documents.explanation import explain
 from coopr_core.documents.paths import path_text
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.macros import uses
-from coopr_core.providers.settings import Declared, known_instead
+from coopr_core.providers.settings import Declared, PlugInSettings
 
 if TYPE_CHECKING:
     from coopr_core.remote.session import Session
@@ -38,26 +38,14 @@ class ActionFields(Declared):
     required_sets: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
 
-class AutomatorSettings(Declared):
+class AutomatorSettings(PlugInSettings):
     """The base of an automator's ``settings_type``: what an installation says about it, for all clusters."""
 
     @classmethod
     def checked(cls, values: Mapping[str, Any] | None, automator: str) -> Self:
         """Return the settings from outside. Raises ``InvalidInput`` with everything wrong in them."""
-        given = {name: value for name, value in (values or {}).items() if value is not None}
-        problems = [Problem(flaw, path=f"automators.{automator}.{path}") for path, flaw in cls.flaws(given)]
-        if problems:
-            raise InvalidInput(
-                f"the settings of the {automator} automator cannot be used",
-                hint="Correct them in coopr.yaml, below 'automators'.",
-                problems=problems,
-            )
-        return cls.model_validate(given)
-
-    @classmethod
-    def unknown(cls, name: str) -> str:
-        """Return what is told of a setting there is not."""
-        return f"unknown setting{known_instead(name, cls.model_fields)}"
+        hint = "Correct them in coopr.yaml, below 'automators'."
+        return cls.accepted(values, f"{automator} automator", f"automators.{automator}", hint)
 
 
 @dataclass(frozen=True, slots=True)

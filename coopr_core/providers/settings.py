@@ -6,7 +6,7 @@ there is to fill in, ``flaws()`` what is wrong in what was.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -85,7 +85,31 @@ class NodeOptions(Declared):
         return f"unknown option of nodes{known_instead(name, cls.model_fields)}"
 
 
-class ProviderSettings(Declared):
+class PlugInSettings(Declared):
+    """The base of what is said about a plug-in as a whole."""
+
+    @classmethod
+    def accepted(
+        cls, values: Mapping[str, Any] | None, of: str, place: str, hint: str, missing: Sequence[Problem] = ()
+    ) -> Self:
+        """Return the settings from outside, which stand at ``place``, of the plug-in ``of``.
+
+        Raises ``InvalidInput`` with everything wrong in them, what is ``missing`` first.
+        """
+        given = {name: value for name, value in (values or {}).items() if value is not None}
+        flaws = [Problem(flaw, path=f"{place}.{path}".rstrip(".")) for path, flaw in cls.flaws(given)]
+        if missing or flaws:
+            message = f"the settings of the {of} cannot be used"
+            raise InvalidInput(message, hint=hint, problems=[*missing, *flaws])
+        return cls.model_validate(given)
+
+    @classmethod
+    def unknown(cls, name: str) -> str:
+        """Return what is told of a setting there is not."""
+        return f"unknown setting{known_instead(name, cls.model_fields)}"
+
+
+class ProviderSettings(PlugInSettings):
     """The base of a provider's settings.
 
     ``required_sets`` are the combinations of fields of which at least one must be given in full.
@@ -96,24 +120,13 @@ class ProviderSettings(Declared):
     @classmethod
     def checked(cls, values: Mapping[str, Any] | None, provider: str) -> Self:
         """Return the settings from outside; raises ``InvalidInput`` with everything wrong in them."""
-        given = {name: value for name, value in (values or {}).items() if value is not None}
-        problems = []
+        given = values or {}
+        missing = []
         if cls.required_sets and not any(all(given.get(name) for name in names) for names in cls.required_sets):
             ways = " or ".join("+".join(names) for names in cls.required_sets)
-            problems.append(Problem(f"needs {ways}", path="provisioner"))
-        problems += [Problem(flaw, path=f"provisioner.{path}".rstrip(".")) for path, flaw in cls.flaws(given)]
-        if problems:
-            raise InvalidInput(
-                f"the settings of the {provider} provider cannot be used",
-                hint="Correct them in the provider's catalog entry or its block.",
-                problems=problems,
-            )
-        return cls.model_validate(given)
-
-    @classmethod
-    def unknown(cls, name: str) -> str:
-        """Return what is told of a setting there is not."""
-        return f"unknown setting{known_instead(name, cls.model_fields)}"
+            missing.append(Problem(f"needs {ways}", path="provisioner"))
+        hint = "Correct them in the provider's catalog entry or its block."
+        return cls.accepted(given, f"{provider} provider", "provisioner", hint, missing)
 
 
 def known_instead(name: str, known: Collection[str]) -> str:
