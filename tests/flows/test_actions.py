@@ -105,8 +105,9 @@ class GatedCloud(Cloud):
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         key = paramiko.ECDSAKey.generate()
-        gateway = Gateway("127.0.0.1", port, "jump", [f"{key.get_name()} {key.get_base64()}"])
-        return replace(status, machine=replace(status.machine, gateway=gateway, reached_by="ssh"))
+        pins = (f"{key.get_name()} {key.get_base64()}",)
+        gateway = Gateway("127.0.0.1", port, "jump", pins)
+        return replace(status, machine=replace(status.machine, gateway=gateway, reached_by="ssh", host_keys=pins))
 
 
 class Recorder(Automator[ActionFields]):
