@@ -9,11 +9,13 @@ company that is not there already.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
+from typing import cast
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -156,7 +158,7 @@ class _Group:
     def _take_back(self, alone: bool) -> None:
         """Take a change back; when it is the only one, or SQLite has taken back all of them, nothing is left."""
         if not alone and self._is_open:
-            with contextlib.suppress(DBAPIError):
+            with contextlib.suppress(sqlite3.Error):
                 self._execute("ROLLBACK TO change")
                 self._execute("RELEASE change")
                 return
@@ -168,7 +170,8 @@ class _Group:
         return bool(getattr(self.connection.connection.driver_connection, "in_transaction", False))
 
     def _execute(self, statement: str) -> None:
-        self.connection.exec_driver_sql(statement)
+        """Have the driver itself do it: SQLAlchemy takes longer over a savepoint than SQLite."""
+        cast(sqlite3.Connection, self.connection.connection.driver_connection).execute(statement)
 
     def _end(self, error: Exception | None) -> None:
         try:

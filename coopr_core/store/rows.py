@@ -35,12 +35,14 @@ def cluster_key(text: str) -> int:
     return _possible(text, ids.parse_cluster_id(text))
 
 
+@lru_cache(maxsize=1024)
 def job_key(text: str) -> tuple[int, int]:
     """``00000015-044`` -> (15, 44)."""
     cluster, job = ids.parse_job_id(text)
     return cluster_key(cluster), _possible(text, job)
 
 
+@lru_cache(maxsize=1024)
 def task_key(text: str) -> tuple[int, int, int]:
     """``00000015-044-275`` -> (15, 44, 275)."""
     job, task = ids.parse_task_id(text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import threading
 import time
 from collections import deque
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from coopr_core.folders import make_folder, private
 
@@ -33,6 +35,9 @@ TAIL = 20
 
 BACKLOG = 2_000_000
 """Characters that may wait for the run's log; beyond it lines are left to the file alone, and a record says so."""
+
+_ADD = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+_MODE = 0o600
 
 
 class TaskLog:
@@ -59,10 +64,7 @@ class TaskLog:
         self._counted = time.monotonic()
         self._tail: deque[str] = deque(maxlen=TAIL)
         try:
-            make_folder(path.parent)
-            descriptor = private(str(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            self._file = os.fdopen(descriptor, "a", encoding="utf-8", errors="replace", buffering=1)
-            path.chmod(0o600)
+            self._file = _opened(path)
             self._file.write(f"==> {datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {redact(heading)}\n")
         except OSError as error:
             self._file = Path(os.devnull).open("a", encoding="utf-8")  # noqa: SIM115 - closed in close
@@ -137,3 +139,20 @@ class TaskLog:
         if self._skipped:
             self._emit(logging.INFO, f"{self._task_id} | ... {self._skipped} more lines are in {self.path}")
         self._waiting, self._size, self._skipped = [], 0, 0
+
+
+def _opened(path: Path) -> TextIO:
+    """Open a log to be added to, for its owner alone; its folder is made when it is missing. Raises ``OSError``."""
+    try:
+        descriptor = private(str(path), _ADD)
+    except FileNotFoundError:
+        make_folder(path.parent)
+        descriptor = private(str(path), _ADD)
+    file = os.fdopen(descriptor, "a", encoding="utf-8", errors="replace", buffering=1)
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != _MODE:
+            os.fchmod(descriptor, _MODE)
+    except OSError:
+        file.close()
+        raise
+    return file

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import stat
 from pathlib import Path
 
+import pytest
+
 from coopr_core.remote.redaction import Redactor
+from coopr_core.work import task_log
 from coopr_core.work.task_log import BACKLOG, BURST, TAIL, TaskLog
 
 
@@ -31,6 +35,24 @@ def test_every_line_is_in_the_file_at_once_and_reaches_the_run_with_the_task_id(
         assert log.path.read_text().splitlines()[1:] == ["one", "two"]
         assert emitted == [(logging.INFO, "00000001-001-001 | one"), (logging.INFO, "00000001-001-001 | two")]
     assert stat.S_IMODE(log.path.stat().st_mode) == 0o600
+
+
+def test_a_log_is_for_its_owner_alone_and_its_folder_is_looked_for_only_when_it_is_missing(tmp_path: Path) -> None:
+    emitted = Emitted()
+    with open_log(tmp_path, emitted) as log:
+        log.path.chmod(0o644)
+    made: list[Path] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_log, "make_folder", made.append)
+        with open_log(tmp_path, emitted):
+            assert stat.S_IMODE(log.path.stat().st_mode) == 0o600
+    assert made == []
+    shutil.rmtree(log.path.parent)
+    with open_log(tmp_path, emitted) as log:
+        log("stdout", "again")
+    assert stat.S_IMODE(log.path.parent.stat().st_mode) == 0o700
+    assert log.path.read_text().splitlines()[1:] == ["again"]
+    assert emitted == [(logging.INFO, "00000001-001-001 | again")]
 
 
 def test_a_chatty_task_is_gathered_into_few_records_without_losing_or_reordering_a_line(tmp_path: Path) -> None:
