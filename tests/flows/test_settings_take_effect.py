@@ -12,9 +12,11 @@ from typing import Any
 
 import click
 import pytest
+from automator_plugin import install_awk
 from flow_catalog import service, write_catalog
 from store_samples import new_cluster
 
+from coopr_core.automators import load_automator
 from coopr_core.errors import TasksFailed
 from coopr_core.model.job_parameters import JobParameters
 from coopr_core.model.records import AttemptRecord, ClusterRecord, TaskRecord
@@ -146,6 +148,12 @@ def _lease_warning(run: Run, folder: Path, patch: pytest.MonkeyPatch) -> None:
     assert [each["name"] for each in reap_expired()["warned"]] == ["ending"]
 
 
+def _automators(run: Run, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    install_awk(folder, patch)
+    patch.setenv("COOPR_AUTOMATORS", '{"awk": {"interpreter": "gawk"}}')
+    assert load_automator("awk").settings.model_dump()["interpreter"] == "gawk"
+
+
 EFFECTS: Mapping[str, Callable[[Run, Path, pytest.MonkeyPatch], Any]] = {
     "state_dir": _state_dir,
     "database_url": _database_url,
@@ -156,6 +164,7 @@ EFFECTS: Mapping[str, Callable[[Run, Path, pytest.MonkeyPatch], Any]] = {
     "tenant": _tenant,
     "lease_warning": _lease_warning,
     "owner": _owner,
+    "automators": _automators,
 }
 
 
