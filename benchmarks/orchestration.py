@@ -3,9 +3,9 @@
 With a provider and an automator that do nothing (``noop_plugin``), a cluster's tasks run beside as many task runs of a
 plain flow, in turn, on the same Prefect server, each in a process of its own. CPU of that process and of the server is
 counted until the server has recorded every task run, and what its database grows by; imports and the opening of an
-empty store are left out. Then tasks that take their time,
-some of them much longer: from the first one's start to the last one's end, with both schedules, beside the ideal; where
-the ideal asks for more tasks a second than bare Prefect manages, that rate binds.
+empty store are left out. Then tasks that take their time, some of them much longer: from the first one's start to the
+last one's end, with both schedules, beside the ideal, and beside the ideal of an engine that starts no more tasks a
+second than bare Prefect has just managed.
 
     python benchmarks/orchestration.py [--nodes 100,1000] [--rounds 3] [--makespan 60]
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
+import math
 import os
 import platform
 import resource
@@ -25,12 +26,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from noop_plugin import ACTIONS, DURATIONS, duration, installed
+
+if TYPE_CHECKING:
+    from coopr_core.planner import Plan, Schedule, Task
 
 THREADS = 16
 """How many tasks run at once where the rate is measured."""
@@ -52,16 +57,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", default="100", help="sizes of clusters, seven tasks a node")
     parser.add_argument("--rounds", type=int, default=3, help="how often bare Prefect and ours are run in turn")
-    parser.add_argument("--makespan", type=int, default=60, help="nodes of the clusters with stragglers; 0 is none")
+    parser.add_argument("--makespan", default="60", help="sizes of clusters with stragglers; 0 is none")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--place", help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=THREADS, help=argparse.SUPPRESS)
     parser.add_argument("--schedule", default="stages", help=argparse.SUPPRESS)
+    parser.add_argument("--rate", type=float, default=math.inf, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         kind, size = given.child
         child = bare if kind == "bare" else ours
-        print(json.dumps(child(Path(given.place), int(size), given.threads, given.schedule)))
+        print(json.dumps(child(Path(given.place), int(size), given.threads, given.schedule, given.rate)))
         return 0
     place = Path(tempfile.mkdtemp(prefix="coopr-bench-"))
     os.environ.update(COOPR_STATE_DIR=str(place / "state"), XDG_CONFIG_HOME=str(place))
@@ -74,11 +80,13 @@ def main() -> int:
         server = ensure_server()
         assert server.pid
         print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-        broken = []
+        broken: list[str] = []
+        rate = math.inf
         for size in given.nodes.split(","):
-            broken += rates(place, server, int(size), given.rounds)
-        if given.makespan:
-            broken += makespans(place, server, given.makespan)
+            rate, problems = rates(place, server, int(size), given.rounds)
+            broken += problems
+        for nodes in filter(None, map(int, given.makespan.split(","))):
+            broken += makespans(place, server, nodes, rate)
     finally:
         stop_server()
         shutil.rmtree(place, ignore_errors=True)
@@ -86,8 +94,8 @@ def main() -> int:
     return 1 if broken else 0
 
 
-def rates(place: Path, server: Any, nodes: int, rounds: int) -> list[str]:
-    """Print what a task costs, bare and ours; the limits that are broken."""
+def rates(place: Path, server: Any, nodes: int, rounds: int) -> tuple[float, list[str]]:
+    """Print what a task costs, bare and ours; return the rate of bare Prefect and the limits that are broken."""
     tasks = nodes * len(ACTIONS)
     print(f"{tasks} tasks, {THREADS} at once, median of {rounds} rounds")
     row("", "client ms", "server ms", "both ms", "tasks/s", "memory MB", "database KB")
@@ -108,7 +116,7 @@ def rates(place: Path, server: Any, nodes: int, rounds: int) -> list[str]:
         problems.append(f"{tasks} tasks: {cpu:.2f} times the CPU of bare Prefect; the limit is {MOST_CPU}")
     if rate < LEAST_RATE:
         problems.append(f"{tasks} tasks: {rate:.2f} of the rate of bare Prefect; the limit is {LEAST_RATE}")
-    return problems
+    return bare[3], problems
 
 
 def row(name: str, *values: str) -> None:
@@ -116,43 +124,49 @@ def row(name: str, *values: str) -> None:
     print(f"{name:<14}" + "".join(f"{value:>13}" for value in values), flush=True)
 
 
-def makespans(place: Path, server: Any, nodes: int) -> list[str]:
-    """Print how long tasks that take their time take together, and the ideal; the limits that are broken."""
+def makespans(place: Path, server: Any, nodes: int, rate: float) -> list[str]:
+    """Print how long tasks that take their time take together, and the ideals; the limits that are broken."""
     os.environ[DURATIONS] = STRAGGLING
     seconds, share, times = STRAGGLING.split()
     print(f"{nodes} nodes x {len(ACTIONS)} tasks of {seconds} s, {float(share):.0%} of them {times} times as long")
-    row("", "make-span s", "ideal s", "ratio", "ideal rate")
+    row("", "make-span s", "ideal s", "ratio", f"at {rate:.0f}/s: s", "ratio")
     problems = []
     for schedule in ("stages", "dataflow"):
-        found = measured(place, server, "ours", nodes, nodes, schedule)
-        best = ideal(nodes, nodes, schedule)
-        ratio = found["makespan"] / best
-        rate = nodes * len(ACTIONS) / best
-        row(schedule, *(f"{value:.2f}" for value in (found["makespan"], best, ratio, rate)))
-        if schedule == "dataflow" and ratio > LONGEST_MAKESPAN:
-            problems.append(f"dataflow took {ratio:.2f} times as long as is ideal; the limit is {LONGEST_MAKESPAN}")
+        found = measured(place, server, "ours", nodes, nodes, schedule, rate)
+        span, best, bound = (found[key] for key in ("makespan", "ideal", "bound"))
+        row(schedule, *(f"{value:.2f}" for value in (span, best, span / best, bound, span / bound)))
+        if schedule == "dataflow" and span / bound > LONGEST_MAKESPAN:
+            problems.append(f"dataflow took {span / bound:.2f} times the ideal; the limit is {LONGEST_MAKESPAN}")
     del os.environ[DURATIONS]
     return problems
 
 
-def ideal(nodes: int, threads: int, schedule: str) -> float:
-    """Return the make-span without any cost: each task starts when it may and one of the threads is free."""
-    numbers = range(1000, 1000 + nodes)
-    if schedule == "stages":
-        return sum(_together([duration(node, action) for node in numbers], threads) for action in ACTIONS)
-    return _together([sum(duration(node, action) for action in ACTIONS) for node in numbers], threads)
-
-
-def _together(durations: list[float], threads: int) -> float:
-    """Return when the last of these ends, given to so many threads in turn."""
-    free = [0.0] * threads
-    for each in durations:
-        heapq.heapreplace(free, free[0] + each)
-    return max(free)
+def ideal(plan: Plan, threads: int, schedule: Schedule, rate: float) -> float:
+    """Return the make-span without any cost, when no more tasks than ``rate`` start in a second."""
+    walker = plan.walk(schedule=schedule)
+    waiting: deque[Task] = deque()
+    running: list[tuple[float, Task]] = []
+    now = started = 0.0
+    while True:
+        waiting.extend(walker.ready())
+        while waiting and len(running) < threads:
+            task = waiting.popleft()
+            started = max(started, now) + 1 / rate
+            heapq.heappush(running, (started + duration(task.node, task.action), task))
+        if not running:
+            return now
+        now, task = heapq.heappop(running)
+        walker.complete(task)
 
 
 def measured(
-    place: Path, server: Any, kind: str, nodes: int, threads: int, schedule: str = "stages"
+    place: Path,
+    server: Any,
+    kind: str,
+    nodes: int,
+    threads: int,
+    schedule: str = "stages",
+    rate: float = math.inf,
 ) -> dict[str, float]:
     """Run one flow in a process of its own: CPU ms per task of client and server, tasks a second, MB, KB per task."""
     process = psutil.Process(server.pid)
@@ -161,7 +175,10 @@ def measured(
     before = sum(process.cpu_times()[:2])
     script = [sys.executable, str(Path(__file__)), "--child", kind, str(nodes), "--place", str(place)]
     output = subprocess.run(
-        [*script, "--threads", str(threads), "--schedule", schedule], check=True, stdout=subprocess.PIPE, text=True
+        [*script, "--threads", str(threads), "--schedule", schedule, "--rate", str(rate)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     ).stdout
     child = json.loads(output.splitlines()[-1])
     deadline = time.monotonic() + CATCH_UP_SECONDS
@@ -174,7 +191,7 @@ def measured(
         "server": used / tasks * 1000,
         "both": (child["cpu"] + used) / tasks * 1000,
         "rate": tasks / child["seconds"],
-        "makespan": child.get("makespan", 0.0),
+        **{key: child.get(key, 0.0) for key in ("makespan", "ideal", "bound")},
         "memory": child["memory"],
         "grown": (_database_bytes(server) - size) / tasks / 1000,
     }
@@ -192,7 +209,7 @@ def _recorded(server: Any) -> int:
         return int(connection.execute("SELECT count(*) FROM task_run WHERE state_type = 'COMPLETED'").fetchone()[0])
 
 
-def bare(_place: Path, nodes: int, threads: int, _schedule: str) -> dict[str, float]:
+def bare(_place: Path, nodes: int, threads: int, _schedule: str, _rate: float) -> dict[str, float]:
     """Run as many task runs of a plain flow."""
     from flows.server import ensure_server
 
@@ -217,12 +234,13 @@ def bare(_place: Path, nodes: int, threads: int, _schedule: str) -> dict[str, fl
     return _timed(plain)
 
 
-def ours(place: Path, nodes: int, threads: int, schedule: str) -> dict[str, float]:
+def ours(place: Path, nodes: int, threads: int, schedule: Schedule, rate: float) -> dict[str, float]:
     """Create a cluster; what is imported for it, and the empty store, are there before."""
     catalog = installed(place / "plugin")
     from flows.server import ensure_server
 
     ensure_server()
+    from coopr_core.planner import Plan
     from coopr_core.store import Store
     from flows import create_cluster
 
@@ -245,9 +263,12 @@ def ours(place: Path, nodes: int, threads: int, schedule: str) -> dict[str, floa
         )
     )
     with Store.open() as store:
-        spans = [(task.started, task.ended) for task in store.tasks(created[0]["job"])]
+        job = created[0]["job"]
+        spans = [(task.started, task.ended) for task in store.tasks(job)]
+        plan = Plan.from_json(store.recorded_plan(job))
+    best, bound = (ideal(plan, threads, schedule, most) for most in (math.inf, rate))
     first, last = min(start for start, _ in spans if start), max(end for _, end in spans if end)
-    return {**row, "makespan": (last - first).total_seconds()}
+    return {**row, "makespan": (last - first).total_seconds(), "ideal": best, "bound": bound}
 
 
 def _timed(flow: Any) -> dict[str, float]:

@@ -13,15 +13,19 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect import Task as PrefectTask
+from prefect import runtime
 from prefect import task as prefect_task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun, TaskRunResult
+from prefect.context import SyncClientContext
 from prefect.task_runners import TaskRunner
 from prefect.tasks import exponential_backoff
 
 from coopr_core.planner import Task
 from coopr_core.work.attempts import TaskFailed
+from coopr_core.work.job.lead import Lead
 from coopr_core.work.job.run import JobRun
 from flows.engine.context import attempt, task_run_name
 from flows.engine.outcome import outcome
@@ -39,7 +43,9 @@ def run_stages(job: JobRun, runner: TaskRunner[Any], tries: int) -> None:
     With the schedule "dataflow" a task need not wait for the rest of its stage.
     """
     runs: dict[Task, UUID] = {}
+    lead = Lead(len(job.plan.tasks), job.context.halt, recorded_task_runs)
     for task in job.ready():
+        lead.keep()
         before = [runs[earlier] for earlier in job.plan.predecessors(task, at_most=MOST_EDGES) if earlier in runs]
         run = runner.submit(
             _tagged(_tags(job, task), retries=tries - 1),
@@ -60,6 +66,16 @@ def run_stages(job: JobRun, runner: TaskRunner[Any], tries: int) -> None:
 def cluster_task(task_id: str) -> None:
     """Try one task of a plan once, in whatever process this is."""
     attempt(task_id)
+
+
+def recorded_task_runs() -> int | None:
+    """Return how many task runs of the flow run we are in the server knows; None when it does not say."""
+    wanted = {"flow_runs": {"id": {"any_": [str(runtime.flow_run.id)]}}}
+    try:
+        with SyncClientContext.get_or_create() as context:
+            return int(context.client.request("POST", "/task_runs/count", json=wanted).json())
+    except httpx.HTTPError:
+        return None
 
 
 def _tags(job: JobRun, task: Task) -> tuple[str, ...]:
