@@ -20,7 +20,7 @@ MOST_AHEAD = 1500
 EVERY = 250
 """After how many task runs the server is asked how far it is."""
 
-STUCK_SECONDS = 10.0
+STUCK_SECONDS = 60.0
 """How long a server may get no further before what it has not recorded counts as lost."""
 
 
