@@ -366,6 +366,12 @@ def test_openssh_means_the_same_paths_as_scp_and_exec(
     assert (tmp_path / "fetched").read_text() == sent.read_text()
 
 
+def _for_ansible(folder: Path) -> dict[str, str]:
+    """The environment of an ansible that shares nothing, not even its connections, with another test's."""
+    own = {"ANSIBLE_HOME": str(folder / "ansible"), "ANSIBLE_SSH_ARGS": "-o ControlMaster=no"}
+    return {**os.environ, **own, "LC_ALL": "C.UTF-8"}
+
+
 @pytest.mark.real
 def test_ansible_reaches_the_nodes_by_service_with_the_exported_inventory(
     coopr: Coopr, cluster: str, names: list[str], tmp_path: Path
@@ -377,7 +383,7 @@ def test_ansible_reaches_the_nodes_by_service_with_the_exported_inventory(
     inventory.write_text(coopr("inventory", NAME, "-o", "ansible").out)
     groups = yaml.safe_load(inventory.read_text())["all"]["children"]
     assert {group: list(found["hosts"]) for group, found in groups.items()} == {"base": names, "web_front": names[:1]}
-    environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "ansible"), "LC_ALL": "C.UTF-8"}
+    environment = _for_ansible(tmp_path)
 
     def run(*words: str) -> str:
         command = [str(ansible), "-i", str(inventory), *words]
@@ -456,7 +462,7 @@ def test_other_tools_reach_a_node_behind_a_gateway_and_trust_no_other_gateway(
         pytest.skip("needs ansible-core")
     inventory = tmp_path / "inventory.yaml"
     inventory.write_text(coopr("inventory", NAME).out)
-    environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "ansible"), "LC_ALL": "C.UTF-8"}
+    environment = _for_ansible(tmp_path)
     command = [str(ansible), "-i", str(inventory), "base", "-m", "raw", "-a", "echo $HOME"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
     assert ended.returncode == 0, ended.stdout + ended.stderr

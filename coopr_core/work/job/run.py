@@ -128,6 +128,8 @@ class JobRun:
             if not self._running:
                 if self._halt.reason is Halt.PAUSED and not walker.finished and not self._leave():
                     continue
+                if self._halt.reason is Halt.NONE and not walker.finished:
+                    self._halt.to(Halt.STOPPED)  # whatever ended its tasks: a job is not done without them
                 return
             with contextlib.suppress(queue.Empty):
                 self._take(walker, *self._ended.get(timeout=0.5))
@@ -195,6 +197,7 @@ class JobRun:
                 self._fail(failure)
                 self.teller.failed(record, self.title(task))
         except Interrupted:
+            self.context.look()  # another process may have noticed before this one that the job is to stop
             self.teller.failed(record, self.title(task))
         except BaseException as error:  # noqa: BLE001 - the edge to what runs tasks: its own failure must be recorded
             self._lost(walker, task, error)
