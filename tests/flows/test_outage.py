@@ -89,14 +89,21 @@ def test_our_server_is_started_again_and_the_run_goes_on(installation: dict[str,
 
 
 def test_a_server_gone_for_good_is_one_message_and_a_job_that_can_be_resumed(
-    installation: dict[str, str], catalog: str
+    installation: dict[str, str], tmp_path: Path
 ) -> None:
+    noticed = Path(installation["COOPR_STATE_DIR"], "noticed")  # where nodes may look
+    waiting = f'until test -e "{noticed}"; do sleep 0.1; done'
+    catalog = write_catalog(tmp_path / "held", {"slow": service(install=waiting, configure="true", start="true")})
     command = creating(installation, "cut-off", catalog)
     server = server_of(installation)
     with socket.socket() as another:
         another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         os.kill(server["pid"], signal.SIGKILL)
         _take(another, server["port"])
+        wait_for(lambda: server_of(installation)["port"] != server["port"], "ours is started elsewhere", 120)
+        wait_for(lambda: run(installation, "server", "status").returncode == 0, "it answers", 120)
+        time.sleep(5)  # and the job, which has waited for just that, takes note of it
+        noticed.touch()
         first, *others = said(command)
     assert command.returncode == 4
     assert first.startswith(f"Error: the Prefect server at http://127.0.0.1:{server['port']}/api is gone: ")
