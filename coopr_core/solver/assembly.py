@@ -47,6 +47,8 @@ def nodes_of(
     """Return new nodes, batch by batch, numbered after those ``present`` and spread over the zones."""
     number = max((node.number for node in present), default=FIRST_NODE_NUMBER - 1)
     suffix = request.dns_suffix or choice.template.defaults.dnsSuffix
+    spread = _spread(choice)
+    elsewhere = _Elsewhere(choice)
     nodes: list[Node] = []
     for batch in batches:
         like = offered(
@@ -59,11 +61,12 @@ def nodes_of(
                 services=problem.services(batch.blocks),
             ),
         )
+        others = () if spread else elsewhere.of(like)
         for _ in range(batch.count):
             number += 1
             name = dns_name(request.name, _PREVIEW, number, suffix)
-            nodes.append(Node(number, name, like.placement, like.services, like.ssh_user, like.price))
-    return with_alternatives(choice, _zoned(choice, nodes, present))
+            nodes.append(Node(number, name, like.placement, like.services, like.ssh_user, like.price, others))
+    return with_alternatives(choice, _zoned(choice, nodes, present, spread)) if spread else nodes
 
 
 def offered(choice: Choice, node: Node) -> Node:
@@ -90,16 +93,25 @@ def offered(choice: Choice, node: Node) -> Node:
 
 def with_alternatives(choice: Choice, nodes: Sequence[Node]) -> list[Node]:
     """Return the nodes, each with where its machine may be made when there is no room; like nodes share theirs."""
-    zones = zones_of(choice.provider)
-    limits = [c for c in constraints_of(choice) if c.kind in (Kind.HARDWARE, Kind.ON_HARDWARE)]
-    known: dict[tuple[object, ...], tuple[Alternative, ...]] = {}
-    placed = []
-    for node in nodes:
+    elsewhere = _Elsewhere(choice)
+    return [replace(node, alternatives=elsewhere.of(node)) for node in nodes]
+
+
+class _Elsewhere:
+    """The other places that nodes may be in, worked out once for all nodes alike."""
+
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
+        self._zones = zones_of(choice.provider)
+        self._limits = [c for c in constraints_of(choice) if c.kind in (Kind.HARDWARE, Kind.ON_HARDWARE)]
+        self._known: dict[tuple[object, ...], tuple[Alternative, ...]] = {}
+
+    def of(self, node: Node) -> tuple[Alternative, ...]:
+        """Return them for one node."""
         kind = (node.services, node.hardware_type, node.image_type, node.zone)
-        if kind not in known:
-            known[kind] = _alternatives(choice, node, zones, limits)
-        placed.append(replace(node, alternatives=known[kind]))
-    return placed
+        if kind not in self._known:
+            self._known[kind] = _alternatives(self._choice, node, self._zones, self._limits)
+        return self._known[kind]
 
 
 def _alternatives(
@@ -158,12 +170,15 @@ def layout_of(choice: Choice, request: ClusterRequest, nodes: Sequence[Node]) ->
     )
 
 
-def _zoned(choice: Choice, nodes: list[Node], present: Sequence[Node]) -> list[Node]:
+def _spread(choice: Choice) -> list[str]:
+    """Return the services whose nodes are dealt to zones; none where there is but one."""
     own = choice.template.constraints.services
     spread = [name for name in choice.services if name in own and own[name].spread]
+    return spread if len(zones_of(choice.provider)) > 1 else []
+
+
+def _zoned(choice: Choice, nodes: list[Node], present: Sequence[Node], spread: Sequence[str]) -> list[Node]:
     zones = zones_of(choice.provider)
-    if not spread or len(zones) < 2:
-        return nodes
     dealt = spread_nodes(nodes, spread, zones, present)
     if dealt is None:
         raise Uneven(
