@@ -34,20 +34,15 @@ class _View:
     """The cluster as some of its nodes see it, without ``hidden``; what is given out of it never changes."""
 
     hidden: frozenset[int]
-    described: dict[str, Mapping[str, Any]]
-    seen: SeenNodes = field(init=False)
+    seen: SeenNodes
     macros: MacroContext | None = None
     configs: dict[int | None, Mapping[str, Any]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.seen = SeenNodes(self.described)
 
     def change(self, before: NodeRecord, after: NodeRecord) -> None:
         """Take note of a node's change."""
         if after.number in self.hidden:
             return
-        self.described = {**self.described, str(after.number): _described(after)}
-        self.seen = SeenNodes(self.described)
+        self.seen = SeenNodes({**self.seen.properties, str(after.number): _described(after)})
         if _addresses(before) != _addresses(after):
             self.macros, self.configs = None, {}
 
@@ -133,13 +128,8 @@ class ClusterPicture:
                 service, number, self.membership.seen_from(number, self._nodes.values())
             )
 
-    def described(self, number: int) -> Mapping[str, Mapping[str, Any]]:
-        """Return what node ``number`` is told of the nodes, by their number; to be read only, and never changing."""
-        with self._lock:
-            return self._view(number).described
-
     def seen(self, number: int) -> SeenNodes:
-        """Return the same, to be rendered once for all tasks that are told the same."""
+        """Return what node ``number`` is told of the nodes: one value, never changing, for all told the same."""
         with self._lock:
             return self._view(number).seen
 
@@ -169,7 +159,7 @@ class ClusterPicture:
         hidden = self.membership.hidden_from(number)
         if hidden not in self._views:
             seen = (node for node in self._nodes.values() if node.number not in hidden)
-            self._views[hidden] = _View(hidden, {str(node.number): _described(node) for node in seen})
+            self._views[hidden] = _View(hidden, SeenNodes({str(node.number): _described(node) for node in seen}))
         return self._views[hidden]
 
     def _macros(self, view: _View) -> MacroContext:

@@ -44,17 +44,17 @@ def _address(picture: ClusterPicture, number: int, address: str) -> None:
 
 def test_what_a_task_is_told_of_the_nodes_is_the_same_value_for_all_tasks(store: Store) -> None:
     picture = _picture(store, {})
-    described = picture.described(1000)
-    assert described is picture.described(1001)
+    described = picture.seen(1000).properties
+    assert described is picture.seen(1001).properties
     assert list(described) == ["1000", "1001", "1002"]
 
 
 def test_what_a_task_was_told_does_not_change_when_the_cluster_does(store: Store) -> None:
     picture = _picture(store, {})
-    before = picture.described(1000)
+    before = picture.seen(1000).properties
     _address(picture, 1001, "10.0.0.2")
     picture.record_properties(1001, {"port": 5432})
-    now = picture.described(1000)
+    now = picture.seen(1000).properties
     assert (before["1001"]["ipaddresses"], "port" in before["1001"]) == ({}, False)
     assert (now["1001"]["ipaddresses"]["bind_v4"], now["1001"]["port"]) == ("10.0.0.2", 5432)
     assert now["1000"] is before["1000"], "only what changed is made anew"
@@ -86,8 +86,8 @@ def test_config_that_speaks_of_the_node_is_each_nodes_own(store: Store, own: str
 
 def test_nodes_that_leave_see_all_and_those_that_stay_see_each_other(store: Store) -> None:
     picture = _picture(store, {"hosts": "%host.service.db%"}, Membership(leaving=frozenset({1002})))
-    assert list(picture.described(1000)) == ["1000", "1001"]
-    assert list(picture.described(1002)) == ["1000", "1001", "1002"]
+    assert list(picture.seen(1000).properties) == ["1000", "1001"]
+    assert list(picture.seen(1002).properties) == ["1000", "1001", "1002"]
     assert [len(picture.config(number)["hosts"].split(",")) for number in NUMBERS] == [2, 2, 3]
     assert picture.leaving_with("db", 1002) == [picture.node(1002).host_name]
     assert picture.leaving_with("db", 1000) == []
@@ -98,4 +98,4 @@ def test_a_node_that_is_left_out_is_not_told_of_any_more(store: Store) -> None:
     assert picture.config(1000)["count"] == "3"
     picture.leave_out(1001)
     assert picture.config(1000)["count"] == "2"
-    assert list(picture.described(1002)) == ["1000", "1002"]
+    assert list(picture.seen(1002).properties) == ["1000", "1002"]
