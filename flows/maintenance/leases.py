@@ -26,10 +26,8 @@ def extend_lease(
         The cluster's id, name, state and the new end of its lease.
     """
     with Store.open() as store:
-        with as_confirmed(confirmed):
-            found = store.cluster(cluster, tenant=tenant or store.tenant)
-            prepare_terms(store, found).check(confirmed)
-        return summarize(store, store.extend_lease(found.id, duration), "", "")
+        found = _confirmed(store, cluster, tenant, confirmed)
+        return summarize(store, store.extend_lease(found, duration), "", "")
 
 
 @cluster_flow("protect-cluster", "protect-cluster {cluster}")
@@ -46,7 +44,13 @@ def protect_cluster(
         The cluster's id, name, state and the end of its lease.
     """
     with Store.open() as store:
-        with as_confirmed(confirmed):
-            found = store.cluster(cluster, tenant=tenant or store.tenant)
-            prepare_terms(store, found).check(confirmed)
-        return summarize(store, store.set_protected(found.id, protected), "", "")
+        found = _confirmed(store, cluster, tenant, confirmed)
+        return summarize(store, store.set_protected(found, protected), "", "")
+
+
+def _confirmed(store: Store, cluster: str, tenant: str | None, confirmed: str) -> str:
+    """Return the id of the cluster that is meant. Raises ``Refused`` when its terms are not as they were confirmed."""
+    with as_confirmed(confirmed):
+        found = store.cluster(cluster, tenant=tenant or store.tenant)
+        prepare_terms(store, found).check(confirmed)
+    return found.id
