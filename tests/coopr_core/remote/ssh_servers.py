@@ -102,6 +102,7 @@ class AsyncServer:
             authorized_client_keys=self._authorized,
             process_factory=self._process,
             encoding=None,
+            backlog=4096,  # of all the nodes that this server may stand for at once
         )
 
     async def _process(self, process: Any) -> None:

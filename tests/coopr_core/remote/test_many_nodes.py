@@ -23,6 +23,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 from pathlib import Path
 from coopr_core.providers.contract import Machine
 from coopr_core.remote.access import NodeAccess, most_links
+from coopr_core.remote.endpoint import Limits
 
 over, most_files, most_open = threading.Event(), 0, 0
 
@@ -39,8 +40,10 @@ def machine(number):
 def work(number):
     return access.session(machine(number)).run(f"echo {number}").stdout
 
-with NodeAccess(Path(key)) as access:
-    watcher = threading.Thread(target=watch)
+# One server is all the nodes, on a machine that does other things too: how soon it answers is not what is looked at.
+patient = Limits(connect=120, handshake=120, authentication=120, channel=120)
+with NodeAccess(Path(key), limits=patient) as access:
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     said = [access.each(range(nodes), work, at_once) for _ in range(passes)]
     over.set()
@@ -57,7 +60,7 @@ def everywhere(key_path: Path) -> Iterator[AsyncServer]:
 
 @pytest.mark.parametrize(
     ("nodes", "limit", "at_once", "passes"),
-    [(60, 64, 40, 2), pytest.param(2000, 1024, 400, 1, marks=pytest.mark.real)],
+    [(60, 64, 40, 2), pytest.param(2000, 1024, 128, 1, marks=pytest.mark.real)],
 )
 def test_all_nodes_are_worked_on_within_the_limit_of_open_files(
     everywhere: AsyncServer, key_path: Path, nodes: int, limit: int, at_once: int, passes: int
