@@ -168,7 +168,10 @@ def measured(
     schedule: str = "stages",
     rate: float = math.inf,
 ) -> dict[str, float]:
-    """Run one flow in a process of its own: CPU ms per task of client and server, tasks a second, MB, KB per task."""
+    """Run one flow in a process of its own: CPU ms per task of client and server, tasks a second, MB, KB per task.
+
+    Says so when the server has not recorded all of its task runs ``CATCH_UP_SECONDS`` after its end.
+    """
     process = psutil.Process(server.pid)
     tasks = nodes * len(ACTIONS)
     size, recorded = _database_bytes(server), _recorded(server)
@@ -185,6 +188,8 @@ def measured(
     while _recorded(server) < recorded + tasks and time.monotonic() < deadline:
         time.sleep(1)
     time.sleep(2)
+    if lost := recorded + tasks - _recorded(server):
+        print(f"{kind}: the server has not recorded {lost} of {tasks} task runs")
     used = sum(process.cpu_times()[:2]) - before
     return {
         "client": child["cpu"] / tasks * 1000,
