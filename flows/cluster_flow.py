@@ -18,6 +18,7 @@ from prefect.flow_runs import suspend_flow_run
 
 from coopr_core.work.job.conclusion import Paused
 from flows.belonging import TAG, own_tag, refuse_runs_of_others
+from flows.engine.context import is_deployed
 from flows.engine.run_log import FLOWS, own_logger
 from flows.operation import continue_begun
 from flows.outage import told, watched
@@ -117,6 +118,6 @@ def cluster_flow(name: str, run_name: str, *, one_job: bool = True) -> Callable[
 
 def _suspend() -> None:
     """Show the flow run of a paused job as suspended, if Prefect can start it again: its "Resume" continues the job."""
-    if runtime.deployment.id and not runtime.flow_run.parent_flow_run_id:
+    if is_deployed() and not runtime.flow_run.parent_flow_run_id:
         with contextlib.suppress(RuntimeError, httpx.HTTPError):
             suspend_flow_run(key=str(uuid4()))

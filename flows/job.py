@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import httpx
-from prefect import runtime
 from prefect.exceptions import TerminationSignal
 
 from coopr_core.errors import Interrupted
@@ -15,7 +14,7 @@ from coopr_core.work.halt import Halt
 from coopr_core.work.job.after_failure import AfterFailure
 from coopr_core.work.job.context import JobContext
 from coopr_core.work.job.run import JobRun
-from flows.engine.context import flow_task_runner
+from flows.engine.context import flow_task_runner, is_deployed
 from flows.engine.progress import Progress
 from flows.engine.run_log import flow_run_emitter
 from flows.engine.tag_limits import only_limited_tags
@@ -56,7 +55,7 @@ def run_job(
         with watched(cut_off), only_limited_tags():
             run.run(lambda: run_stages(run, runner, settings.attempts), (KeyboardInterrupt, TerminationSignal))
     except Interrupted as error:
-        if isinstance(error.__cause__, TerminationSignal) and runtime.deployment.id:
+        if isinstance(error.__cause__, TerminationSignal) and is_deployed():
             raise error.__cause__ from None
         raise
     finally:

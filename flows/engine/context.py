@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
+import httpx
 from prefect import runtime
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -74,6 +75,14 @@ def flow_task_runner() -> TaskRunner[Any]:
     if context is None:
         raise CooprError("a job can only run inside a flow")
     return context.task_runner
+
+
+def is_deployed() -> bool:
+    """Tell whether a deployment made the flow run we are in; a server that is gone cannot say so, and none did then."""
+    try:
+        return bool(runtime.deployment.id)
+    except httpx.HTTPError:
+        return False
 
 
 @contextlib.contextmanager

@@ -80,3 +80,20 @@ def test_a_killed_run_is_taken_over_by_a_later_delete(prefect_server: ServerInfo
     assert delete_cluster("killed")["state"] == "TERMINATED"
     assert [job.state for job in store.jobs(cluster.id)] == [JobState.INTERRUPTED, JobState.SUCCEEDED]
     assert not sleeping("7003")
+
+
+def test_a_server_that_is_gone_is_no_failure_of_looking_whether_a_deployment_made_the_flow_run(
+    prefect_server: ServerInfo,
+) -> None:
+    from prefect import flow
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.engine.context import is_deployed
+
+    @flow
+    def looked() -> tuple[bool, bool]:
+        answered = is_deployed()
+        with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+            return answered, is_deployed()
+
+    assert looked() == (False, False)
