@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -37,12 +36,6 @@ from coopr_core.work.picture import ClusterPicture
 A = Placement("cloud", "small", "linux", "s", "ami", "a")
 B = replace(A, zone="b")
 LARGE = replace(A, hardware_type="large", flavor="l")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'coopr.db'}") as opened:
-        yield opened
 
 
 class Job:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -20,12 +19,6 @@ from coopr_core.work.membership import Membership
 from coopr_core.work.picture import ClusterPicture
 
 NUMBERS = (1000, 1001, 1002)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'c.db'}") as opened:
-        yield opened
 
 
 def _picture(store: Store, config: Mapping[str, Any], membership: Membership | None = None) -> ClusterPicture:

@@ -101,12 +101,6 @@ def write_catalog(folder: Path) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'coopr.db'}") as opened:
-        yield opened
-
-
-@pytest.fixture
 def access(key_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeAccess]:
     monkeypatch.setenv("COOPR_CACHE_DIR", str(tmp_path / "cache"))
     with NodeAccess(key_path) as made:

@@ -22,17 +22,6 @@ from coopr_core.work.job import context as contexts
 from coopr_core.work.job.context import Contexts, JobContext
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'coopr.db'}") as opened:
-        yield opened
-
-
-@pytest.fixture
-def job(store: Store, tmp_path: Path) -> ThreadJob:
-    return ThreadJob(store, tmp_path)
-
-
 @contextlib.contextmanager
 def elsewhere(job: ThreadJob) -> Iterator[JobContext]:
     with job.context(owner=False, alone=False) as context:

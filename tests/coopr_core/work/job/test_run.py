@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,17 +25,6 @@ from coopr_core.work.job import run as job_run
 from coopr_core.work.job.conclusion import Paused
 from coopr_core.work.job.context import JobContext
 from coopr_core.work.job.run import MOST_UNSERVED, JobRun, Unserved
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path / 'coopr.db'}") as opened:
-        yield opened
-
-
-@pytest.fixture
-def job(store: Store, tmp_path: Path) -> ThreadJob:
-    return ThreadJob(store, tmp_path)
 
 
 def with_policy(store: Store, folder: Path, policy: FailurePolicy) -> ThreadJob:
