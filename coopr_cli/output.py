@@ -63,7 +63,7 @@ def print_data(value: Any, output: str) -> None:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """``value`` as JSON that stdout passes on as it is: what it would change is written as ``\\uXXXX``."""
+    """Return ``value`` as JSON that stdout passes on as it is: what it would change is written as ``\\uXXXX``."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
     return text if shows(text) else json.dumps(value, indent=indent, default=str)
 
@@ -81,7 +81,7 @@ class Timed(Protocol):
 
 
 def seconds(work: Timed) -> float | None:
-    """How long ``work`` took, or has been taking; None when it has not started."""
+    """Return how many seconds ``work`` took, or has been taking; None when it has not started."""
     return None if work.started is None else ((work.ended or datetime.now(UTC)) - work.started).total_seconds()
 
 

@@ -104,7 +104,7 @@ def _fate(plan: Plan, number: int) -> str:
 
 
 def _counts(texts: tuple[str, ...]) -> dict[str, int]:
-    """``webapp-app=5`` -> {"webapp-app": 5}."""
+    """Return {"webapp-app": 5} for ``webapp-app=5``."""
     counts = {}
     for text in texts:
         name, equals, number = text.rpartition("=")

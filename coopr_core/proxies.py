@@ -41,7 +41,7 @@ def proxy_variables(environment: Mapping[str, str]) -> list[str]:
 
 
 def direct(environment: Mapping[str, str], *hosts: str) -> dict[str, str]:
-    """``NO_PROXY`` and ``no_proxy`` with this machine and ``hosts`` added; empty when no proxy is named at all."""
+    """Return ``NO_PROXY`` and ``no_proxy`` with this machine and ``hosts`` added; empty when no proxy is named."""
     if not proxy_variables(environment):
         return {}
     given = [name for variable in _DIRECT for name in re.split(r"[,\s]+", environment.get(variable, "")) if name]

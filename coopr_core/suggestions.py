@@ -27,13 +27,13 @@ def near(name: str, known: Iterable[str], most: int = 3) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", *, form: str = '"{}"') -> str:
-    """``did you mean "quantities"?``, or ``otherwise`` when nothing is near; ``form`` is how a name is written."""
+    """Return ``did you mean "quantities"?``, or ``otherwise`` if none is near; ``form`` is how names are written."""
     found = near(name, known)
     return "did you mean " + " or ".join(form.format(match) for match in found) + "?" if found else otherwise
 
 
 def among(name: str, known: Iterable[str], what: str = "there is", most: int = 12) -> str:
-    """``did you mean "nats"? there is: nats, webapp``: what may have been meant, and what there is."""
+    """Return ``did you mean "nats"? there is: nats, webapp``: what may have been meant, and what there is."""
     names = sorted(known)
     shown = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
     meant = did_you_mean(name, names)

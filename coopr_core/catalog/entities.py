@@ -47,7 +47,7 @@ def _text(value: object) -> object:
 
 
 def _not_a_boolean(value: object) -> object:
-    """``min: true`` is a slip, not 1."""
+    """Refuse ``min: true``, which is a slip, not 1."""
     if isinstance(value, bool):
         raise ValueError(f"must be a whole number, not {str(value).lower()}")
     return value

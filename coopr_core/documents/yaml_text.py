@@ -40,7 +40,7 @@ class _Dumper(yaml.SafeDumper):
     """Puts in quotes what either version of YAML would read as something else than text; tells floats as JSON does."""
 
     def represent_float(self, data: float) -> yaml.ScalarNode:
-        """``1e+20``, which PyYAML's own would write ``1.0e+20``."""
+        """Write ``1e+20``, which PyYAML's own would write ``1.0e+20``."""
         return self.represent_scalar(_TAG + "float", json.dumps(data))
 
     def represent_str(self, data: str) -> yaml.ScalarNode:

@@ -39,7 +39,7 @@ def _text(tree: Any) -> list[str]:
 
 
 def _hidden(tree: Any, other: Any, secret: bool = False) -> Any:
-    """``tree`` with its secrets as stars; those that differ from ``other``'s say so."""
+    """Return ``tree`` with its secrets as stars; those that differ from ``other``'s say so."""
     if isinstance(tree, Mapping):
         there = other if isinstance(other, Mapping) else {}
         return {key: _hidden(value, there.get(key), secret or is_secret_key(str(key))) for key, value in tree.items()}

@@ -210,7 +210,7 @@ class _Parser:
             raise self._bad(f"{word} is expected")
 
     def _argument(self) -> str:
-        """``,'...')``: the text in the quotes."""
+        """Read ``,'...')``; return the text in the quotes."""
         self._expect(",")
         quote = self._text[self._at : self._at + 1]
         if quote not in {"'", '"'}:

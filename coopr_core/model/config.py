@@ -15,7 +15,7 @@ from coopr_core.text_form import composed
 
 
 def merge_config(base: Mapping[str, Any] | None, over: Mapping[str, Any] | None) -> dict[str, Any]:
-    """``over`` laid over ``base``: maps merge deeply, lists and scalars (null too) of ``over`` take the place."""
+    """Return ``over`` laid over ``base``: maps merge deeply, lists and scalars, null too, are those of ``over``."""
     merged = {key: _copy(value) for key, value in (base or {}).items()}
     for typed, value in (over or {}).items():
         key = typed if typed in merged else _known_key(typed, merged)

@@ -49,11 +49,11 @@ class ServiceDependencies:
         self._graphs = {phase: nx.transitive_reduction(_graph(services, phase)) for phase in PHASES}
 
     def needed_by(self, services: Iterable[str]) -> set[str]:
-        """``services`` and everything they depend on at run time, directly or not."""
+        """Return ``services`` and everything they depend on at run time, directly or not."""
         return _reach(self._graphs["runtime"].successors, services)
 
     def dependants_of(self, services: Iterable[str]) -> set[str]:
-        """``services`` and everything that depends on them at run time, directly or not."""
+        """Return ``services`` and everything that depends on them at run time, directly or not."""
         return _reach(self._graphs["runtime"].predecessors, services)
 
     def nearest(self, phase: str, service: str, has_task: Callable[[str], bool], *, back: bool = False) -> list[str]:

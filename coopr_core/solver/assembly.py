@@ -70,7 +70,7 @@ def nodes_of(
 
 
 def offered(choice: Choice, node: Node) -> Node:
-    """``node`` with what the provider calls its types today, who may log in, its options and its price.
+    """Return ``node`` with what the provider calls its types today, who may log in, its options and its price.
 
     Raises ``InvalidInput`` when its hardware and its image type give one option two values.
     """

@@ -25,7 +25,7 @@ def zones_of(provider: Provider) -> tuple[str, ...]:
 def spread_nodes(
     nodes: Sequence[Node], spread: Sequence[str], zones: Sequence[str], present: Sequence[Node] = ()
 ) -> list[Node] | None:
-    """``nodes`` with their zones; None when these nodes cannot be spread evenly.
+    """Return ``nodes`` with their zones; None when these nodes cannot be spread evenly.
 
     With nodes already ``present`` their zones stay, and the new nodes make it as even as they can.
     """

@@ -31,20 +31,20 @@ def now() -> datetime:
 
 
 def cluster_key(text: str) -> int:
-    """``00000015`` -> 15. Raises ``InvalidInput`` for what is no id, ``NotFound`` for one that cannot be."""
+    """Return 15 for ``00000015``. Raises ``InvalidInput`` for what is no id, ``NotFound`` for one that cannot be."""
     return _possible(text, ids.parse_cluster_id(text))
 
 
 @lru_cache(maxsize=1024)
 def job_key(text: str) -> tuple[int, int]:
-    """``00000015-044`` -> (15, 44)."""
+    """Return (15, 44) for ``00000015-044``."""
     cluster, job = ids.parse_job_id(text)
     return cluster_key(cluster), _possible(text, job)
 
 
 @lru_cache(maxsize=1024)
 def task_key(text: str) -> tuple[int, int, int]:
-    """``00000015-044-275`` -> (15, 44, 275)."""
+    """Return (15, 44, 275) for ``00000015-044-275``."""
     job, task = ids.parse_task_id(text)
     return *job_key(job), _possible(text, task)
 

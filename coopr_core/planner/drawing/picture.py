@@ -146,7 +146,7 @@ def _title(plan: Plan) -> str:
 
 
 def _nodes_text(nodes: Sequence[int]) -> str:
-    """``node 1000``; ``99 nodes: 1001-1099``; at most four ranges are written out."""
+    """Return ``node 1000``, or ``99 nodes: 1001-1099``; at most four ranges are written out."""
     if len(nodes) == 1:
         return f"node {nodes[0]}"
     ranges: list[list[int]] = []
@@ -160,7 +160,7 @@ def _nodes_text(nodes: Sequence[int]) -> str:
 
 
 def _hosts_text(nodes: Sequence[int], hosts: Mapping[int, str]) -> str:
-    """`` (shop3-1000)``: the short host names of the nodes, at most four written out; "" when they have none."""
+    """Return `` (shop3-1000)``: the short host names of the nodes, at most four written out; "" when they have none."""
     names = [hosts[number].partition(".")[0] for number in nodes if hosts.get(number)]
     if not names:
         return ""

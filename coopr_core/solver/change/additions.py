@@ -39,7 +39,7 @@ class _Kind:
 
 
 def add_services(choice: Choice, nodes: Sequence[Node], added: Sequence[str]) -> list[Node]:
-    """``nodes`` with the services ``added`` on some of them; ``choice.services`` are all services of the cluster."""
+    """Return ``nodes`` with the services ``added`` on some of them; ``choice.services`` are all of the cluster's."""
     constraints = [c for c in constraints_of(choice) if c.kind in _RELEVANT]
     added = sorted(added, key=lambda name: _limits(choice, name))
     task = _Adding(choice, nodes, added, constraints)

@@ -56,7 +56,7 @@ def change(
 
 
 def grow(choice: Choice, request: ClusterRequest, present: Sequence[Node]) -> list[Node]:
-    """``present`` and new nodes up to the size of ``choice``."""
+    """Return ``present`` and new nodes up to the size of ``choice``."""
     used = Counter(name for node in present for name in node.services)
     question = Question(choice, constraints_of(choice), len(present), used)
     problem = question.problem()

@@ -156,7 +156,7 @@ def bits(mask: int) -> Iterator[int]:
 
 
 def merge(names: Sequence[str], groups: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
-    """``names`` in blocks: whatever a group joins, directly or through others, is one block; sorted."""
+    """Return ``names`` in blocks: whatever a group joins, directly or through others, is one block; sorted."""
     leader = {name: name for name in names}
 
     def find(name: str) -> str:
