@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 
 from coopr_core.automators.contract import Automator
 from coopr_core.errors import CooprError, NotFound
+from coopr_core.plug_ins import load_plug_in
 from coopr_core.settings import load_settings
 from coopr_core.suggestions import did_you_mean
 
@@ -39,13 +40,7 @@ def automator_class(kind: str, *, service: str = "", action: str = "") -> type[A
             f"{asking}there is no automator {kind!r}; installed are: {', '.join(known) or 'none'}",
             hint=did_you_mean(kind, known, f"An automator is a package with an entry point in {GROUP}.", form="{!r}"),
         )
-    try:
-        plug = found[0].load()
-    except (ImportError, AttributeError) as error:
-        raise CooprError(
-            f"automator {kind!r} cannot be loaded from {found[0].value}: {error}",
-            hint="Install what it needs, or reinstall the package that has it.",
-        ) from error
+    plug = load_plug_in(found[0], f"automator {kind!r}")
     if not (isinstance(plug, type) and issubclass(plug, Automator)):
         raise CooprError(
             f"automator {kind!r} cannot be used: {found[0].value} is no Automator",

@@ -13,6 +13,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from coopr_core.plug_ins import load_plug_in
+
 if TYPE_CHECKING:
     from coopr_core.macros.context import MacroContext, MacroNode
 
@@ -105,12 +107,12 @@ def name_from(dotted: str) -> Name:
 
 @cache
 def form_of(word: str) -> Form | None:
-    """Return the form whose first word this is, ours or another package's."""
+    """Return the form whose first word this is, ours or another package's. Raises ``CooprError`` for a broken one."""
     for form in FORMS:
         if form.word == word:
             return form
     for entry in entry_points(group=GROUP, name=word):
-        form = entry.load()
+        form = load_plug_in(entry, f"macro {word!r}")
         return form if isinstance(form, Form) and form.word == word else None
     return None
 

@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib.metadata import entry_points
 
-from coopr_core.errors import Busy, CooprError, InvalidInput, Refused
+from coopr_core.errors import Busy, InvalidInput, Refused
 from coopr_core.model import courses as shared
 from coopr_core.model.courses import MAKING, UP, Action, Along, Course, Scope, texts
 from coopr_core.model.states import ClusterState, JobState
+from coopr_core.plug_ins import load_plug_in
 
 GROUP = "coopr.operations"
 """The group of entry points of operations of other packages; each leads to a ``Declaration``."""
@@ -215,23 +216,10 @@ class Operation(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> Operation | None:
         """Look for an operation of another package."""
-        for found in entry_points(group=GROUP, name=str(value)):
-            load_entry_point(found.name)
-            known = cls._value2member_map_.get(value)
-            return known if isinstance(known, cls) else None
-        return None
-
-
-def load_entry_point(name: str) -> object:
-    """Return what the package of an operation of that name declares. Raises ``CooprError`` when it cannot be loaded."""
-    (found, *_) = entry_points(group=GROUP, name=name)
-    try:
-        return found.load()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise CooprError(
-            f"operation {name!r} cannot be loaded from {found.value}: {error}",
-            hint="Install what it needs, or reinstall the package that has it.",
-        ) from error
+        for found in tuple(entry_points(group=GROUP, name=str(value)))[:1]:
+            load_plug_in(found, f"operation {value!r}")
+        known = cls._value2member_map_.get(value)
+        return known if isinstance(known, cls) else None
 
 
 def operations() -> tuple[Operation, ...]:
@@ -253,10 +241,7 @@ def course_named(name: str) -> Course | None:
     """Return the course called ``name``, also an operation's of another package; None when there is none."""
     if name in COURSES:
         return COURSES[name]
-    try:
-        return next((course for course in Operation(name).courses if course.name == name), None)
-    except ValueError:
-        return None
+    return next((course for course in courses() if course.name == name), None)
 
 
 def operation_named(name: str) -> Operation:

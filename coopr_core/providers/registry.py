@@ -15,6 +15,7 @@ from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from coopr_core.errors import CooprError, NotFound
+from coopr_core.plug_ins import load_plug_in
 from coopr_core.providers.cloud import Cloud
 from coopr_core.providers.contract import Provider
 from coopr_core.providers.settings import NodeOptions, ProviderSettings
@@ -82,13 +83,7 @@ def _plugin(providertype: str) -> Any:
                 providertype, known, f"A provider is a package with an entry point in {GROUP}.", form="{!r}"
             ),
         )
-    try:
-        plugin = found[0].load()
-    except (ImportError, AttributeError) as error:
-        raise CooprError(
-            f"provider {providertype!r} cannot be loaded from {found[0].value}: {error}",
-            hint="Install what it needs, or reinstall the package that has it.",
-        ) from error
+    plugin = load_plug_in(found[0], f"provider {providertype!r}")
     if missing := [name for name in CONTRACT if not hasattr(plugin, name)]:
         raise CooprError(
             f"provider {providertype!r} ({found[0].value}) lacks {', '.join(missing)}",

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from documented_plugin import documented
 
+from coopr_core.errors import CooprError
 from coopr_core.macros import MacroContext, MacroNode, UnresolvedMacro, check_macros, expand
 from coopr_core.macros.forms import FORMS, form_of, words
 
@@ -52,6 +53,12 @@ def test_the_form_of_a_package_is_checked_like_ours(short: None) -> None:
     assert [problem.path for problem in check_macros(config, ["app", "db"], has_self=False)] == ["config.me"]
     with pytest.raises(UnresolvedMacro, match="no node of the cluster has the service cache"):
         expand("%short.service.cache%", CONTEXT)
+
+
+def test_a_package_that_is_broken_is_named(short: None, tmp_path: Path) -> None:
+    (tmp_path / "coopr_short.py").write_text("import nothing_of_that_name\n")
+    with pytest.raises(CooprError, match=r"macro 'short' cannot be loaded from coopr_short:SHORT: .*nothing_of_that"):
+        expand("%short.self%", CONTEXT)
 
 
 def test_without_the_package_there_is_no_such_form() -> None:

@@ -78,6 +78,18 @@ def test_an_operation_that_is_installed_is_known_to_a_process_that_has_not_heard
     assert done.stdout.strip() == "<Operation.RELOAD_SERVICES: 'RELOAD_SERVICES'> ('BOOTSTRAP', 'CONFIGURE')"
 
 
+def test_each_course_of_a_package_is_found_by_its_own_name(module: Path) -> None:
+    one = "Course(texts(Action.BOOTSTRAP, Action.CONFIGURE), rolling=True)"
+    more = 'Course(texts(Action.STOP), name="RELOAD_OUT"), Course(texts(Action.START), name="RELOAD_IN")'
+    assert one in module.read_text()
+    module.write_text(module.read_text().replace(one, more))
+    for name, actions in (("RELOAD_OUT", ("STOP",)), ("RELOAD_IN", ("START",))):
+        course = course_named(name)
+        assert course is not None
+        assert course.actions == actions
+    assert course_named("RELOAD_SERVICES") is None
+
+
 def test_an_operation_that_is_not_installed_is_none() -> None:
     assert course_named("RELOAD_SERVICES") is None
     with pytest.raises(InvalidInput, match="There is no operation 'RELOAD_SERVICES'"):
