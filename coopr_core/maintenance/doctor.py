@@ -148,13 +148,18 @@ def _database(settings: Settings) -> Iterator[Verdict]:
     from coopr_core.store import Store
 
     url = settings.shown_database_url
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+    if not _is_made(url):
         yield Verdict("database", "ok", f"{url} is made when it is first needed")
         return
     with Store.open() as store:
         clusters = store.clusters(tenant=None)
         installation = store.installation
     yield Verdict("database", "ok", f"{url}: {len(clusters)} clusters, installation {installation}")
+
+
+def _is_made(url: str) -> bool:
+    """Tell whether the database is there already: looking into an SQLite file would make it."""
+    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
 
 
 def _catalog(settings: Settings) -> Iterator[Verdict]:
@@ -199,7 +204,7 @@ def _known_providers(settings: Settings) -> dict[str, ProviderFacts]:
     from coopr_core.providers import provider_types
 
     entities = Catalog.load(settings.catalog).providers.values()
-    found = {f"provider {e.name}": ProviderFacts.of(e, e.credentials) for e in entities}
+    found = {f"provider {e.name}": ProviderFacts.of(e) for e in entities}
     with contextlib.suppress(CooprError):  # the database has a check of its own
         for cluster in _clusters(settings):
             for facts in cluster.facts.providers:
@@ -213,7 +218,7 @@ def _clusters(settings: Settings) -> Sequence[ClusterRecord]:
     from coopr_core.store import Store
 
     url = settings.shown_database_url
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+    if not _is_made(url):
         return ()
     with Store.open() as store:
         return store.clusters(tenant=None)

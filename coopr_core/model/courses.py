@@ -37,12 +37,11 @@ NODE_ACTIONS = texts(Action.DELETE, Action.CREATE, Action.CONFIRM, Action.BOOTST
 SERVICE_ACTIONS = tuple(action for action in texts(*Action) if action not in NODE_ACTIONS)
 """Actions on one service of a node."""
 
-LIFE = texts(*(Action.INSTALL, Action.CONFIGURE, Action.INITIALIZE, Action.START, Action.STOP, Action.REMOVE))
+LIFE = texts(Action.INSTALL, Action.CONFIGURE, Action.INITIALIZE, Action.START, Action.STOP, Action.REMOVE)
 """The actions that change a service, in the order of its life."""
 
 MAKING = texts(Action.CREATE, Action.CONFIRM)
 """What makes a machine; where it fails, another machine may do."""
-
 
 MACHINE_ACTIONS = texts(Action.CREATE, Action.CONFIRM, Action.DELETE)
 """What a provider does alone: neither an automator nor a password is needed."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from coopr_core.catalog.entities import Provider
 
 _BLOCK = re.compile(r"([a-z0-9-]+/)?[a-z0-9-]+")
 
@@ -15,26 +18,6 @@ def block_problem(name: str) -> str:
     if _BLOCK.fullmatch(name):
         return ""
     return f'"{name}" is no name of a block: SLUG/NAME or NAME, of lower-case letters, digits and "-"'
-
-
-class ProviderEntity(Protocol):
-    """What of a catalog's provider is a fact of its clusters."""
-
-    @property
-    def name(self) -> str:
-        """What the catalog calls it."""
-
-    @property
-    def providertype(self) -> str:
-        """The plug-in that makes its machines."""
-
-    @property
-    def provisioner(self) -> Mapping[str, Any]:
-        """The plug-in's settings but its secrets."""
-
-    @property
-    def credentials(self) -> str:
-        """The block with the other settings and the secrets, unless another is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +34,7 @@ class ProviderFacts:
     credentials: str = ""
 
     @classmethod
-    def of(cls, entity: ProviderEntity, credentials: str = "") -> Self:
+    def of(cls, entity: Provider, credentials: str = "") -> Self:
         """Return the facts of a catalog's provider with the block that is used with it, else the one that it names."""
         return cls(entity.name, entity.providertype, dict(entity.provisioner), credentials or entity.credentials)
 

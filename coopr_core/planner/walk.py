@@ -102,16 +102,17 @@ class Walker:
         Return them in plan order. Call it when the node's running task, if any, has ended.
         """
         place = self._place.get(node)
+        if place is None:
+            return ()
         steps = [(task, self._plan.step(task)) for task in self._plan.tasks_of(node)]
-        given_up = [(task, number) for task, number in steps if place is not None and not self._done[number][place]]
+        given_up = [(task, number) for task, number in steps if not self._done[number][place]]
         for task, number in given_up:
             self._running.pop(task, None)
-            self._done[number][self._place[node]] = 1
+            self._done[number][place] = 1
         self._remaining -= len(given_up)
         for _, number in given_up:
             self._free(node, number)
-        if place is not None:
-            self._queues[node].clear()
+        self._queues[node].clear()
         return tuple(task for task, _ in given_up)
 
     @property

@@ -15,6 +15,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from coopr_core.errors import Interrupted, Throttled
+from coopr_core.providers.batches import Stopped, never
 
 R = TypeVar("R")
 
@@ -69,7 +70,7 @@ class RateLimit:
         """Calls per second just now; None when there is no limit."""
         return self._rate
 
-    def call(self, work: Callable[[], R], stopped: Callable[[], bool] = lambda: False, tries: int = REFUSALS) -> R:
+    def call(self, work: Callable[[], R], stopped: Stopped = never, tries: int = REFUSALS) -> R:
         """Do ``work`` when it is its turn, again when it is throttled. Raises ``Throttled`` after so many tries."""
         for left in range(tries, 0, -1):
             self.turn(stopped)
@@ -84,7 +85,7 @@ class RateLimit:
                 return result
         raise AssertionError("there is at least one try")
 
-    def turn(self, stopped: Callable[[], bool] = lambda: False) -> None:
+    def turn(self, stopped: Stopped = never) -> None:
         """Wait until the next call may leave. Raises ``Interrupted`` when ``stopped``."""
         while True:
             with self._lock:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from coopr_core.errors import CooprError, Interrupted, Retry, TimedOut
@@ -100,8 +100,7 @@ class Polling:
             until = time.monotonic() + self._limits.poll_seconds
             if within and until > wait.began + within:
                 raise wait.timed_out()
-            for _ in _naps(until, stopped):
-                pass
+            _sleep(until, stopped)
 
     def _look_together(self, wait: Wait, within: float, stopped: Stopped) -> None:
         with self._changed:
@@ -156,12 +155,11 @@ class Polling:
             self._changed.notify_all()
 
 
-def _naps(until: float, stopped: Stopped) -> Iterator[None]:
+def _sleep(until: float, stopped: Stopped) -> None:
     while (left := until - time.monotonic()) > 0:
         if stopped():
             raise _stopped()
         time.sleep(min(left, _NAP))
-        yield
 
 
 def _stopped() -> Interrupted:

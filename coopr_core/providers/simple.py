@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from coopr_core.errors import CooprError, Denied, Refused, Throttled
-from coopr_core.providers.contract import Account, Found, Machine, MachineRequest, Outcome, Status
+from coopr_core.providers.contract import Account, Found, Machine, MachineRequest, MachineState, Outcome, Status
 from coopr_core.providers.limits import ProviderLimits
 from coopr_core.providers.scope import Attached, Scope
 from coopr_core.providers.settings import NodeOptions, ProviderSettings
@@ -91,8 +91,6 @@ class SimpleProvider(ABC):
             return Outcome(error=error)
 
     def _status(self, machine: Machine) -> Status:
-        from coopr_core.providers.contract import MachineState
-
         try:
             return self.machine_status(machine)
         except (Throttled, Denied):

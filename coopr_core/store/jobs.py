@@ -172,11 +172,7 @@ class Jobs:
     def job_parameters(self, job_id: str) -> JobParameters:
         """Return how a job runs and what its operation was asked. Raises ``NotFound``."""
         with self._database.read() as connection:
-            query = select(jobs.c.parameters).where(*is_job(job_key(job_id)))
-            found = connection.execute(query).scalar_one_or_none()
-        if found is None:
-            raise _no_job(job_key(job_id))
-        return JobParameters.recorded(found)
+            return JobParameters.recorded(find_job(connection, job_key(job_id), jobs.c.parameters)["parameters"])
 
     def recorded_plan(self, job_id: str) -> Mapping[str, Any]:
         """Return the plan of a job as it was recorded. Raises ``NotFound``."""
@@ -191,10 +187,7 @@ class Jobs:
     def job_state(self, job_id: str) -> JobState:
         """How a job stands; cheap enough to ask every second."""
         with self._database.read() as connection:
-            state = connection.execute(select(jobs.c.state).where(*is_job(job_key(job_id)))).scalar_one_or_none()
-        if state is None:
-            raise _no_job(job_key(job_id))
-        return JobState(state)
+            return JobState(find_job(connection, job_key(job_id), jobs.c.state)["state"])
 
     def newest_job(self, cluster_id: str) -> NewestJob:
         """Return the cluster's newest job and how it stands."""
@@ -247,10 +240,9 @@ class Jobs:
             raise Busy(f"Cluster {cluster_id} is busy: another job just started", hint="See `coopr status`.") from None
 
 
-def find_job(connection: Connection, key: tuple[int, int], *, keep: bool = False) -> Row:
-    """Return the row of a job; ``keep``: nobody may change it until the transaction ends. Raises ``NotFound``."""
-    query = select(*JOB).where(*is_job(key))
-    row = connection.execute(query.with_for_update(read=True) if keep else query).mappings().one_or_none()
+def find_job(connection: Connection, key: tuple[int, int], *columns: Any) -> Row:
+    """Return the row of a job, of these columns alone if any are given. Raises ``NotFound``."""
+    row = connection.execute(select(*(columns or JOB)).where(*is_job(key))).mappings().one_or_none()
     if row is None:
         raise _no_job(key)
     return dict(row)

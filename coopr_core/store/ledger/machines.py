@@ -6,19 +6,18 @@ its node or of the cluster's record. Costs a look-up per change.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.engine import Connection
 
-from coopr_core.store.rows import Row
+from coopr_core.store.rows import Row, now
 from coopr_core.store.schema import clusters, machines
 
 _OF_NODE = (machines.c.cluster == bindparam("of_cluster"), machines.c.node == bindparam("of_node"))
 _PRESENT = machines.c.deleted.is_(None)
 _KNOWN = select(machines.c.provider_id).where(*_OF_NODE, _PRESENT)
 _SINCE = select(machines.c.created).where(*_OF_NODE, _PRESENT)
-_GONE = update(machines).where(*_OF_NODE, _PRESENT)
 _OF_ITS_CLUSTER = {
     "cluster_name": clusters.c.name,
     "tenant": clusters.c.tenant,
@@ -41,7 +40,7 @@ def machine_there(connection: Connection, node: Row, provider_id: str) -> None:
     if provider_id in known:
         return
     if known:
-        connection.execute(_GONE, {**this, "deleted": datetime.now(UTC)})
+        machines_gone(connection, node["cluster"], node["number"])
     values = {
         "its_cluster": node["cluster"],
         "its_node": node["number"],
@@ -49,7 +48,7 @@ def machine_there(connection: Connection, node: Row, provider_id: str) -> None:
         "its_provider_id": provider_id,
         "its_hardware_type": node["placement"]["hardware_type"],
         "its_price": node["price"],
-        "its_created": datetime.now(UTC),
+        "its_created": now(),
     }
     connection.execute(_COME, {"of_cluster": node["cluster"], **values})
 
@@ -65,4 +64,4 @@ def machines_gone(connection: Connection, cluster: int, node: int | None = None)
     present = [machines.c.cluster == cluster, machines.c.deleted.is_(None)]
     if node is not None:
         present.append(machines.c.node == node)
-    connection.execute(update(machines).where(*present).values(deleted=datetime.now(UTC)))
+    connection.execute(update(machines).where(*present).values(deleted=now()))
