@@ -31,6 +31,16 @@ class Use:
         """The service without which the macro has no value, or ""."""
         return self.name.needs if self.name else ""
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the macro's value depends on the node it is expanded for."""
+        return self.name is not None and self.name.is_own
+
+    @property
+    def secret(self) -> str:
+        """The name of the secret the macro stands for, or ""."""
+        return self.name.secret if self.name else ""
+
 
 def uses(tree: Any, path: tuple[str | int, ...] = (), *, loose: bool = False) -> Iterator[Use]:
     """Every macro in a tree, in the order of the tree; ``loose`` is for an action's fields."""

@@ -34,7 +34,7 @@ class Rendering:
         self._context = MacroContext(
             owner=owner, nodes=nodes, secret=lambda name: f"(secret {name})", config=layout.config
         )
-        self._alike = not any(use.name is not None and use.name.is_own for use in uses(layout.config))
+        self._alike = not any(use.is_own for use in uses(layout.config))
         self._expanded: dict[int, dict[str, Any]] = {}
         self._fields: dict[tuple[str, int], dict[str, Any]] = {}
         self._actions: dict[str, tuple[list[str], bool]] = {}
@@ -71,7 +71,7 @@ class Rendering:
         if service.name not in self._actions:
             actions = {name: action for name, action in service.actions.items() if name in _RUN_AGAIN}
             found = {name: list(uses(action.fields, loose=True)) for name, action in actions.items()}
-            own = any(use.name is not None and use.name.is_own for each in found.values() for use in each)
+            own = any(use.is_own for each in found.values() for use in each)
             self._actions[service.name] = [name for name, each in found.items() if each], own
         return self._actions[service.name]
 

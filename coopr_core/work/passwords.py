@@ -29,15 +29,13 @@ def key_name(store: Store, cluster_id: str) -> str:
 
 def uses_secrets(config: Mapping[str, Any]) -> bool:
     """Return whether a config asks for a password."""
-    return any(use.name is not None and use.name.secret for use in uses(config))
+    return any(use.secret for use in uses(config))
 
 
 def asks_for_secrets(layout: ClusterLayout) -> bool:
     """Return whether the config of a cluster, or an action of its services, asks for a password."""
     fields = (action.fields for service in layout.services.values() for action in service.actions.values())
-    return uses_secrets(layout.config) or any(
-        use.name is not None and use.name.secret for each in fields for use in uses(each, loose=True)
-    )
+    return uses_secrets(layout.config) or any(use.secret for each in fields for use in uses(each, loose=True))
 
 
 def derive(key: str, name: str) -> str:

@@ -66,8 +66,7 @@ class ClusterPicture:
         self._lock = threading.Lock()
         self._nodes = {node.number: node for node in store.nodes(cluster.id)}
         self._views: dict[frozenset[int], _View] = {}
-        own = (use.name is not None and use.name.is_own for use in uses(layout.config))
-        self._config_is_shared = not any(own)
+        self._config_is_shared = not any(use.is_own for use in uses(layout.config))
 
     @property
     def nodes(self) -> Mapping[int, NodeRecord]:

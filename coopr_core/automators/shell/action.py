@@ -86,7 +86,7 @@ def script_problems(action: str, service: Service, given: Mapping[str, Any], *, 
             message = f"there is no script {script!r} among the service's files ({there})"
             yield field_problem(action, service, "script", message)
     for name, value in service.actions[action].fields.items():
-        if name != "command" and any(use.name is not None and use.name.secret for use in uses(value, loose=True)):
+        if name != "command" and any(use.secret for use in uses(value, loose=True)):
             what = "arguments are visible in the node's process list" if name == "args" else "a secret has no use here"
             yield field_problem(action, service, name, f"{what}: let the script read the secret from config")
 
