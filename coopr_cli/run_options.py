@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from coopr_core.settings import MOST_CONCURRENT
+from coopr_core.concurrency import MOST_CONCURRENT
 
 F = TypeVar("F", bound=Callable[..., Any])
 

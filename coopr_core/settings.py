@@ -20,11 +20,9 @@ import platformdirs
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from coopr_core.concurrency import MOST_CONCURRENT
 from coopr_core.errors import InvalidInput, Problem
 from coopr_core.suggestions import did_you_mean
-
-MOST_CONCURRENT = 1024
-"""How many tasks of a job may be allowed to run at once, at most: each of them is a thread."""
 
 Concurrency = Annotated[int, Field(ge=1, le=MOST_CONCURRENT)]
 """How many tasks of a job may run at once, as settings and the parameters of flows take it."""

@@ -19,10 +19,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
 from blocks.registry import credentials_types, key_types
+from coopr_core.concurrency import MOST_CONCURRENT
 from coopr_core.errors import InvalidInput
 from coopr_core.model.policies import FailurePolicy, OnFailure
 from coopr_core.model.request import MachineChoice
-from coopr_core.settings import MOST_CONCURRENT
 
 
 class _LeftOut:

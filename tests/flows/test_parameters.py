@@ -13,8 +13,8 @@ from store_samples import new_cluster
 
 import flows
 from blocks import LocalProviderSettings
+from coopr_core.concurrency import MOST_CONCURRENT
 from coopr_core.errors import Busy, InvalidInput, NotFound, Refused
-from coopr_core.settings import MOST_CONCURRENT
 from coopr_core.store import Store
 from flows import create_cluster, flow_names
 from flows.parameters import Failure, Machines, grouped
