@@ -95,9 +95,12 @@ def _send(changed: Collection[FileSet], manifest: Mapping[str, str], folders: No
 
 
 def _read_manifest(text: str) -> dict[str, str]:
-    """Return the versions a node reports, by name; ``-`` for what is not whole."""
+    """Return the versions of sets of files that a node reports, by name; ``-`` for what is not whole.
+
+    The lines of resources are left out: what is there is looked at each time, never remembered.
+    """
     lines = (line.split(" ", 1) for line in text.splitlines())
-    return {parts[1]: parts[0] for parts in lines if len(parts) == 2}
+    return {parts[1]: parts[0] for parts in lines if len(parts) == 2 and parts[0] != "+"}
 
 
 def _preparing(context: TaskContext, wanted: Iterable[FileSet]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,7 +80,7 @@ class Catalog:
         cls,
         paths: Iterable[Path | str] | Path | str = (),
         builtin: bool = True,
-        resources_of: Callable[[str], Iterable[str]] | None = None,
+        resources_of: Callable[[str], Sequence[str]] | None = None,
     ) -> Catalog:
         """Read catalog directories; what a later one has replaces what an earlier one has under the same name.
 
@@ -92,7 +92,8 @@ class Catalog:
         entities: dict[tuple[Kind, str], Entity] = {}
         origins: dict[tuple[Kind, str], Origin] = {}
         folders = [*([BUILTIN] if builtin else []), *(Path(path).expanduser() for path in given)]
-        resources = [resource_folder(path) for path in folders]
+        resources = [folder for folder in map(resource_folder, folders) if folder.is_dir()]
+        needs = cache(resources_of) if resources_of and resources else None
         for path in folders:
             here: dict[tuple[Kind, str], Origin] = {}
             for source in sources(path, problems):
@@ -110,7 +111,7 @@ class Catalog:
                 here[key] = Origin(source.document, source.path)
                 entities[key] = entity
             origins |= here
-        found = {key: _with_resources(entity, resources, resources_of) for key, entity in entities.items()}
+        found = {key: _with_resources(entity, resources, needs) for key, entity in entities.items()}
         return cls._from_entities(found, origins, problems, resources)
 
     @classmethod
@@ -227,15 +228,13 @@ def _with_files(entity: Entity, source: Source) -> Entity:
     return entity.model_copy(update={"files": {**entity.files, **source.files}})
 
 
-def _with_resources(
-    entity: Entity, folders: Sequence[Path], resources_of: Callable[[str], Iterable[str]] | None
-) -> Entity:
+def _with_resources(entity: Entity, folders: Sequence[Path], needs: Callable[[str], Sequence[str]] | None) -> Entity:
     if not isinstance(entity, Service):
         return entity
     named = list(entity.resources)
-    if resources_of is not None and any(folder.is_dir() for folder in folders):
+    if needs is not None:
         types = {action.type for action in entity.actions.values()}
-        named += also_needed(named, (name for kind in sorted(types) for name in resources_of(kind)), folders)
+        named += also_needed(named, (name for kind in sorted(types) for name in needs(kind)), folders)
     return (
         entity.model_copy(update={"resources": tuple(found_in(each, folders) for each in named)}) if named else entity
     )

@@ -60,7 +60,6 @@ def entries(root: Path) -> Iterator[Entry]:
     for path in _below(root):
         name = path.relative_to(root.parent).as_posix()
         count += 1
-        found = path.lstat()
         if path.is_symlink() and path != root:
             yield Entry(name, path, 0o777, link=_inside(path, home))
             continue
@@ -69,7 +68,7 @@ def entries(root: Path) -> Iterator[Entry]:
             yield Entry(name, path, 0o755)
         elif stat.S_ISREG(kind.st_mode):
             size += kind.st_size
-            yield Entry(name, path, 0o755 if found.st_mode & 0o100 else 0o644, kind.st_size)
+            yield Entry(name, path, 0o755 if kind.st_mode & 0o100 else 0o644, kind.st_size)
         else:
             raise _flaw(path, "is neither a file nor a folder nor a link")
         if size > LARGEST or count > MOST:
@@ -95,7 +94,7 @@ def version_of(root: Path) -> str:
     """Return what the resource is known by, 40 hexadecimal digits. Raises ``InvalidInput`` like ``entries``."""
     try:
         listed = list(entries(root))
-        seen = tuple((each.name, each.mode, each.link, _stamp(each.path)) for each in listed)
+        seen = tuple((each.name, each.mode, each.link, _stamp(each)) for each in listed)
     except OSError as error:
         raise _flaw(root, f"cannot be read: {error.strerror or error}") from None
     known = _known.get(root)
@@ -148,6 +147,8 @@ def also_needed(named: Sequence[Resource], names: Iterable[str], folders: Sequen
 
 def flaws_of(resource: Resource, folders: Sequence[Path]) -> list[Problem]:
     """Return why a service cannot have this resource; nothing for one that is as it should be."""
+    if resource.source and resource.version:  # it was looked at when it was found
+        return []
     if resource.source:
         path = Path(resource.source)
         try:
@@ -196,8 +197,8 @@ def _inside(path: Path, home: Path) -> str:
     return target
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    found = path.lstat()
+def _stamp(entry: Entry) -> tuple[int, int, int]:
+    found = entry.path.lstat() if entry.link else entry.path.stat()
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 

@@ -241,6 +241,31 @@ def test_a_resource_that_a_node_lost_is_noticed_and_brought_again(
     assert shell.run(task("start", chef, on), session).exit_status == 0
 
 
+def test_a_node_never_remembers_that_a_resource_was_there(
+    folder: Path, session: Session, root: Path, shell: ShellAutomator
+) -> None:
+    prepare_node(node(root, service_of(folder)), session)
+    (folder / "services/chef").mkdir()
+    (folder / "services/chef/more").write_text("a file that BOOTSTRAP has to send")
+    chef = service_of(folder)
+    on = node(root, chef)
+    prepare_node(on, session)
+    shutil.rmtree(own(root) / "store")
+    prepare_node(on, session)
+    assert {path.name for path in (own(root) / "store").iterdir()} == {each.version for each in chef.resources}
+    assert shell.run(task("start", chef, on), session).exit_status == 0
+
+
+def test_a_link_to_a_file_of_the_catalog_travels_as_that_file(folder: Path) -> None:
+    jar, link = folder / "resources/app.jar", folder / "resources/links/app.jar"
+    link.parent.mkdir()
+    link.symlink_to("../app.jar")
+    known = version_of(jar)
+    assert version_of(link) == known
+    jar.write_bytes(b"another")
+    assert version_of(link) == version_of(jar) != known
+
+
 def test_an_archive_is_made_once_and_serves_when_the_catalog_has_gone_on(folder: Path, cache: Path) -> None:
     jar = {each.name: each for each in service_of(folder).resources}["app.jar"]
     made = archive_of(jar)
