@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from coopr_core import ClusterRequest
 from coopr_core.errors import InvalidInput
+from coopr_core.model.request import WRITTEN
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,7 @@ def test_a_right_request_is_a_plain_value() -> None:
     assert request == ClusterRequest(name="demo", template="nats", size=3, services=("a",), lease="2h")
     with pytest.raises(ValidationError):
         request.size = 4  # type: ignore[misc]
+
+
+def test_everything_of_a_request_is_written_down() -> None:
+    assert set(WRITTEN) == set(ClusterRequest.model_fields)
