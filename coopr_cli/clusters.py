@@ -199,7 +199,7 @@ def _job_cells(job: dict[str, Any] | None) -> tuple[object, ...]:
 
 def _node(node: NodeRecord) -> dict[str, Any]:
     machine = node.machine or {}
-    address = machine.get("addresses", {}).get("access_v4", "")
+    address = node.addresses.get("access_v4", "")
     return {
         "number": node.number,
         "host_name": node.host_name,

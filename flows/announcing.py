@@ -176,7 +176,6 @@ def _job(job: JobRecord) -> dict[str, Any]:
 
 
 def _node(node: NodeRecord) -> dict[str, Any]:
-    machine = node.machine or {}
     return {
         "number": node.number,
         "host_name": node.host_name,
@@ -184,7 +183,7 @@ def _node(node: NodeRecord) -> dict[str, Any]:
         "hardware_type": node.hardware_type,
         "image_type": node.image_type,
         "services": list(node.services),
-        "addresses": dict(machine.get("addresses", {})),
+        "addresses": node.addresses,
     }
 
 

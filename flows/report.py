@@ -26,7 +26,7 @@ def summarize(store: Store, cluster: ClusterRecord, job_id: str, flow_run_url: s
                 "number": node.number,
                 "host_name": node.host_name,
                 "state": str(node.state),
-                "address": machine.get("addresses", {}).get("access_v4", ""),
+                "address": node.addresses.get("access_v4", ""),
                 "port": machine.get("port", 0),
                 "hardware_type": node.hardware_type,
                 "image_type": node.image_type,

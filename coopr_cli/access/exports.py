@@ -104,7 +104,7 @@ def _reachable(store: Store, cluster: ClusterRecord, chosen: list[NodeRecord]) -
     known_hosts = pin_hosts(cluster, store.nodes(cluster.id))
     found = []
     for node in chosen:
-        if node.machine and node.machine.get("addresses"):
+        if node.machine and node.addresses:
             found.append((node, Machine.from_json(node.machine)))
         else:
             click.echo(f"node {node.number} has no address yet (state {node.state.value}): left out", err=True)

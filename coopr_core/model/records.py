@@ -74,6 +74,11 @@ class NodeRecord(Placed):
     properties: Mapping[str, Any] = field(default_factory=dict)
     alternatives: tuple[Alternative, ...] = ()
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Its machine's addresses by type; none before it has a machine that tells them."""
+        return dict((self.machine or {}).get("addresses", {}))
+
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:

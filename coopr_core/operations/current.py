@@ -38,13 +38,13 @@ class Present:
 
     def members(self, layout: ClusterLayout) -> list[MacroNode]:
         """Return the nodes of ``layout`` as macros see them; an address that is not known yet is shown as such."""
-        machines = {node.number: (node.machine or {}).get("addresses", {}) for node in self.nodes}
+        known = {node.number: node.addresses for node in self.nodes}
         return [
             MacroNode(
                 number=node.number,
                 host_name=node.host_name,
                 services=node.services,
-                addresses=machines.get(node.number) or _unknown(node.number),
+                addresses=known.get(node.number) or _unknown(node.number),
             )
             for node in layout.nodes
         ]

@@ -22,7 +22,7 @@ def macro_nodes(nodes: Iterable[NodeRecord]) -> list[MacroNode]:
             number=node.number,
             host_name=node.host_name,
             services=node.services,
-            addresses=dict((node.machine or {}).get("addresses", {})),
+            addresses=node.addresses,
         )
         for node in nodes
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from coopr_core.errors import InvalidInput, NotFound
 from coopr_core.model.names import dns_form
@@ -42,6 +41,7 @@ def prepare_replace(store: Store, cluster: str, nodes: list[str], catalog: list[
     then = replace(now, nodes=tuple(replace(n, machine=None) if n.number in numbers else n for n in now.nodes))
     changed = reached(now, after, then)
     others = {number: names for number, names in changed.items() if number not in numbers}
+    addresses = {str(node.number): node.addresses for node in now.nodes if node.number in numbers}
     return PreparedChange(
         cluster=now.cluster,
         newest=now.newest,
@@ -51,7 +51,7 @@ def prepare_replace(store: Store, cluster: str, nodes: list[str], catalog: list[
         request=now.request,
         template=now.template,
         recorded=True,
-        parameters={"nodes": numbers, "addresses": {str(n): _addresses(now, n) for n in numbers}},
+        parameters={"nodes": numbers, "addresses": addresses},
     )
 
 
@@ -65,11 +65,6 @@ def _number(now: Present, reference: str) -> int:
     names = ", ".join(f"{node.number} ({node.host_name})" for node in now.layout.nodes[:8])
     meant = did_you_mean(text, (node.host_name.partition(".")[0] for node in now.layout.nodes))
     raise NotFound(f"cluster {now.cluster.name} has no node {text}", hint=f"{meant} its nodes are: {names}".lstrip())
-
-
-def _addresses(now: Present, number: int) -> dict[str, Any]:
-    machine = next(node.machine for node in now.nodes if node.number == number)
-    return dict((machine or {}).get("addresses", {}))
 
 
 REPLACE = Declaration(Operation.REPLACE_NODES.verb, prepare_replace, question="Replace nodes of cluster {cluster}")

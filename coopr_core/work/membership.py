@@ -67,7 +67,4 @@ class Membership:
         """Tell whether the task adapts a node to replaced ones that have turned out as they were."""
         if not self.replaced or task.node in self.replaced:
             return False
-        return all(
-            before and (nodes[number].machine or {}).get("addresses") == before
-            for number, before in self.replaced.items()
-        )
+        return all(before and nodes[number].addresses == before for number, before in self.replaced.items())

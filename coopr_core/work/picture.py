@@ -43,7 +43,7 @@ class _View:
         if after.number in self.hidden:
             return
         self.seen = SeenNodes({**self.seen.properties, str(after.number): _described(after)})
-        if _addresses(before) != _addresses(after):
+        if before.addresses != after.addresses:
             self.macros, self.configs = None, {}
 
 
@@ -194,11 +194,7 @@ def _described(node: NodeRecord) -> Mapping[str, Any]:
     return {
         "hostname": node.host_name,
         "nodenum": node.number,
-        "ipaddresses": _addresses(node),
+        "ipaddresses": node.addresses,
         "services": list(node.services),
         **node.properties,
     }
-
-
-def _addresses(node: NodeRecord) -> dict[str, Any]:
-    return dict((node.machine or {}).get("addresses", {}))
