@@ -52,11 +52,6 @@ class Membership:
             return frozenset(self.given_up - {number})
         return (self.leaving | self.given_up) - {number}
 
-    def seen_from(self, number: int, nodes: Iterable[NodeRecord]) -> list[NodeRecord]:
-        """Return the nodes of the cluster as node ``number`` is to know them."""
-        hidden = self.hidden_from(number)
-        return [node for node in nodes if node.number not in hidden]
-
     def leaving_with(self, service: str, number: int, nodes: Iterable[NodeRecord]) -> list[str]:
         """Return the host names of the leaving nodes with ``service``, for one of them; none for a node that stays."""
         if number not in self.leaving:

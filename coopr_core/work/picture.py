@@ -121,11 +121,7 @@ class ClusterPicture:
     def leaving_with(self, service: str, number: int) -> list[str]:
         """Return the host names of the leaving nodes with ``service``, for one of them; none for a node that stays."""
         with self._lock:
-            if number not in self.membership.leaving:
-                return []
-            return self.membership.leaving_with(
-                service, number, self.membership.seen_from(number, self._nodes.values())
-            )
+            return self.membership.leaving_with(service, number, self._nodes.values())
 
     def seen(self, number: int) -> SeenNodes:
         """Return what node ``number`` is told of the nodes: one value, never changing, for all told the same."""
