@@ -73,7 +73,7 @@ def apply_command(file: Path, output: str, max_concurrency: int | None, schedule
 
     saved = load_plan(file)
     with Store.open() as store:
-        prepared = check_plan(saved, store).prepared
+        prepared = check_plan(saved, store)
         if output == "table":
             show_layout(prepared.layout)
         run = {"schedule": schedule, "max_concurrency": max_concurrency}

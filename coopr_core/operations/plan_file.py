@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,14 +55,6 @@ class SavedPlan(BaseModel):
     def name(self) -> str:
         """The cluster's name."""
         return str(self.request["name"])
-
-
-@dataclass(frozen=True, slots=True)
-class Applicable:
-    """A saved plan that may run now: the request as it was saved, prepared again with the same answer."""
-
-    saved: SavedPlan
-    prepared: Preparation
 
 
 def save_plan(path: Path, prepared: Preparation, catalog: Sequence[str]) -> None:
@@ -121,8 +112,8 @@ def load_plan(path: Path) -> SavedPlan:
     return saved
 
 
-def check_plan(saved: SavedPlan, store: Store) -> Applicable:
-    """Prepare the saved request again, for the store's tenant, and compare.
+def check_plan(saved: SavedPlan, store: Store) -> Preparation:
+    """Prepare the saved request again, for the store's tenant, and return that if the answer is the same.
 
     A plan that was made for a tenant is for that tenant alone; any tenant may run one that was made for the default
     one. Raises ``Refused`` naming what is not as it was, ``OverQuota`` or what else ``prepare_create`` raises.
@@ -142,7 +133,7 @@ def check_plan(saved: SavedPlan, store: Store) -> Applicable:
         prepared.world,
         hint="make the plan again, look at it, and apply that",
     )
-    return Applicable(saved, prepared)
+    return prepared
 
 
 def _digest(value: dict[str, Any]) -> str:

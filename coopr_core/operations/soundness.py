@@ -130,8 +130,8 @@ def service_problems(
     automator = _usable(automator_types(), load_automator)
     for service in services:
         for name, action in service.actions.items():
-            check = getattr(automator(action.type), "check", None)
-            for problem in check(name, service) if check else ():
+            plug = automator(action.type)
+            for problem in plug.check(name, service) if plug else ():
                 yield problem if problem.file else catalog.located(service, problem)
         yield from catalog.resource_problems(service)
         for path, line, message, runs in scripts.in_files(service):

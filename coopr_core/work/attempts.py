@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from coopr_core.store import Store
     from coopr_core.work.actions import Actions
 
-"""The actions that make another machine when theirs is lost, or there is no room for it."""
-
 LAST_LINES = 10
 """How many of a failed task's last lines are shown."""
 

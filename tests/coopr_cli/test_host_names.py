@@ -76,7 +76,7 @@ def test_a_plan_file_holds_when_another_cluster_was_made_since(coopr: Coopr, cat
     assert coopr("plan", "shop", "--template", TINY, "--catalog", catalog, "-o", str(file)).code == 0
     with Store.open() as store:
         begin(store, "between")
-        prepared = check_plan(load_plan(file), store).prepared
+        prepared = check_plan(load_plan(file), store)
         assert prepared.layout.nodes[0].host_name == "shop4-1000.local"
 
 

@@ -246,7 +246,7 @@ class JobRun:
     def _failure(self, record: TaskRecord, reason: str) -> Failure:
         """Put together what is known of a failure that no attempt has told of."""
         log = self.context.logs / f"{record.id}.log"
-        return Failure(record, self.title(Task(record.node, record.action, record.service)), reason, "", 1, (), log)
+        return Failure(record, self.context.titles[record.id], reason, "", 1, (), log)
 
     def _now(self, record: TaskRecord) -> TaskRecord:
         return self._store.task(record.id)
