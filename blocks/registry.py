@@ -7,17 +7,18 @@ be imported costs its own blocks, which is told in the log, and nothing else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 
 from prefect.blocks.core import Block
 
-from blocks.credentials import AutomatorSettingsBlock, ProviderSettingsBlock, settings_block
+from blocks.credentials import AutomatorSettingsBlock, ProviderSettingsBlock, SettingsBlock, settings_block
 from blocks.http_callback import HttpCallback
 from blocks.ssh_key import SshKey
 from coopr_core.automators.registry import automator_class, automator_types
 from coopr_core.errors import CooprError
 from coopr_core.providers.registry import provider_types, settings_type
+from coopr_core.providers.settings import Declared
 
 GROUP = "coopr.blocks"
 """The entry-point group packages name their blocks in; one called like a plug-in is of that plug-in's settings."""
@@ -27,8 +28,10 @@ _log = logging.getLogger(__name__)
 
 def block_types() -> dict[str, type[Block]]:
     """Return every block type by its slug."""
+    brought = _brought()
+    kinds: list[type[Block]] = [HttpCallback, SshKey, *brought.values(), *_of_providers(brought)]
+    kinds += [kind for name in automator_types() if (kind := _of_automator(name, brought)) is not None]
     found: dict[str, type[Block]] = {}
-    kinds: list[type[Block]] = [HttpCallback, SshKey, *_brought().values(), *_generated()]
     for kind in kinds:
         found.setdefault(kind.get_block_type_slug(), kind)
     return found
@@ -36,21 +39,12 @@ def block_types() -> dict[str, type[Block]]:
 
 def credentials_types() -> list[type[Block]]:
     """Return the block types that hold settings of an installed provider, ours first."""
-    names = sorted(provider_types(), key=lambda name: (name != "local", name))
-    return [kind for name in names if (kind := credentials_type(name)) is not None]
+    return _of_providers(_brought())
 
 
 def credentials_type(provider: str) -> type[Block] | None:
     """Return the block type for the settings of a provider; None for one that is not installed or has no settings."""
-    brought = _brought()
-    if provider in brought:
-        return brought[provider]
-    try:
-        declared = settings_type(provider)
-    except CooprError as error:
-        _log.warning("the provider %s has no block: %s", provider, error.message)
-        return None
-    return settings_block(ProviderSettingsBlock, provider, declared) if declared.model_fields else None
+    return _of_provider(provider, _brought())
 
 
 def key_types() -> list[type[Block]]:
@@ -59,7 +53,7 @@ def key_types() -> list[type[Block]]:
 
 
 def _brought() -> dict[str, type[Block]]:
-    """Return the blocks that packages bring, by the names of their entry points."""
+    """Return the blocks that packages bring, by the names of their entry points; what is wrong is told every time."""
     found = {}
     for entry in entry_points(group=GROUP):
         try:
@@ -74,19 +68,34 @@ def _brought() -> dict[str, type[Block]]:
     return found
 
 
-def automator_block(automator: str) -> type[Block] | None:
-    """Return the block type for the settings of an automator; None for one that is not installed or has no settings."""
-    brought = _brought()
-    if automator in brought:
-        return brought[automator]
+def _of_providers(brought: Mapping[str, type[Block]]) -> list[type[Block]]:
+    names = sorted(provider_types(), key=lambda name: (name != "local", name))
+    return [kind for name in names if (kind := _of_provider(name, brought)) is not None]
+
+
+def _of_provider(name: str, brought: Mapping[str, type[Block]]) -> type[Block] | None:
+    return _of_plugin("provider", name, settings_type, ProviderSettingsBlock, brought)
+
+
+def _of_automator(name: str, brought: Mapping[str, type[Block]]) -> type[Block] | None:
+    return _of_plugin(
+        "automator", name, lambda automator: automator_class(automator).settings_type, AutomatorSettingsBlock, brought
+    )
+
+
+def _of_plugin(
+    kind: str,
+    name: str,
+    declares: Callable[[str], type[Declared]],
+    base: type[SettingsBlock],
+    brought: Mapping[str, type[Block]],
+) -> type[Block] | None:
+    """Return the block that a package brings for a plug-in, or one made of the settings that the plug-in declares."""
+    if name in brought:
+        return brought[name]
     try:
-        declared = automator_class(automator).settings_type
+        declared = declares(name)
     except CooprError as error:
-        _log.warning("the automator %s has no block: %s", automator, error.message)
+        _log.warning("the %s %s has no block: %s", kind, name, error.message)
         return None
-    return settings_block(AutomatorSettingsBlock, automator, declared) if declared.model_fields else None
-
-
-def _generated() -> Iterator[type[Block]]:
-    yield from credentials_types()
-    yield from (kind for name in automator_types() if (kind := automator_block(name)) is not None)
+    return settings_block(base, name, declared) if declared.model_fields else None

@@ -136,6 +136,17 @@ def test_a_plug_in_has_a_block_made_from_its_settings_or_brings_its_own(acme: Pa
     assert TOKEN not in str(caught.value)
 
 
+def test_a_block_that_cannot_be_loaded_is_told_once(acme: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from blocks.registry import block_types
+
+    caplog.clear()
+    kinds = block_types()
+    assert {SLUG, "acme-tool", "coopr-ssh-key", "coopr-local-provider-settings"} <= kinds.keys()
+    lines = [record.getMessage() for record in caplog.records if record.name == "blocks.registry"]
+    assert [line for line in lines if line.startswith("the block broken cannot be loaded from coopr_acme.")] == lines
+    assert len(lines) == 1
+
+
 def test_its_blocks_are_saved_hidden_and_the_vault_gives_what_is_in_them(
     prefect_server: ServerInfo, acme: Path, blocks: Any
 ) -> None:
