@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from installed_package import install_package
 
 PAGE = Path(__file__).parents[1] / "docs" / "extend.md"
 
@@ -24,19 +24,9 @@ class DocumentedPlugin:
 
     def install(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Install it as pip would."""
-        folder.mkdir(exist_ok=True)
-        (folder / f"{self.module}.py").write_text(self.code)
-        about = folder / f"{self.module}-1.0.dist-info"
-        about.mkdir()
+        points = tomllib.loads(self.toml)["project"]["entry-points"]
         name = self.module.replace("_", "-")
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        groups = tomllib.loads(self.toml)["project"]["entry-points"]
-        lines = [
-            f"[{group}]\n" + "".join(f"{n} = {at}\n" for n, at in points.items()) for group, points in groups.items()
-        ]
-        (about / "entry_points.txt").write_text("".join(lines))
-        monkeypatch.syspath_prepend(str(folder))
-        monkeypatch.delitem(sys.modules, self.module, raising=False)
+        install_package(folder, name, points, monkeypatch, modules={self.module: self.code})
 
 
 def documented(section: str, module: str) -> DocumentedPlugin:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from installed_package import install_package
 
 CODE = """
 import json
@@ -40,13 +40,8 @@ class CloudProvider(LocalProvider):
 
 def install_cloud(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install the provider type ``test-cloud`` as pip would; the file with what its machines were asked for."""
-    (folder / "test_cloud_plugin.py").write_text(CODE)
-    about = folder / "test_cloud-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: test-cloud\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[coopr.providers]\ntest-cloud = test_cloud_plugin:CloudProvider\n")
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, "test_cloud_plugin", raising=False)
+    points = {"coopr.providers": {"test-cloud": "test_cloud_plugin:CloudProvider"}}
+    install_package(folder, "test-cloud", points, monkeypatch, modules={"test_cloud_plugin": CODE})
     return folder / "asked.jsonl"
 
 

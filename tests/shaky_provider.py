@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from installed_package import install_package
 
 from coopr_core.errors import CooprError
 from coopr_core.providers.contract import Machine, MachineRequest, Status
@@ -63,11 +64,7 @@ class ShakyProvider(LocalProvider):
 
 def install(folder: Path, catalog: str, patch: pytest.MonkeyPatch) -> Script:
     """Make ``shaky`` an installed provider type and the catalog's provider ``local`` of it; what goes wrong with it."""
-    information = folder / "shaky-1.dist-info"
-    information.mkdir(parents=True)
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: shaky\nVersion: 1\n")
-    (information / "entry_points.txt").write_text("[coopr.providers]\nshaky = shaky_provider:ShakyProvider\n")
-    patch.syspath_prepend(folder)
+    install_package(folder, "shaky", {"coopr.providers": {"shaky": "shaky_provider:ShakyProvider"}}, patch)
     (Path(catalog) / "providers").mkdir()
     entity = {"name": "local", "providertype": "shaky", "provisioner": {}}
     (Path(catalog) / "providers" / "local.json").write_text(json.dumps(entity))

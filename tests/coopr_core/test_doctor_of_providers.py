@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from installed_package import install_package
 
 from coopr_core.errors import CooprError, Denied
 from coopr_core.maintenance.doctor import Verdict, check_all
@@ -54,11 +55,8 @@ class Accounts(SimpleProvider):
 
 @pytest.fixture
 def verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Verdict]:
-    about = tmp_path / "site" / "accounts-1.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: accounts\nVersion: 1\n")
-    (about / "entry_points.txt").write_text("[coopr.providers]\naccounts = test_doctor_of_providers:Accounts\n")
-    monkeypatch.syspath_prepend(tmp_path / "site")
+    points = {"coopr.providers": {"accounts": "test_doctor_of_providers:Accounts"}}
+    install_package(tmp_path / "site", "accounts", points, monkeypatch)
     monkeypatch.syspath_prepend(Path(__file__).parent)
     import test_doctor_of_providers
 

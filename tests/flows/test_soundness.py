@@ -11,6 +11,7 @@ import pytest
 from command_line import Coopr
 from flow_catalog import service, write_catalog
 from growth import growth
+from installed_package import install_package
 
 from coopr_core import Catalog
 from coopr_core.catalog.checks.addresses import flaw_of
@@ -298,11 +299,7 @@ def test_plug_ins_that_are_not_installed_are_a_warning_each(tmp_path: Path, coop
 def test_a_plug_in_that_cannot_be_loaded_is_a_problem_of_who_needs_it(
     tmp_path: Path, coopr: Coopr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    about = tmp_path / "broken-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[coopr.automators]\nbroken = no_such_module:Broken\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install_package(tmp_path, "broken", {"coopr.automators": {"broken": "no_such_module:Broken"}}, monkeypatch)
     entity = {"provisioner": {"actions": {"start": {"type": "broken", "fields": {}}}}}
     (problem,) = errors_of(tmp_path, coopr, **entity)
     assert (problem.path, problem.line) == ("provisioner.actions.start.type", 1)

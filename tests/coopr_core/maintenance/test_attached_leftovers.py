@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from installed_package import install_package
 from memory_cloud import MemoryCloud
 from store_samples import new_cluster
 
@@ -29,12 +30,9 @@ class Shared(MemoryCloud):
 def test_a_key_pair_of_a_cluster_that_is_gone_is_a_leftover_and_that_of_a_living_one_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    about = tmp_path / "site" / "shared_cloud-1.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shared-cloud\nVersion: 1\n")
-    (about / "entry_points.txt").write_text("[coopr.providers]\nshared = test_attached_leftovers:Shared\n")
-    for folder in (tmp_path / "site", Path(__file__).parent):
-        monkeypatch.syspath_prepend(folder)
+    points = {"coopr.providers": {"shared": "test_attached_leftovers:Shared"}}
+    install_package(tmp_path / "site", "shared-cloud", points, monkeypatch)
+    monkeypatch.syspath_prepend(Path(__file__).parent)
     import test_attached_leftovers
 
     kind = test_attached_leftovers.Shared

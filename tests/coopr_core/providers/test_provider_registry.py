@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from installed_package import install_package
 
 from coopr_core.errors import CooprError, InvalidInput, NotFound
 from coopr_core.providers import load_cloud, load_provider, provider_types, settings_type
@@ -58,12 +59,8 @@ class OldProvider:
 def test_a_plug_in_of_another_contract_is_refused_with_what_it_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "old_provider_plugin.py").write_text(OLD)
-    about = tmp_path / "old_provider-1.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: old-provider\nVersion: 1\n")
-    (about / "entry_points.txt").write_text("[coopr.providers]\nold = old_provider_plugin:OldProvider\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    points = {"coopr.providers": {"old": "old_provider_plugin:OldProvider"}}
+    install_package(tmp_path, "old-provider", points, monkeypatch, modules={"old_provider_plugin": OLD})
     with pytest.raises(
         CooprError, match=r"'old' \(old_provider_plugin:OldProvider\) lacks options_type.*describe"
     ) as caught:
