@@ -139,7 +139,7 @@ class ThreadJob:
     def context(self, **options: Any) -> Iterator[JobContext]:
         """What a process needs to run tasks of the job."""
         with NodeAccess(self._folder / "no-key") as self.access:
-            tasks = self.store.tasks(self.job.id)
+            tasks = {task.id: task for task in self.store.tasks(self.job.id)}
             parameters = self.store.job_parameters(self.job.id)
             actions = Actions(
                 store=self.store,
@@ -149,11 +149,12 @@ class ThreadJob:
                 automators={"fake": self.scripted},
                 access=self.access,
                 authorized_key="ssh-ed25519 AAAA",
-                resumed=any(task.attempts for task in tasks),
-                membership=Membership.of(self.job, parameters, tasks),
+                resumed=any(task.attempts for task in tasks.values()),
+                membership=Membership.of(self.job, parameters, tasks.values()),
             )
+            logs = self._folder / "logs"
             yield JobContext(
-                self.store, self.cluster, self.job, actions, self.access, self._folder / "logs", parameters, **options
+                self.store, self.cluster, self.job, actions, self.access, logs, parameters, tasks, **options
             )
 
     def run(

@@ -6,9 +6,11 @@ A task run finds all of it by its id alone, in the flow's process as in any othe
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,7 +24,7 @@ from coopr_core.folders import logs_of
 from coopr_core.model.courses import MACHINE_ACTIONS, Action
 from coopr_core.model.ids import parse_task_id
 from coopr_core.model.job_parameters import JobParameters
-from coopr_core.model.records import ClusterRecord, JobRecord
+from coopr_core.model.records import ClusterRecord, JobRecord, TaskRecord
 from coopr_core.model.states import TaskState
 from coopr_core.providers.credentials import cluster_clouds
 from coopr_core.providers.host_keys import seed_of
@@ -107,15 +109,18 @@ def _context_of(task_id: str) -> AbstractContextManager[JobContext]:
 @contextlib.contextmanager
 def _context(store: Store, cluster: ClusterRecord, job: JobRecord, *, owner: bool, alone: bool) -> Iterator[JobContext]:
     parameters = store.job_parameters(job.id)
-    with NodeAccess(client_key(cluster, VAULT), redactor=Redactor()) as access:
+    tasks = {task.id: task for task in store.tasks(job.id)}
+    key = client_key(cluster, VAULT)
+    with NodeAccess(key, redactor=Redactor()) as access:
         context = JobContext(
             store=store,
             cluster=cluster,
             job=job,
-            actions=_actions(store, cluster, job, parameters, access),
+            actions=_actions(store, cluster, job, parameters, tasks.values(), access, key),
             access=access,
             logs=logs_of(cluster.id),
             parameters=parameters,
+            tasks=tasks,
             owner=owner,
             alone=alone,
         )
@@ -124,10 +129,15 @@ def _context(store: Store, cluster: ClusterRecord, job: JobRecord, *, owner: boo
 
 
 def _actions(
-    store: Store, cluster: ClusterRecord, job: JobRecord, parameters: JobParameters, access: NodeAccess
+    store: Store,
+    cluster: ClusterRecord,
+    job: JobRecord,
+    parameters: JobParameters,
+    tasks: Collection[TaskRecord],
+    access: NodeAccess,
+    key: Path,
 ) -> Actions:
     layout = store.layout(cluster.id)
-    tasks = store.tasks(job.id)
     used: list[str] = []
     secret = None
     if any(task.action not in MACHINE_ACTIONS for task in tasks):
@@ -140,11 +150,11 @@ def _actions(
         clouds=cluster_clouds(cluster, VAULT, access.redactor.add),
         automators={name: load_automator(name, vault=VAULT, hide=access.redactor.add) for name in used},
         access=access,
-        authorized_key=authorized_key(client_key(cluster, VAULT)),
+        authorized_key=authorized_key(key),
         secret=secret,
         resumed=any(task.attempts for task in tasks),
         membership=Membership.of(job, parameters, tasks),
-        host_key_seed=lambda: seed_of(client_key(cluster, VAULT)),
+        host_key_seed=cache(lambda: seed_of(key)),
     )
     if any(task.action == Action.BOOTSTRAP and task.state is not TaskState.SUCCEEDED for task in tasks):
         actions.pack()

@@ -33,6 +33,8 @@ from coopr_core.work.passwords import asks_for_secrets, known_secrets
 from coopr_core.work.task_log import TaskLog
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from coopr_core.model.layout import ClusterLayout
     from coopr_core.remote.access import NodeAccess
     from coopr_core.store import Store
@@ -56,9 +58,10 @@ def find_drift(store: Store, cluster: ClusterRecord, vault: Vault) -> Drift:
             hint="see `coopr status`, and look again when the job has ended",
         )
     cluster = store.cluster_with_id(cluster.id)
-    with NodeAccess(client_key(cluster, vault), redactor=Redactor()) as access:
+    key = client_key(cluster, vault)
+    with NodeAccess(key, redactor=Redactor()) as access:
         try:
-            return _Look(store, cluster, access, vault).everywhere()
+            return _Look(store, cluster, access, key, vault).everywhere()
         except BaseException:
             access.stop()
             raise
@@ -67,7 +70,7 @@ def find_drift(store: Store, cluster: ClusterRecord, vault: Vault) -> Drift:
 class _Look:
     """One look at one cluster."""
 
-    def __init__(self, store: Store, cluster: ClusterRecord, access: NodeAccess, vault: Vault) -> None:
+    def __init__(self, store: Store, cluster: ClusterRecord, access: NodeAccess, key: Path, vault: Vault) -> None:
         self._cluster = cluster
         self._installation = store.installation
         self._access = access
@@ -89,7 +92,7 @@ class _Look:
             clouds=self._clouds,
             automators=self._automators,
             access=access,
-            authorized_key=authorized_key(client_key(cluster, vault)),
+            authorized_key=authorized_key(key),
             secret=self._secret,
         )
         self._macros = MacroContext(

@@ -66,7 +66,7 @@ class AfterFailure:
 
     def _discard(self, numbers: Iterable[int]) -> None:
         wanted = sorted(numbers)
-        names = {node.number: node.host_name for node in self.store.nodes(self.job.cluster_id)}
+        names = {number: self.actions.picture.node(number).host_name for number in wanted}
 
         def discard(number: int) -> str:
             try:

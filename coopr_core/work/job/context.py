@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from coopr_core.errors import CooprError
 from coopr_core.model.job_parameters import JobParameters
-from coopr_core.model.records import ClusterRecord, JobRecord
+from coopr_core.model.records import ClusterRecord, JobRecord, TaskRecord
 from coopr_core.model.states import HOLDING, JobState, TaskState
 from coopr_core.store import claims
 from coopr_core.work.attempts import Attempts
@@ -45,14 +45,15 @@ class JobContext:
     access: NodeAccess
     logs: Path
     parameters: JobParameters
+    tasks: Mapping[str, TaskRecord]
+    """The job's tasks by id, as they were when the context was opened."""
     owner: bool = True
     """Whether this process has claimed the job."""
     alone: bool = True
     """Whether no other process runs tasks of the job."""
 
     def __post_init__(self) -> None:
-        self.tasks = {task.id: task for task in self.store.tasks(self.job.id)}
-        hosts = {node.number: node.host_name.partition(".")[0] for node in self.store.nodes(self.cluster.id)}
+        hosts = {number: node.host_name.partition(".")[0] for number, node in self.actions.picture.nodes.items()}
         self.titles = {
             task.id: f"{f'{task.action} {task.service}'.strip()} @ {hosts[task.node]}" for task in self.tasks.values()
         }
