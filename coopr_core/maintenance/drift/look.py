@@ -8,7 +8,6 @@ that differ are told. Nodes are looked at side by side; the cost is one connecti
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +15,12 @@ from coopr_core.automators import load_automator
 from coopr_core.automators.contract import Automator
 from coopr_core.catalog.entities import Service
 from coopr_core.errors import Busy, CooprError, NotFound, TimedOut, Unreachable
-from coopr_core.macros import MacroContext, expand
 from coopr_core.maintenance.drift.comparison import paths_that_differ
 from coopr_core.maintenance.drift.findings import Drift, Finding
 from coopr_core.maintenance.drift.past import Past
 from coopr_core.model.courses import Action
 from coopr_core.model.records import ClusterRecord, NodeRecord, TaskRecord
 from coopr_core.model.states import ClusterState, TaskState
-from coopr_core.operations.links import macro_nodes
 from coopr_core.providers.contract import Machine
 from coopr_core.providers.credentials import cluster_clouds
 from coopr_core.providers.scope import Scope
@@ -75,13 +72,12 @@ class _Look:
         self._installation = store.installation
         self._access = access
         self._layout: ClusterLayout = store.layout(cluster.id)
-        self._nodes = store.nodes(cluster.id)
         self._clouds = cluster_clouds(cluster, vault, access.redactor.add)
-        self._secret: Callable[[str], str] | None = None
+        secret: Callable[[str], str] | None = None
         self._no_secrets = False
         if asks_for_secrets(self._layout):
-            self._secret = known_secrets(store, vault, cluster.id, access.redactor.add)
-            self._no_secrets = self._secret is None
+            secret = known_secrets(store, vault, cluster.id, access.redactor.add)
+            self._no_secrets = secret is None
         self._past = Past(store, cluster.id)
         used = {action.type for service in self._layout.services.values() for action in service.actions.values()}
         self._automators = {name: load_automator(name, vault=vault, hide=access.redactor.add) for name in used}
@@ -93,11 +89,9 @@ class _Look:
             automators=self._automators,
             access=access,
             authorized_key=authorized_key(key),
-            secret=self._secret,
+            secret=secret,
         )
-        self._macros = MacroContext(
-            owner=cluster.owner, nodes=macro_nodes(self._nodes), secret=self._secret, config=self._layout.config
-        )
+        self._nodes = tuple(self._actions.picture.nodes.values())
         self._checked: set[tuple[int, str]] = set()
         self._unchecked: dict[str, None] = {}
 
@@ -138,12 +132,13 @@ class _Look:
         if found is None:
             return [_on(node, "machine-gone", "its machine is gone from the provider", hint=replace)]
         findings: list[Finding] = []
+        machine = Machine.from_json(node.machine)
         try:
-            self._access.session(Machine.from_json(node.machine)).run(":", timeout=_GREETING_SECONDS)
+            self._access.session(machine).run(":", timeout=_GREETING_SECONDS)
             for name in sorted(node.services):
                 service = self._layout.services[name]
-                findings += self._config(node, service)
-                findings += self._health(node, service)
+                findings += self._config(node, machine, service)
+                findings += self._health(node, machine, service)
         except (Unreachable, TimedOut) as error:
             kind = error.code if error.code in ("wrong-host-key", "machine-gone") else "unreachable"
             bring_back = (
@@ -152,7 +147,7 @@ class _Look:
             findings.append(_on(node, kind, error.message, hint=error.hint or bring_back))
         return findings
 
-    def _config(self, node: NodeRecord, service: Service) -> list[Finding]:
+    def _config(self, node: NodeRecord, machine: Machine, service: Service) -> list[Finding]:
         """Return what the service's CONFIGURE would bring now, against what the last one brought."""
         action = service.actions.get(Action.CONFIGURE.lower())
         if action is None or self._no_secrets:
@@ -163,14 +158,11 @@ class _Look:
         if not tasks:
             message = "its config was never applied"
             return [_on(node, "no-record", message, service=service.name, hint=configure)]
-        if not automator.on_node or node.machine is None:
+        if not automator.on_node:
             self._unchecked[f"config of {service.name}: automator {action.type} keeps no record of it"] = None
             return []
-        machine = Machine.from_json(node.machine)
         try:
-            wanted = json.loads(
-                json.dumps(expand(dict(self._layout.config), self._macros.at(node.number), path="config"))
-            )
+            wanted = self._actions.picture.config(node.number)
             record = self._record(automator, machine, tasks)
         except NotFound as error:
             return [_on(node, "no-record", error.message, service=service.name, hint=configure)]
@@ -198,7 +190,7 @@ class _Look:
                 missing = missing or error
         raise missing or NotFound("there is no record of it")
 
-    def _health(self, node: NodeRecord, service: Service) -> list[Finding]:
+    def _health(self, node: NodeRecord, machine: Machine, service: Service) -> list[Finding]:
         action = service.actions.get(Action.HEALTH.lower())
         if action is None:
             if Action.START.lower() in service.actions:
@@ -223,8 +215,7 @@ class _Look:
             message = f"its health cannot be checked: {error.message}"
             return [_on(node, "unhealthy", message, service=service.name, hint=error.hint)]
         automator = self._automators[action.type]
-        if automator.on_node and node.machine is not None:
-            machine = Machine.from_json(node.machine)
+        if automator.on_node:
             automator.forget(task.id, machine.root, self._access.session(machine))
         if result.exit_status == 0:
             return []
