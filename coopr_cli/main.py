@@ -126,6 +126,10 @@ class LazyCommands(NamingGroup):
         """Return the commands in the order of a cluster's life."""
         return list(known_commands())
 
+    def has_command(self, ctx: click.Context, name: str) -> bool:
+        """Whether there is a command called ``name``; for one of ours, those of other packages are not looked for."""
+        return name in COMMANDS or super().has_command(ctx, name)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command called ``cmd_name``, imported now."""
         return _command(cmd_name) if cmd_name in COMMANDS else _derived(cmd_name)

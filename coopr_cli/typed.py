@@ -28,11 +28,14 @@ class NamingGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with near names when there is no such command."""
-        known = self.list_commands(ctx)
-        if args and args[0] not in known and not args[0].startswith("-"):
-            meant = did_you_mean(args[0], known, form="{}")
+        if args and not args[0].startswith("-") and not self.has_command(ctx, args[0]):
+            meant = did_you_mean(args[0], self.list_commands(ctx), form="{}")
             ctx.fail(f"no such command {args[0]!r}" + (f"; {meant}" if meant else ""))
         return super().resolve_command(ctx, args)
+
+    def has_command(self, ctx: click.Context, name: str) -> bool:
+        """Whether there is a command called ``name``."""
+        return name in self.list_commands(ctx)
 
 
 class NamingChoice(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2 only

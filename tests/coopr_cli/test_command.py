@@ -40,6 +40,21 @@ def test_help_lists_every_command(coopr: Coopr, words: tuple[str, ...]) -> None:
         assert f"\n  {command} " in text
 
 
+def test_a_command_of_ours_is_found_without_looking_for_those_of_other_packages(
+    coopr: Coopr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import coopr_cli.main
+
+    def looked() -> dict[str, str]:
+        raise AssertionError("all commands were listed")
+
+    monkeypatch.setattr(coopr_cli.main, "known_commands", looked)
+    outcome = coopr("events", "--help")
+    assert (outcome.code, "Usage: coopr events" in outcome.out) == (0, True)
+    with pytest.raises(AssertionError, match="were listed"):
+        coopr("evnts")
+
+
 def test_every_command_has_help(coopr: Coopr) -> None:
     from coopr_cli.main import COMMANDS
 
