@@ -96,7 +96,9 @@ def load_block(block: str) -> Any:
         except (ValueError, RuntimeError) as error:
             cause = error.__cause__
             if isinstance(cause, ObjectNotFound):
-                raise _no_block(block, [slug], "save it again under this name; the cluster needs it") from error
+                raise _no_block(
+                    block, _blocks([slug]), "save it again under this name; the cluster needs it"
+                ) from error
             if isinstance(cause, ValidationError):
                 flaws = cause.errors(include_input=False, include_url=False, include_context=False)
                 raise InvalidInput(
@@ -131,11 +133,12 @@ def _named(name: str, slugs: Sequence[str], what: str) -> str:
         raise InvalidInput(
             f"the block {name} does not hold {what}", hint=f"it takes one of type {' or '.join(slugs) or 'none'}"
         )
-    found = [block for block in _blocks(slugs) if block == name or (not slash and block.partition("/")[2] == own)]
+    known = _blocks(slugs)
+    found = [block for block in known if block == name or (not slash and block.partition("/")[2] == own)]
     if len(found) > 1:
         raise InvalidInput(f"there are several blocks {name}: {', '.join(found)}", hint="name one of them in full")
     if not found:
-        raise _no_block(name, slugs, "make one in Prefect (Blocks), or save() it in Python")
+        raise _no_block(name, known, "make one in Prefect (Blocks), or save() it in Python")
     return found[0]
 
 
@@ -157,8 +160,8 @@ def _blocks(slugs: Sequence[str]) -> list[str]:
     return found
 
 
-def _no_block(name: str, slugs: Sequence[str], otherwise: str) -> NotFound:
-    known = _blocks(slugs)
+def _no_block(name: str, known: Sequence[str], otherwise: str) -> NotFound:
+    """Return the error that there is no such block: with the nearest of those ``known``, else with another hint."""
     short = [block.partition("/")[2] for block in known]
     hint = did_you_mean(name, known if "/" in name else short)
     return NotFound(f"Prefect has no block {name}", hint=hint or otherwise)
