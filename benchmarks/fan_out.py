@@ -223,7 +223,7 @@ def line(name: str, taken: float | None, theirs: float | None, whose: str) -> No
 
 
 def profile() -> int:
-    """Print where ``coopr exec`` spends its time: imports, and the functions of all threads."""
+    """Print what ``coopr exec`` spends on its slowest imports."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "coopr_cli", "exec", NAME, "--", "true"],
         capture_output=True,
