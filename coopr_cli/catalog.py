@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from coopr_cli.output import output_option, print_data
-from coopr_cli.request import catalog_option
+from coopr_cli.request import catalog_option, load_catalog
 from coopr_cli.tables import print_table
 from coopr_cli.typed import NamingGroup
 from coopr_core.errors import InvalidInput, NotFound, told
@@ -38,7 +38,7 @@ def catalog_command() -> None:
 @output_option
 def list_entities(kind: str | None, catalog: tuple[str, ...], output: str) -> None:
     """List the entities, of all kinds or of one."""
-    loaded = _load(catalog)
+    loaded = load_catalog(catalog)
     wanted = [kind.removesuffix("s")] if kind else list(KINDS)
     rows = [
         {"kind": each, "name": name, "description": entity.description, "file": str(loaded.source(entity) or "")}
@@ -62,7 +62,7 @@ def list_entities(kind: str | None, catalog: tuple[str, ...], output: str) -> No
 @output_option
 def show_entity(name: str, kind: str | None, catalog: tuple[str, ...], output: str) -> None:
     """Show one entity, merged with its parents, as YAML (or -o json)."""
-    loaded, name = _load(catalog), composed(name)
+    loaded, name = load_catalog(catalog), composed(name)
     found = {
         each: _entities(loaded, each)[name] for each in ([kind] if kind else KINDS) if name in _entities(loaded, each)
     }
@@ -90,7 +90,7 @@ def validate(folders: tuple[str, ...], output: str) -> int:
     from coopr_core.solver import solve
 
     try:
-        catalog = _load(folders)
+        catalog = load_catalog(folders)
         problems = [*catalog.problems, *unsolvable(catalog, solve), *unsound(catalog)]
     except InvalidInput as error:
         if not error.problems:
@@ -109,14 +109,6 @@ def validate(folders: tuple[str, ...], output: str) -> int:
             click.echo(line)
         click.echo(f"{errors} errors, {len(problems) - errors} warnings")
     return InvalidInput.exit_code if errors else 0
-
-
-def _load(folders: tuple[str, ...]) -> Catalog:
-    from coopr_core.automators import automator_resources
-    from coopr_core.catalog import Catalog
-    from coopr_core.settings import load_settings
-
-    return Catalog.load(load_settings().catalog_with(*folders), resources_of=automator_resources)
 
 
 def _entities(catalog: Catalog, kind: str) -> dict[str, Entity]:

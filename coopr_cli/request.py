@@ -15,6 +15,7 @@ from coopr_core.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from coopr_cli.request_file import NodeKind
+    from coopr_core.catalog import Catalog
     from coopr_core.model.layout import ClusterLayout
     from coopr_core.model.request import ClusterRequest
     from coopr_core.store import Store
@@ -54,6 +55,15 @@ def catalog_option(command: F) -> F:
         metavar="DIR",
         help="A catalog folder to lay over the builtin one and the setting's; may be repeated, later ones override.",
     )(command)
+
+
+def load_catalog(folders: Sequence[str]) -> Catalog:
+    """Load the catalog: the builtin one, the setting's folders laid over it, and these laid over them."""
+    from coopr_core.automators import automator_resources
+    from coopr_core.catalog import Catalog
+    from coopr_core.settings import load_settings
+
+    return Catalog.load(load_settings().catalog_with(*folders), resources_of=automator_resources)
 
 
 def block_options(command: F) -> F:
@@ -166,14 +176,7 @@ def free_name(store: Store, wanted: Wanted) -> str:
 
 def _meant_template(name: str, catalog: Sequence[str]) -> str:
     """Return a hint where a template's name is where the cluster's belongs: ``coopr create nats``; else ""."""
-    from coopr_core.automators import automator_resources
-    from coopr_core.catalog import Catalog
-    from coopr_core.settings import load_settings
-
-    if not name:
-        return ""
-    known = Catalog.load(load_settings().catalog_with(*catalog), resources_of=automator_resources)
-    return did_you_mean(name, known.templates, form="--template {}")
+    return did_you_mean(name, load_catalog(catalog).templates, form="--template {}") if name else ""
 
 
 def warn_of_other_layout(wanted: Wanted, layout: ClusterLayout) -> None:

@@ -77,8 +77,6 @@ def create_cluster(
             )
             prepared = prepare_create(request, catalog=paths, store=store, tenant=tenant or store.tenant)
             prepared.check(confirmed)
-            facts = facts_of(prepared, paths, VAULT)
-        with as_confirmed(confirmed):
             cluster, job = store.begin_cluster(
                 prepared.request,
                 prepared.template,
@@ -87,7 +85,7 @@ def create_cluster(
                 owner=owner or settings.owner,
                 tenant=prepared.tenant,
                 expires_at=prepared.expires_at,
-                facts=facts,
+                facts=facts_of(prepared, paths, VAULT),
                 parameters=parameters_of(schedule=schedule, max_concurrency=max_concurrency, values=policy.to_json()),
                 flow_run_id=str(runtime.flow_run.id or ""),
             )

@@ -81,7 +81,7 @@ def _create_beside(store: Store, rebuild: Rebuild, how: How) -> ClusterRecord:
     except Interrupted:
         raise
     except CooprError as failure:
-        if not isinstance(failure, TasksFailed) and not _unfinished(store, rebuild.next_name):
+        if not isinstance(failure, TasksFailed) and store.called(rebuild.next_name) is None:
             raise
         left = _remove(store, rebuild.next_name, how)
         raise TasksFailed(
@@ -116,16 +116,11 @@ def _create(store: Store, rebuild: Rebuild, name: str, how: How) -> dict[str, An
 
 def _remove(store: Store, name: str, how: How) -> str:
     """Delete what there is of the new cluster that failed; return what became of it, in words."""
-    left = _unfinished(store, name)
-    if not left:
+    left = store.called(name)
+    if left is None:
         return "The new one had no machine yet."
     try:
-        _delete(store, left[0], replace(how, confirmed=""))
+        _delete(store, left, replace(how, confirmed=""))
     except CooprError as error:
-        return f"What was made of the new one could not be deleted: `coopr delete {name}` ({left[0].id}): {error}"
+        return f"What was made of the new one could not be deleted: `coopr delete {name}` ({left.id}): {error}"
     return "What was made of the new one is deleted."
-
-
-def _unfinished(store: Store, name: str) -> list[ClusterRecord]:
-    found = store.called(name)
-    return [] if found is None else [found]

@@ -130,7 +130,7 @@ def _inventory(cluster: ClusterRecord, found: _Reachable) -> dict[str, Any]:
             "ansible_host": wanted["HostName"],
             "ansible_port": int(wanted["Port"]),
             "ansible_user": wanted["User"],
-            "ansible_ssh_private_key_file": wanted["IdentityFile"].strip('"').replace("%%", "%"),
+            "ansible_ssh_private_key_file": str(found.key),
             "ansible_ssh_common_args": shlex.join(["-F", "/dev/null", *words]),
             **own_tmp,
             "coopr_node": node.number,
