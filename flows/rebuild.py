@@ -77,7 +77,8 @@ def _create_beside(store: Store, rebuild: Rebuild, how: How) -> ClusterRecord:
         if rebuild.made is None:
             summary = _create(store, rebuild, rebuild.next_name, how)
         else:
-            summary = continue_job(store, rebuild.made, store.jobs(rebuild.made.id)[-1])
+            job = store.jobs(rebuild.made.id)[-1]
+            summary = continue_job(store, rebuild.made, job, schedule=how.schedule, max_concurrency=how.max_concurrency)
     except Interrupted:
         raise
     except CooprError as failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flow_catalog import service, write_catalog
@@ -15,6 +16,7 @@ from coopr_core.model.states import ClusterState, JobState
 from coopr_core.operations.rebuild import prepare_rebuild
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
+from coopr_core.work.job.context import JobContext
 from flows.server import ServerInfo
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]
@@ -150,8 +152,11 @@ def test_a_rebuild_that_the_quota_does_not_allow_touches_nothing(
     delete_cluster("again")
 
 
-def test_a_rebuild_that_was_killed_while_it_made_the_new_one_finishes_that_one(store: Store, tmp_path: Path) -> None:
-    from flows import create_cluster, delete_cluster, rebuild, rebuild_cluster
+def test_a_rebuild_that_was_killed_while_it_made_the_new_one_finishes_that_one_as_it_is_now_asked_to(
+    store: Store, tmp_path: Path
+) -> None:
+    from flows import create_cluster, delete_cluster, operation, rebuild, rebuild_cluster
+    from flows.job import run_job as run_as_ever
 
     catalog = write_catalog(tmp_path / "catalog", {"app": service(start="true")})
     create_cluster(name="again", template="tiny", size=1, catalog=[catalog])
@@ -166,7 +171,16 @@ def test_a_rebuild_that_was_killed_while_it_made_the_new_one_finishes_that_one(s
             rebuild_cluster("again")
     begun = store.cluster("again-next")
     assert begun.state is ClusterState.INCOMPLETE
-    rebuilt = rebuild_cluster("again")
+    ran: dict[str, dict[str, Any]] = {}
+    with pytest.MonkeyPatch.context() as patch:
+
+        def run_job(context: JobContext, **how: Any) -> None:
+            ran[context.cluster.id] = how
+            run_as_ever(context, **how)
+
+        patch.setattr(operation, "run_job", run_job)
+        rebuilt = rebuild_cluster("again", schedule="dataflow", max_concurrency=3)
+    assert (ran[begun.id]["schedule"], ran[begun.id]["max_concurrency"]) == ("dataflow", 3)
     assert (rebuilt["cluster_id"], rebuilt["state"], rebuilt["name"]) == (begun.id, "ACTIVE", "again")
     delete_cluster("again")
     assert machines_left() == []
