@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ from coopr_core.store import Store
 from flows.server import ServerInfo
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]
+
+
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A folder that nodes may look into."""
+    with tempfile.TemporaryDirectory(prefix="coopr-resuming-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def marked(word: str, then: str = "true") -> str:
@@ -163,18 +172,21 @@ def test_a_paused_job_ends_what_runs_starts_nothing_and_goes_on_in_another_proce
 
 
 def test_a_job_resumed_while_its_tasks_still_run_goes_on_where_it_is(
-    prefect_server: ServerInfo, store: Store, tmp_path: Path
+    prefect_server: ServerInfo, store: Store, tmp_path: Path, readable: Path
 ) -> None:
     from flows import create_cluster, delete_cluster, resume_cluster
 
+    flag = readable / "resumed"
+    waiting = f'for _ in $(seq 1200); do test -e "{flag}" && exit 0; sleep 0.1; done; exit 1'
     catalog = write_catalog(
-        tmp_path / "catalog", {"slow": service(install=marked("install", "sleep 4"), start=marked("start"))}
+        tmp_path / "catalog", {"slow": service(install=marked("install", waiting), start=marked("start"))}
     )
     creating = InBackground(lambda: create_cluster(name="blink", template="tiny", catalog=[catalog]))
     wait_for(lambda: is_running(store, "blink", "INSTALL"), "the install runs", 60)
     job = stop_job(store, prepare_pause(store, "blink"))
     time.sleep(1.5)
     assert resume_cluster("blink")["state"] == "PENDING"
+    flag.touch()
     assert creating.join() is None
     assert creating.result["state"] == "ACTIVE"
     assert runs("slow") == ["install", "start"]
