@@ -21,12 +21,6 @@ WEB = {**service(configure="true", start="true", stop="true"), "config": ["web"]
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
-
-
-@pytest.fixture
 def name(store: Store, tmp_path: Path) -> Iterator[str]:
     """The name of an active cluster of two nodes that was never made for real."""
     catalog = write_catalog(

@@ -5,7 +5,6 @@ Commands run up to the point where a flow would be called; there is no Prefect s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count, product
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from coopr_core.model.records import ClusterRecord, JobRecord
 from coopr_core.model.states import CONTROLS, ClusterState, Control, JobState
 from coopr_core.planner import plan
 from coopr_core.store import Store
+
+pytestmark = pytest.mark.usefixtures("own_records")
 
 RUNS, DONE, TIMED_OUT, NOT_FOUND, BUSY, REFUSED = 77, 0, 7, 8, 9, 10
 
@@ -72,20 +73,6 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
         raise GotThrough("it would run")
 
     monkeypatch.setattr(deployments.server, "ensure_server", refuse)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A database of this module's own: its clusters have no machines and are never deleted."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COOPR_DATABASE_URL", f"sqlite:///{tmp_path_factory.mktemp('records') / 'coopr.db'}")
-        yield
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

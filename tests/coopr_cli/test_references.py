@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,21 +20,9 @@ from coopr_core.store import Store
 from coopr_core.store.schema import clusters
 from flows.server import ServerInfo
 
+pytestmark = pytest.mark.usefixtures("own_records")
+
 _numbers = count(1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A database of this module's own: most of its clusters have no machines and are never deleted."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COOPR_DATABASE_URL", f"sqlite:///{tmp_path_factory.mktemp('records') / 'coopr.db'}")
-        yield
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -40,12 +40,6 @@ def no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    with Store.open() as opened:
-        yield opened
-
-
-@pytest.fixture
 def mine(tmp_path: Path) -> Path:
     """A catalog whose template ``nats`` is another one than the builtin."""
     write_catalog(tmp_path / "mine", {"only-mine": service(start="true")})

@@ -26,3 +26,13 @@ def store() -> Iterator[Store]:
     """The store that flows of this process use too."""
     with Store.open() as opened:
         yield opened
+
+
+@pytest.fixture
+def clean(prefect_server: ServerInfo, store: Store) -> Iterator[None]:
+    """No cluster is left when the test has ended."""
+    from flows import delete_cluster
+
+    yield
+    for cluster in store.clusters():
+        delete_cluster(cluster.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,21 +12,11 @@ from coopr_core.model.policies import FailurePolicy
 from coopr_core.model.states import ClusterState, JobState
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
-from flows.server import ServerInfo
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]
 
 
 NOT_ON = '[ "$COOPR_NODE_NUMBER" != {} ] || {{ echo "no luck"; exit 4; }}'
-
-
-@pytest.fixture
-def clean(prefect_server: ServerInfo, store: Store) -> Iterator[None]:
-    from flows import delete_cluster
-
-    yield
-    for cluster in store.clusters():
-        delete_cluster(cluster.name)
 
 
 def machines_left() -> list[str]:

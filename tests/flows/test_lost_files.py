@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,8 @@ from flow_catalog import service, write_catalog
 from coopr_core.errors import TasksFailed
 from coopr_core.model.records import NodeRecord
 from coopr_core.store import Store
-from flows.server import ServerInfo
 
 pytestmark = pytest.mark.usefixtures("fast_retries")
-
-
-@pytest.fixture
-def clean(prefect_server: ServerInfo, store: Store) -> Iterator[None]:
-    from flows import delete_cluster
-
-    yield
-    for cluster in store.clusters():
-        delete_cluster(cluster.name)
 
 
 def root_of(node: NodeRecord) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,8 @@ from flow_catalog import service, write_catalog
 
 from coopr_core.errors import CooprError
 from coopr_core.store import Store
-from flows.server import ServerInfo
 
 pytestmark = pytest.mark.usefixtures("fast_retries")
-
-
-@pytest.fixture
-def clean(prefect_server: ServerInfo, store: Store) -> Iterator[None]:
-    from flows import delete_cluster
-
-    yield
-    if store.called("tools") is not None:
-        delete_cluster("tools")
 
 
 def test_a_cluster_has_the_resources_it_was_made_with_until_it_takes_others(
