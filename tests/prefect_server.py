@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -33,11 +32,13 @@ def prefect_server(own_state: None) -> Iterator[ServerInfo]:
     """The server, and this process' environment set up for it."""
     before = {name: os.environ.get(name) for name in _SET}
     server = ensure_server()
-    yield server
-    if "prefect" in sys.modules:
-        from prefect.logging.handlers import APILogHandler
 
-        APILogHandler().flush()
+    from prefect.logging.configuration import setup_logging
+    from prefect.logging.handlers import APILogHandler
+
+    setup_logging()  # the first flow run would, and take away the handlers by which a test reads logs
+    yield server
+    APILogHandler().flush()
     for name, value in before.items():
         if value is None:
             os.environ.pop(name, None)
