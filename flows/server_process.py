@@ -196,15 +196,29 @@ def _comes_up(child: subprocess.Popen[bytes], record: ServerRecord, deadline: fl
 
 
 def is_used(record: ServerRecord) -> bool:
-    """Whether somebody is connected to the server: a run, a worker, a page in a browser."""
+    """Whether somebody is connected to the server: a run, a worker, a page in a browser.
+
+    One that a busy server has not accepted yet counts too: the system's table has it, the process' own files do not.
+    """
     import psutil
 
     process = process_of(record)
+    if process is None:
+        return False
     try:
-        sockets = process.net_connections("tcp") if process else []
+        return ((HOST, record.port), psutil.CONN_ESTABLISHED) in _connections(process)
     except psutil.Error:
         return False
-    return any(s.status == psutil.CONN_ESTABLISHED and s.laddr.port == record.port for s in sockets)
+
+
+def _connections(process: psutil.Process) -> list[tuple[tuple[str, int] | tuple[()], str]]:
+    """Return this machine's connections, own address and state; the process' where a user may see no more (macOS)."""
+    import psutil
+
+    try:
+        return [(each.laddr, each.status) for each in psutil.net_connections("tcp4")]
+    except psutil.AccessDenied:
+        return [(each.laddr, each.status) for each in process.net_connections("tcp4")]
 
 
 def wait_until_healthy(record: ServerRecord, timeout: float, home: Path) -> None:

@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 from coopr_core.errors import CooprError
 from coopr_core.settings import load_settings
 from flows.connection.password import make_password, password, password_file
-from flows.connection.record import recorded, write
+from flows.connection.record import HOST, ServerRecord, recorded, write
 from flows.server import ServerInfo, ensure_server, is_ours, server_status, stop_server
 from flows.server_process import is_used, locked, start
 
@@ -158,6 +158,15 @@ def test_a_server_is_ours_by_its_process_not_by_its_port(prefect_server: ServerI
     record = recorded(load_settings().state_dir)
     assert record is not None
     assert (record.pid, bool(record.password)) == (prefect_server.pid, True)
+
+
+def test_a_connection_that_the_server_has_not_accepted_yet_is_a_use_of_it() -> None:
+    with socket.create_server((HOST, 0)) as server:
+        record = ServerRecord(os.getpid(), psutil.Process().create_time(), server.getsockname()[1])
+        assert not is_used(record)
+        with socket.create_connection((HOST, record.port)):
+            assert is_used(record)
+        wait_for(lambda: not is_used(record), "the connection is closed")
 
 
 @pytest.mark.real
