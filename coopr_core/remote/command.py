@@ -71,6 +71,10 @@ class NoChannel(Unreachable):
     """The command was not begun, for the node opened no channel for it: beginning it again is safe."""
 
 
+class ConnectionGone(NoChannel):
+    """The command was not begun, for the connection turned out to be gone: beginning it again needs another."""
+
+
 class RemoteFailure(CooprError):
     """Something we did on a node, such as putting a file there, failed."""
 
@@ -119,10 +123,11 @@ class Execution:
                     time.sleep(pause)
                     pause = min(pause * 2, 0.5)
                     continue
+                kind = NoChannel if refused and not self._lost() else ConnectionGone
                 reason = str(error) or type(error).__name__
-                raise NoChannel(f"{self.name} opens no channel for a command: {reason}") from error
+                raise kind(f"{self.name} opens no channel for a command: {reason}") from error
 
-    def lost(self) -> bool:
+    def _lost(self) -> bool:
         """Tell whether the connection is gone; the library notices a moment after it fails."""
         end = time.monotonic() + _TICK
         while self.transport.is_active() and time.monotonic() < end:
@@ -137,7 +142,7 @@ class Execution:
             channel.exec_command(command)
         except (paramiko.SSHException, EOFError, OSError) as error:
             self._check(None, None)
-            if self.lost():
+            if self._lost():
                 raise ConnectionLost(f"lost the connection to {self.name} while a command began") from error
             if isinstance(error, TimeoutError):
                 raise ConnectionLost(f"{self.name} does not say whether a command began") from error
@@ -220,7 +225,7 @@ class Execution:
             if not all_said:
                 receive("stderr", b"\n" * (last != b"\n") + LEFT_OPEN.format("in the background").encode())
             return status
-        if not self.lost():
+        if not self._lost():
             raise ConnectionLost(f"a command on {self.name} ended without an exit status: something killed it")
         raise ConnectionLost(
             f"lost the connection to {self.name} while a command ran; whether it was done is not known",

@@ -4,6 +4,7 @@
 - Only our key is offered: no agent, no keys or configuration of the user who happens to run us.
 - Connecting, the banner, authentication and opening a channel each end within their time.
 - TCP_NODELAY is on (40 ms a command without it); keepalives and TCP_USER_TIMEOUT notice a pulled cable.
+- A gateway that is gone is told apart from a node that does not answer, and taking leave of it is no failure.
 - Whatever goes wrong is an ``Unreachable`` that names the node (or its gateway) and the address.
 
 Slow to import, for the SSH libraries are: ``link`` does so when a connection is first needed.
@@ -39,6 +40,38 @@ class OnlyPinnedKeys(paramiko.MissingHostKeyPolicy):
         raise _wrong_host_key(self._name, f"its key is {key.fingerprint}, and none is pinned for {hostname}")
 
 
+class GatewayLost(Unreachable):
+    """The connection to the gateway was gone when a node behind it was to be reached: opening it again is safe."""
+
+
+class _Connection(fabric.Connection):  # type: ignore[misc]  # fabric has no types
+    """A connection that says of its gateway when that is gone."""
+
+    def open_gateway(self) -> Any:
+        """Return a channel of the gateway's connection, which is open. Raises ``GatewayLost``."""
+        try:
+            return _Way(super().open_gateway())
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            if isinstance(error, paramiko.SSHException) and self.gateway.is_connected:
+                raise
+            raise GatewayLost(f"the gateway of {self.host} is lost: {_reason(error)}") from error
+
+
+class _Way:
+    """A gateway's channel as the socket of a node's connection, which is closed whatever became of the gateway."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
+
+    def close(self) -> None:
+        """Close the channel, if there still is one."""
+        with suppress(EOFError, OSError):
+            self._channel.close()
+
+
 def make_connection(
     endpoint: Endpoint, key: paramiko.PKey, limits: Limits, gateway: fabric.Connection | None = None
 ) -> fabric.Connection:
@@ -53,7 +86,7 @@ def make_connection(
         made.handshake_timeout = limits.handshake
         return made
 
-    connection = fabric.Connection(
+    connection = _Connection(
         endpoint.address,
         user=endpoint.user,
         port=endpoint.port,
@@ -80,38 +113,38 @@ def make_connection(
 
 
 def open_connection(connection: fabric.Connection, endpoint: Endpoint, limits: Limits) -> None:
-    """Open a connection that is not open (any more), through its gateway, which is. Raises ``Unreachable``."""
+    """Open a connection that is not open (any more), through its gateway, which is.
+
+    Raises ``Unreachable``; ``GatewayLost`` when the gateway turned out to be gone.
+    """
     if connection.gateway is None:
         connection.connect_kwargs["sock"] = _open_socket(endpoint, limits)
     key = connection.connect_kwargs["pkey"]
     try:
         connection.open()
     except WrongHostKey:
-        close_connection(connection)
+        connection.client.close()
         raise
     except paramiko.BadHostKeyException as error:
-        close_connection(connection)
+        connection.client.close()
         if error.key.get_name() not in {pin.split()[0] for pin in endpoint.host_keys}:
             raise _wrong_host_key(endpoint.name, "it has no key of a pinned type") from error
         seen, pinned = error.key.fingerprint, error.expected_key.fingerprint
         raise _wrong_host_key(endpoint.name, f"its key is {seen}, pinned is {pinned}") from error
     except paramiko.AuthenticationException as error:
-        close_connection(connection)
+        connection.client.close()
         hint = f"The key {key.get_name()} {key.fingerprint} must be in {endpoint.user}'s authorized_keys."
         raise Unreachable(f"{endpoint.name} does not let us in as {endpoint.user}", hint=hint) from error
     except paramiko.ChannelException as error:
         raise Unreachable(f"{endpoint.name} cannot be connected to from its gateway: {error.text}") from error
     except (paramiko.SSHException, EOFError, OSError) as error:
-        close_connection(connection)
-        reason = str(error) or type(error).__name__
-        raise Unreachable(f"{endpoint.name} does not answer as an SSH server: {reason}") from error
+        connection.client.close()
+        raise Unreachable(f"{endpoint.name} does not answer as an SSH server: {_reason(error)}") from error
     connection.transport.set_keepalive(limits.keepalive)
 
 
-def close_connection(connection: fabric.Connection) -> None:
-    """Close a connection, open or not; one whose gateway is gone cannot be taken leave of, which is no failure."""
-    with suppress(EOFError, OSError):
-        connection.client.close()
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _wrong_host_key(name: str, details: str) -> WrongHostKey:

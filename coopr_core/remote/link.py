@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from coopr_core.errors import Unreachable
-from coopr_core.remote.command import ByteSink, CommandStopped, Execution, NoChannel
+from coopr_core.remote.command import ByteSink, CommandStopped, ConnectionGone, Execution
 from coopr_core.remote.endpoint import Endpoint, Limits
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ class Link:
             work = self._work()
             try:
                 return work.run(command, receive, content=content, end=end, timeout=timeout)
-            except NoChannel:
-                if not work.lost() or self.stopped():
-                    raise
+            except ConnectionGone:
+                self._lose(work.transport)
                 return self._work().run(command, receive, content=content, end=end, timeout=timeout)
 
     def connect(self) -> None:
@@ -126,31 +125,42 @@ class Link:
             return connection
 
     def _opened(self) -> fabric.Connection:
-        from coopr_core.remote.connection import make_connection, open_connection
+        from coopr_core.remote.connection import GatewayLost
 
         if not self.endpoint.address:
             raise Unreachable(f"{self.name} is not reached by SSH", hint="Its provider only simulates machines.")
         if self._gateway is None:
-            connection = make_connection(self.endpoint, self._load_key(), self._limits)
-            open_connection(connection, self.endpoint, self._limits)
-            return connection
+            return self._opened_through(None)
         self._gateway._hold(1)
         try:
             way = self._gateway._open()
-            connection = make_connection(self.endpoint, self._load_key(), self._limits, way)
-            open_connection(connection, self.endpoint, self._limits)
+            try:
+                return self._opened_through(way)
+            except GatewayLost:
+                self._gateway._lose(way.transport)
+                return self._opened_through(self._gateway._open())
         except BaseException:
             self._gateway._hold(-1)
             raise
+
+    def _opened_through(self, gateway: fabric.Connection | None) -> fabric.Connection:
+        from coopr_core.remote.connection import make_connection, open_connection
+
+        connection = make_connection(self.endpoint, self._load_key(), self._limits, gateway)
+        open_connection(connection, self.endpoint, self._limits)
         return connection
+
+    def _lose(self, transport: paramiko.Transport) -> None:
+        """Take leave of a connection that is gone, which the library may notice later, unless another has its place."""
+        with self._lock:
+            if self._connection is not None and self._connection.transport is transport:
+                self._forget()
 
     def _forget(self) -> None:
         """Close the connection, if there is one; the caller has the lock."""
         if self._connection is None:
             return
-        from coopr_core.remote.connection import close_connection
-
-        close_connection(self._connection)
+        self._connection.client.close()
         self._connection = None
         self._open_links.discard(self)
         if self._gateway is not None:

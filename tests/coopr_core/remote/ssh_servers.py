@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import paramiko
 from watching import wait_for
 
 from coopr_core.providers.contract import Machine
@@ -251,6 +252,28 @@ class FaultyNetwork:
     def stop(self) -> None:
         self._listener.close()
         self.reset()
+
+
+class _GoneSocket:
+    """A connection that is gone, in the moment before reading from it says so."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self._real = real
+
+    def send(self, data: bytes) -> int:
+        raise BrokenPipeError
+
+    def recv(self, size: int) -> bytes:
+        time.sleep(0.05)
+        raise TimeoutError
+
+    def close(self) -> None:
+        self._real.close()
+
+
+def lose_unnoticed(transport: paramiko.Transport) -> None:
+    """Have a connection be gone of which the library has not noticed it, a moment that no test could hit otherwise."""
+    transport.packetizer._Packetizer__socket = _GoneSocket(transport.sock)  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

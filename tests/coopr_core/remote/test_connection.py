@@ -16,7 +16,7 @@ from typing import Any
 import asyncssh
 import paramiko
 import pytest
-from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, machine_at, running
+from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, lose_unnoticed, machine_at, running
 from watching import alive, wait_for
 
 from coopr_core.errors import InvalidInput, NotFound, OutcomeUnknown, Unreachable, WrongHostKey
@@ -227,6 +227,17 @@ def test_the_next_command_connects_again(shaky: Session, network: FaultyNetwork)
     assert shaky.run("echo two").stdout == "two\n"
     network.reset()
     assert shaky.run("echo three").stdout == "three\n"
+
+
+def test_the_next_command_connects_again_also_before_the_library_notices_the_loss(
+    access: NodeAccess, async_server: AsyncServer
+) -> None:
+    session = access.session(machine(async_server))
+    assert session.run("echo one").stdout == "one\n"
+    connection = session._link._connection
+    assert connection is not None
+    lose_unnoticed(connection.transport)
+    assert session.run("echo two").stdout == "two\n"
 
 
 @one_kind

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncssh
 import pytest
-from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, machine_at, running
+from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, lose_unnoticed, machine_at, running
 from watching import wait_for
 
 from coopr_core.errors import Unreachable, WrongHostKey
@@ -101,6 +101,17 @@ def test_a_lost_gateway_is_connected_to_again(
     with pytest.raises(ConnectionLost):
         session.run("sleep 30")
     assert session.run("echo three").stdout == "three\n"
+
+
+def test_a_gateway_is_connected_to_again_also_before_the_library_notices_that_it_is_lost(
+    access: NodeAccess, gateway: Gateway, node: AsyncServer, network: FaultyNetwork
+) -> None:
+    assert access.session(behind(gateway, node, token="a")).run("echo one").stdout == "one\n"
+    (link,) = access._gateways.values()
+    assert link._connection is not None
+    lose_unnoticed(link._connection.transport)
+    assert access.session(behind(gateway, node, token="b")).run("echo two").stdout == "two\n"
+    assert access.session(behind(gateway, node, token="a")).run("echo three").stdout == "three\n"
 
 
 def test_a_gateway_that_hangs_is_waited_for_in_bounded_time(
