@@ -54,7 +54,8 @@ class _Connection(fabric.Connection):  # type: ignore[misc]  # fabric has no typ
         except (paramiko.SSHException, EOFError, OSError) as error:
             if isinstance(error, paramiko.SSHException) and self.gateway.is_connected:
                 raise
-            raise GatewayLost(f"the gateway of {self.host} is lost: {_reason(error)}") from error
+            way = f"gateway {self.gateway.host}:{self.gateway.port}"
+            raise GatewayLost(f"lost the connection to {way}, behind which is {self.host}: {_reason(error)}") from error
 
 
 class _Way:

@@ -125,28 +125,32 @@ class Link:
             return connection
 
     def _opened(self) -> fabric.Connection:
-        from coopr_core.remote.connection import GatewayLost
-
         if not self.endpoint.address:
             raise Unreachable(f"{self.name} is not reached by SSH", hint="Its provider only simulates machines.")
         if self._gateway is None:
             return self._opened_through(None)
         self._gateway._hold(1)
         try:
-            way = self._gateway._open()
-            try:
-                return self._opened_through(way)
-            except GatewayLost:
-                self._gateway._lose(way.transport)
-                return self._opened_through(self._gateway._open())
+            return self._opened_behind(self._gateway)
         except BaseException:
             self._gateway._hold(-1)
             raise
 
-    def _opened_through(self, gateway: fabric.Connection | None) -> fabric.Connection:
+    def _opened_behind(self, gateway: Link) -> fabric.Connection:
+        """Return the connection through a gateway, which is connected to again when it turns out to be lost."""
+        from coopr_core.remote.connection import GatewayLost
+
+        way = gateway._open()
+        try:
+            return self._opened_through(way)
+        except GatewayLost:
+            gateway._lose(way.transport)
+            return self._opened_through(gateway._open())
+
+    def _opened_through(self, way: fabric.Connection | None) -> fabric.Connection:
         from coopr_core.remote.connection import make_connection, open_connection
 
-        connection = make_connection(self.endpoint, self._load_key(), self._limits, gateway)
+        connection = make_connection(self.endpoint, self._load_key(), self._limits, way)
         open_connection(connection, self.endpoint, self._limits)
         return connection
 

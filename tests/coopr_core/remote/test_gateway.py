@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import paramiko
 import pytest
 from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, lose_unnoticed, machine_at, running
 from watching import wait_for
@@ -112,6 +113,23 @@ def test_a_gateway_is_connected_to_again_also_before_the_library_notices_that_it
     lose_unnoticed(link._connection.transport)
     assert access.session(behind(gateway, node, token="b")).run("echo two").stdout == "two\n"
     assert access.session(behind(gateway, node, token="a")).run("echo three").stdout == "three\n"
+
+
+def test_a_gateway_that_is_lost_at_once_again_is_named(
+    access: NodeAccess, gateway: Gateway, node: AsyncServer, network: FaultyNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+    connect = paramiko.SSHClient.connect
+
+    def connect_and_lose(client: paramiko.SSHClient, *given: Any, **options: Any) -> None:
+        connect(client, *given, **options)
+        opened.append(client)
+        lose_unnoticed(client.get_transport())
+
+    monkeypatch.setattr(paramiko.SSHClient, "connect", connect_and_lose)
+    with pytest.raises(Unreachable, match=rf"gateway 127\.0\.0\.1:{network.port}, behind which is 127\.0\.0\.1"):
+        access.session(behind(gateway, node)).run("true")
+    assert len(opened) == 2, "it is connected to again once"
 
 
 def test_a_gateway_that_hangs_is_waited_for_in_bounded_time(
