@@ -98,6 +98,7 @@ class NodeFolders:
         self.local = self.state_dir / "local"
         self.nodes = self.local / "nodes"
         self.server = self.local / "server"
+        self.server_lock = self.server / "server.lock"
         self.log = self.local / "server.log"
 
     def prepare(self) -> None:

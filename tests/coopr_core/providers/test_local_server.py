@@ -24,6 +24,7 @@ from watching import alive, sleeping, wait_for
 from coopr_core.errors import CooprError, MachineGone, Unreachable
 from coopr_core.providers.contract import Machine
 from coopr_core.providers.local.addresses import AddressInUse, Probe, probe
+from coopr_core.providers.local.records import locked
 
 pytestmark = pytest.mark.both
 
@@ -261,6 +262,18 @@ def test_when_the_folders_are_removed_by_hand_processes_and_server_end(lab: Lab)
     pid = int(lab.run(machine, "cd /; env -i setsid sleep 300 >/dev/null 2>&1 </dev/null & echo $!").stdout)
     shutil.rmtree(lab.state_dir / "local" / "nodes")
     wait_for(lambda: lab.server() is None and not alive(pid), "all ends", timeout=15)
+
+
+def test_a_delete_waits_for_a_server_that_ends_by_itself(lab: Lab) -> None:
+    machine = lab.node()
+    shutil.rmtree(lab.state_dir / "local/nodes" / machine.provider_id)
+    wait_for(lambda: lab.server() is None, "the server ends without its nodes")
+    delete = threading.Thread(target=lambda: lab.provider().delete(machine))
+    with locked(lab.state_dir / "local/server/server.lock"):  # as one does that has closed its socket already
+        delete.start()
+        delete.join(0.5)
+        assert delete.is_alive()
+    wait_for(lambda: not delete.is_alive(), "the delete ends with the server")
 
 
 def test_two_state_folders_do_not_meet(lab: Lab, key: Key) -> None:

@@ -35,7 +35,7 @@ def main(state_dir: str) -> int:
 
     folders = NodeFolders(Path(state_dir))
     _log_to(folders.log)
-    lock = os.open(folders.server / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(folders.server_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + _LOCK_PATIENCE
     while True:
         try:

@@ -92,7 +92,6 @@ class NodeServer:
         self._served: dict[str, _Served] = {}
         self._listening = asyncio.Lock()
         self._ended = asyncio.Event()
-        self._stamp = processes.start_stamp(os.getpid())
         self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def run(self, started: Callable[[], None]) -> None:
@@ -107,7 +106,7 @@ class NodeServer:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ended.set)
         noted = self._folders.server / "server.json"
-        noted.write_text(json.dumps({"pid": os.getpid(), "stamp": self._stamp}))
+        noted.write_text(json.dumps({"pid": os.getpid(), "stamp": processes.start_stamp(os.getpid())}))
         await asyncio.gather(*(self._end_leftovers(record) for record in self._folders.records()))
         for record in self._folders.records():
             with contextlib.suppress(CooprError):
@@ -158,9 +157,6 @@ class NodeServer:
             raise NotFound(f"the server of the local nodes knows no operation {operation!r}")
         return {
             "protocol": PROTOCOL,
-            "pid": os.getpid(),
-            "stamp": self._stamp,
-            "nodes": len(self._served),
             "ending": self._ended.is_set(),
         }
 
