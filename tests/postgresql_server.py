@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from free_ports import free_port
 
 PASSWORD = "swordfish-4711"
 """The password of the server's only user; tests look that it shows nowhere."""
@@ -66,13 +66,6 @@ def _unprivileged() -> dict[str, object]:
     pytest.skip("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
     """A PostgreSQL server that ends with the session."""
@@ -100,7 +93,6 @@ def postgresql() -> Iterator[PostgresqlServer]:
         try:
             (folder / "password").write_text(PASSWORD)
             (folder / "password").chmod(0o644)
-            port = _free_port()
             data = str(folder / "data")
             run(
                 "initdb",
@@ -115,6 +107,7 @@ def postgresql() -> Iterator[PostgresqlServer]:
                 "UTF8",
                 "--no-sync",
             )
+            port = free_port()
             options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
             run("pg_ctl", "-D", data, "-w", "-t", "60", "-o", options, "start")
             try:

@@ -64,18 +64,19 @@ def parse(text: str, loose: bool = False) -> tuple[str | Macro, ...]:
 
 def cut(text: str, loose: bool = False) -> Iterator[tuple[bool, str]]:
     """Yield the text's pieces in order: False and a literal, or True and what lies between two ``%``."""
+    escapes = _Escapes(text)
     start = position = 0
     while (opening := _lone_percent(text, position)) >= 0:
-        if quoted := _quoted(text, opening):
+        if quoted := escapes.at(opening):
             yield False, text[start:opening]
             inside, start = quoted
             yield False, inside
             position = start
             continue
-        closing = _closing(text, opening + 1)
+        closing = _closing(text, opening + 1, escapes)
         if closing < 0:
             break
-        if _quoted(text, closing) or (loose and not _is_meant(text[opening + 1 : closing])):
+        if escapes.at(closing) or (loose and not _is_meant(text[opening + 1 : closing])):
             position = opening + 1
             continue
         yield False, text[start:opening]
@@ -126,22 +127,23 @@ _LONGEST_SHOWN = 200
 _LIKE_A_MACRO = re.compile(r"[a-z]+\.(?:[\w-]+\.)*(?:self|owner|service\.[\w.-]+)(?:\[[0-9]+\])?")
 
 
-def _quoted(text: str, position: int) -> tuple[str, int] | None:
-    """Return the text in the escape that starts at a ``%``, and where the escape ends."""
-    if not text.startswith(_ESCAPE, position):
-        return None
-    start = position + len(_ESCAPE) + 1
-    quote = text[start - 1 : start]
-    if quote not in {"'", '"'} or start > _last_end(text, quote):
-        return None
-    end = text.find(f"{quote})%", start)
-    return text[start:end], end + 3
+class _Escapes:
+    """The escapes of one text; where one can end last is looked up once, for many may begin without an end."""
 
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._last_ends = {quote: text.rfind(f"{quote})%") for quote in "'\""} if _ESCAPE in text else {}
 
-@lru_cache(maxsize=32)
-def _last_end(text: str, quote: str) -> int:
-    """Where an escape could end last; remembered, so that many beginnings without an end cost one search."""
-    return text.rfind(f"{quote})%")
+    def at(self, position: int) -> tuple[str, int] | None:
+        """Return the text in the escape that starts at a ``%``, and where the escape ends."""
+        if not self._text.startswith(_ESCAPE, position):
+            return None
+        start = position + len(_ESCAPE) + 1
+        quote = self._text[start - 1 : start]
+        if start > self._last_ends.get(quote, -1):
+            return None
+        end = self._text.find(f"{quote})%", start)
+        return self._text[start:end], end + 3
 
 
 def _is_meant(part: str) -> bool:
@@ -163,14 +165,14 @@ def _lone_percent(text: str, start: int) -> int:
     return position
 
 
-def _closing(text: str, start: int) -> int:
+def _closing(text: str, start: int, escapes: _Escapes) -> int:
     """Return the ``%`` that ends a macro which started before: a lone one, or one right before the escape.
 
     -1 if none.
     """
     position = text.find("%", start)
     while position >= 0 and text.startswith("%%", position):
-        if _quoted(text, position + 1):
+        if escapes.at(position + 1):
             return position
         position = text.find("%", position + 2)
     return position

@@ -8,10 +8,11 @@ elsewhere, which only helps where machines are made.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +82,7 @@ class Attempts:
     titles: Mapping[str, str]
     halt: JobHalt
     _open: set[TaskLog] = field(default_factory=set)
+    _under_way: int = 0
     _not_before: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -90,8 +92,12 @@ class Attempts:
         Raises ``TaskFailed`` when that did not succeed, ``NotStarted`` when the job starts nothing more, and
         ``Interrupted`` when what ran was ended.
         """
-        title = self.titles[task.id]
         self._keep_away(task)
+        with self._counted():
+            self._run(task, run_id, may_retry, emit)
+
+    def _run(self, task: TaskRecord, run_id: str, may_retry: bool, emit: Callable[[int, str], None]) -> None:
+        title = self.titles[task.id]
         if self.halt.halted:
             raise NotStarted(f"{title} was not started: the job is stopping")
         path = self.logs / f"{task.id}.log"
@@ -129,9 +135,9 @@ class Attempts:
 
     @property
     def under_way(self) -> bool:
-        """Whether any attempt runs in this process just now."""
+        """Whether any attempt runs in this process just now, from before it may begin until its end is on record."""
         with self._lock:
-            return bool(self._open)
+            return self._under_way > 0
 
     def flush(self) -> None:
         """Send what chatty tasks have gathered; to be called about once a second."""
@@ -164,6 +170,17 @@ class Attempts:
         if result.exit_status:
             return CooprError(f"exit status {result.exit_status}"), result.exit_status
         return None, result.exit_status
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count an attempt as under way; before the halt is looked at, so that no one begins unseen after it."""
+        with self._lock:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
 
     def _watch(self, log: TaskLog) -> None:
         with self._lock:

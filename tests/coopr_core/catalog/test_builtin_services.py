@@ -218,9 +218,14 @@ def test_the_page_is_served_by_all_servers_survives_the_death_of_one_and_keeps_i
             assert found
             return found[1], int(found[2])
 
-        visits = [visit() for _ in range(20)]
-        assert [count for _, count in visits] == list(range(1, 21))
-        assert Counter(server for server, _ in visits) == {"test1-1000.local": 10, "test1-1001.local": 10}
+        visits: list[tuple[str, int]] = []
+
+        def both_answer() -> bool:
+            visits.extend(visit() for _ in range(20))
+            return Counter(server for server, _ in visits[-20:]) == {"test1-1000.local": 10, "test1-1001.local": 10}
+
+        wait_for(both_answer, "both servers answer in turn", 60)
+        assert [count for _, count in visits] == list(range(1, len(visits) + 1))
 
         nodes.kill(1000, "webapp-app")
         assert {visit()[0] for _ in range(10)} == {"test1-1001.local"}

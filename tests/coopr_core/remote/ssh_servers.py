@@ -17,18 +17,13 @@ from typing import Any
 
 import asyncssh
 import paramiko
+from free_ports import free_port
 from watching import wait_for
 
 from coopr_core.providers.contract import Machine
 from coopr_core.remote.endpoint import Limits
 
 QUICK = Limits(connect=2, handshake=1, authentication=3, channel=1.5, keepalive=1, unacknowledged=3, stalled=1.5)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def machine_at(port: int, host_keys: list[str], root: str = "/", token: str = "t1", user: str = "me") -> Machine:
@@ -63,7 +58,7 @@ class AsyncServer:
         port: int = 0,
     ):
         self.address = address
-        self.port = port or free_port()
+        self.port = port
         self.connections = 0
         self.keys = [asyncssh.generate_private_key(kind) for kind in host_key_types]
         self.host_keys = [" ".join(key.export_public_key().decode().split()[:2]) for key in self.keys]
@@ -77,7 +72,7 @@ class AsyncServer:
         self._groups: set[int] = set()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -105,6 +100,7 @@ class AsyncServer:
             encoding=None,
             backlog=4096,  # of all the nodes that this server may stand for at once
         )
+        self.port = self._server.get_port()
 
     async def _process(self, process: Any) -> None:
         if self.handler is not None:

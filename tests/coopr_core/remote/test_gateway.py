@@ -14,7 +14,8 @@ from typing import Any
 import asyncssh
 import paramiko
 import pytest
-from ssh_servers import QUICK, AsyncServer, FaultyNetwork, free_port, lose_unnoticed, machine_at, running
+from free_ports import free_port
+from ssh_servers import QUICK, AsyncServer, FaultyNetwork, lose_unnoticed, machine_at, running
 from watching import wait_for
 
 from coopr_core.errors import Unreachable, WrongHostKey

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ssh_servers import QUICK, AsyncServer, free_port, machine_at, running
+from free_ports import free_port
+from ssh_servers import QUICK, AsyncServer, machine_at, running
 from watching import wait_for
 
 from coopr_core.errors import Interrupted, OutcomeUnknown, Unreachable, WrongHostKey

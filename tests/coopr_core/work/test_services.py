@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ssh_servers import AsyncServer, machine_at
 from store_samples import record_cluster
+from watching import wait_for
 
 from coopr_core.automators import resources
 from coopr_core.automators.context import TaskContext
@@ -146,13 +147,12 @@ def test_tasks_that_need_no_resource_go_on_while_it_travels_and_the_one_that_doe
         ran: list[Result] = []
         waiting = threading.Thread(target=lambda: ran.append(job.run("big")))
         waiting.start()
-        waiting.join(0.5)
+        wait_for(lambda: "waiting for what is on its way: big.bin" in job.written.read_text(), "it waits")
         assert not ran
     finally:
         may_go.set()
     waiting.join(60)
     assert [result.exit_status for result in ran] == [0]
-    assert "waiting for what is on its way: big.bin" in job.written.read_text()
     assert "bringing it again" not in job.written.read_text()
 
 

@@ -157,6 +157,7 @@ class NodeServer:
             raise NotFound(f"the server of the local nodes knows no operation {operation!r}")
         return {
             "protocol": PROTOCOL,
+            "pid": os.getpid(),
             "ending": self._ended.is_set(),
         }
 

@@ -7,15 +7,18 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 from thread_job import ThreadJob
+from watching import wait_for
 
 from coopr_core.automators.context import TaskContext
 from coopr_core.automators.contract import Result
 from coopr_core.errors import CooprError, Denied, Interrupted, TasksFailed
 from coopr_core.model.policies import FailurePolicy
+from coopr_core.model.records import AttemptRecord
 from coopr_core.model.states import AttemptState, ClusterState, JobState, TaskState
 from coopr_core.planner import Schedule, Task
 from coopr_core.store import Store, claims
@@ -64,8 +67,20 @@ def test_every_task_runs_once_after_all_it_waits_for_and_never_too_many_at_once(
 
 def test_a_failure_ends_the_job_when_what_runs_has_ended_and_a_later_run_does_only_the_rest(job: ThreadJob) -> None:
     slow_may_end = threading.Event()
-    job.does("INSTALL", "db", fail)
-    job.does("INSTALL", "db", lambda context: slow_may_end.wait(30) and None, node=1002)
+    all_run = threading.Barrier(3)
+
+    tried: list[int] = []
+
+    def beside(context: TaskContext) -> Result:
+        tried.append(context.number)
+        if tried.count(context.number) == 1:
+            all_run.wait(60)
+        if context.number == 1002:
+            slow_may_end.wait(60)
+        return fail(context) if context.number == 1001 else Result()
+
+    for number in (1000, 1001, 1002):
+        job.does("INSTALL", "db", beside, node=number)
 
     def told(run: JobRun) -> None:
         failed = run.teller.failed
@@ -269,10 +284,49 @@ def test_a_server_gone_for_good_lets_what_runs_end_and_the_job_be_resumed(job: T
 
 def test_a_job_whose_server_goes_when_all_is_done_has_succeeded(job: ThreadJob) -> None:
     runs: list[JobRun] = []
-    last = job.plan.tasks[-1]
-    job.does(last.action, last.service, lambda context: runs[0].context.halt.to(Halt.CUT_OFF) and None, node=last.node)
+    started: list[int] = []
+
+    def start(context: TaskContext) -> None:
+        started.append(context.number)
+        if context.number == 1002:
+            wait_for(lambda: states(job, "START", "web").count(TaskState.SUCCEEDED) == 2, "the others have ended")
+            runs[0].context.halt.to(Halt.CUT_OFF, CooprError("the server is gone"))
+
+    for number in (1000, 1001, 1002):
+        job.does("START", "web", start, node=number)
     job.run(before=runs.append)
+    assert sorted(started) == [1000, 1001, 1002]
     assert job.store.job_state(job.job.id) is JobState.SUCCEEDED
+
+
+def test_a_command_that_has_begun_or_ended_unrecorded_counts_when_the_server_goes(
+    job: ThreadJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[JobRun] = []
+    start_attempt, finish_attempt = job.store.start_attempt, job.store.finish_attempt
+
+    def installs(task_id: str) -> bool:
+        task = job.store.task(task_id)
+        return (task.action, task.node) == ("INSTALL", 1001)
+
+    def start(task_id: str, **values: Any) -> Any:
+        attempt = start_attempt(task_id, **values)
+        if installs(task_id):
+            runs[0].context.halt.to(Halt.CUT_OFF, CooprError("the server is gone"))
+            time.sleep(1.2)  # the job looks twice meanwhile whether anything runs
+        return attempt
+
+    def finish(attempt: AttemptRecord, *values: Any, **more: Any) -> Any:
+        if installs(attempt.task_id):
+            time.sleep(1.2)
+        return finish_attempt(attempt, *values, **more)
+
+    monkeypatch.setattr(job.store, "start_attempt", start)
+    monkeypatch.setattr(job.store, "finish_attempt", finish)
+    with pytest.raises(CooprError, match="the server is gone"):
+        job.run(before=runs.append)
+    assert states(job, "INSTALL", "db")[1] is TaskState.SUCCEEDED
+    assert job.store.job_state(job.job.id) is JobState.INTERRUPTED
 
 
 def test_an_error_that_means_the_server_is_gone_interrupts_the_job(job: ThreadJob) -> None:
