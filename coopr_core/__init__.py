@@ -3,7 +3,7 @@
 The map of the house, from below; no room imports from one that stands lower in this list, which import-linter proves:
 
 * ``suggestions``, ``text_form``, ``errors``, ``durations``, ``concurrency``: what every room speaks with.
-* ``plug_ins``: loading one.
+* ``plug_ins``: loading one. ``process_start``: which process it is.
 * ``documents``: YAML and JSON as people write them, read exactly. ``vault``: where secrets are. ``proxies``.
 * ``settings``: this installation. ``folders``: where its files are.
 * ``model``: plain values: requests, layouts, nodes, ids, names, states, operations, policies, leases, quotas, facts.

@@ -1,7 +1,8 @@
 """What becomes of a job when its Prefect server goes away: ours is started again, another's is waited for a while.
 
 Promise: when the server is gone for good nothing new starts, what runs on the nodes comes to its end and is recorded,
-the job can be resumed, and all of that is told in one message within about a minute. Costs a look every two seconds.
+the job can be resumed, and all of that is told in one message: within a minute, or when ours does not come up again.
+Costs a look every two seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ GONE_SECONDS = 30.0
 HUNG_SECONDS = 180.0
 """After how long ours does, whose process lives and may only be very busy."""
 
-REVIVE_SECONDS = 60.0
+REVIVE_SECONDS = 180.0
 """How long ours may take to come up again."""
 
 _LOOK_SECONDS = 2.0

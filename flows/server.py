@@ -91,7 +91,7 @@ def ensure_server(state_dir: Path | None = None, *, timeout: float = 180) -> Ser
     """Return the server to use, started if need be, and this process set up to talk to it.
 
     Raises ``ServerUnreachable`` when the user named a server that does not answer, ``TimedOut`` when ours does not come
-    up in ``timeout`` seconds.
+    up in ``timeout`` seconds on any port.
     """
     home = _home(state_dir)
     configured = configured_api_url()
@@ -119,8 +119,7 @@ def _managed(home: Path, timeout: float) -> ServerInfo:
             record = None
         started = record is None
         if record is None:
-            with guard.passed_by_this_thread():
-                record = start(home, timeout, secret)
+            record = start(home, timeout, secret)
         else:
             _check_password(record, secret, home)
             wait_until_healthy(record, timeout, home)

@@ -13,13 +13,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from coopr_core.errors import CooprError, TimedOut
+from coopr_core.errors import CooprError, Interrupted, TimedOut
 from coopr_core.folders import make_folder, private
+from coopr_core.process_start import start_stamp
+from coopr_core.work.job.signals import Stoppable
+from flows.connection import guard
 from flows.connection.password import fingerprint
 from flows.connection.record import HOST, ServerRecord, healthy, lives, process_of, recorded, write
 
@@ -73,23 +77,37 @@ def locked(home: Path) -> Iterator[None]:
 
 
 def start(home: Path, timeout: float, password: str) -> ServerRecord:
-    """Start the server on the port it had before, else on the first one that nobody else has or takes meanwhile."""
-    import psutil
+    """Start the server on the port it had before, else on the first one that nobody else has or takes meanwhile.
 
+    It may take ``timeout`` seconds on each. Ctrl-C ends it, and is heard of when it has ended.
+    """
+    stopping = threading.Event()
+    started: list[ServerRecord] = []
+
+    def begin() -> None:
+        with guard.passed_by_this_thread():
+            started.append(_started(home, timeout, password, stopping))
+
+    work = Stoppable(lambda count: stopping.set())
+    try:
+        work.run(begin)
+    finally:
+        if work.received is not None:
+            raise work.received
+    return started[0]
+
+
+def _started(home: Path, timeout: float, password: str, stopping: threading.Event) -> ServerRecord:
     log = _log_file(home)
-    deadline = time.monotonic() + timeout
     for port in _ports(home):
         if not _is_free(port):
             continue
         with open(log, "ab", opener=private) as output:
             before = output.tell()
             child = _spawn(home, port, password, output)
+        record = ServerRecord(child.pid, time.time(), port, fingerprint(password), start_stamp(child.pid))
         try:
-            record = ServerRecord(child.pid, psutil.Process(child.pid).create_time(), port, fingerprint(password))
-        except psutil.Error:
-            continue
-        try:
-            if _comes_up(child, record, deadline):
+            if _comes_up(child, record, timeout, stopping):
                 write(home, record)
                 return record
         except BaseException:
@@ -184,9 +202,12 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _comes_up(child: subprocess.Popen[bytes], record: ServerRecord, deadline: float) -> bool:
+def _comes_up(child: subprocess.Popen[bytes], record: ServerRecord, timeout: float, stopping: threading.Event) -> bool:
     """Wait until the child itself listens and is healthy; False when it ended (somebody else took the port)."""
+    deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
+        if stopping.is_set():
+            raise Interrupted("stopped while the Prefect server was starting")
         if child.poll() is not None:
             return False
         if healthy(record):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ class Coopr:
 
 def start(*words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """The command as a process of its own, without a terminal."""
-    command = [sys.executable, "-m", "coopr_cli", *words]
+    command = [str(Path(sys.executable).with_name("coopr")), *words]
     environment = {**os.environ, **(env or {})}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, env=environment)

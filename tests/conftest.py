@@ -107,3 +107,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         for line in missing:
             reporter.write_line(f"  {line}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A folder that nodes may look into."""
+    with tempfile.TemporaryDirectory(prefix="coopr-readable-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)

@@ -21,6 +21,11 @@ def service(
     }
 
 
+def until(flag: Path) -> str:
+    """A command that ends when the test touches a file where nodes may look; after four minutes it fails."""
+    return f'for _ in $(seq 2400); do test -e "{flag}" && exit 0; sleep 0.1; done; exit 1'
+
+
 def write_catalog(
     folder: Path, services: Mapping[str, dict[str, Any]], *, config: Mapping[str, Any] | None = None, **template: Any
 ) -> str:

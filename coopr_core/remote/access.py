@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -47,6 +48,14 @@ _FILES_PER_COMMAND = 2
 _MOST_LINKS = 1024
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Revival:
+    """That a machine was revived: as it was, and as it is since."""
+
+    before: Machine
+    now: Machine
+
+
 class NodeAccess:
     """The way to the nodes of one cluster. Safe to use from many threads; use it in a ``with`` block or ``close`` it.
 
@@ -63,8 +72,8 @@ class NodeAccess:
         self._links: dict[str, tuple[Machine, Link]] = {}
         self._gateways: dict[Endpoint, Link] = {}
         self._suspects: set[str] = set()
-        self._revived: dict[str, tuple[Machine, Machine]] = {}
-        self._revivals: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._revivals: dict[str, _Revival] = {}
+        self._revival_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._key: paramiko.PKey | None = None
 
     def session(self, machine: Machine) -> Session:
@@ -110,17 +119,22 @@ class NodeAccess:
 
         Raises what ``revive`` does; the machine stays suspect then.
         """
+        return self._present(machine, revive)[0]
+
+    def _present(self, machine: Machine, revive: Revive) -> tuple[Machine, _Revival | None]:
+        """Return the machine as it can be worked on, and its last revival."""
         with self._lock:
-            revival = self._revivals[machine.token]
-        with revival:
+            lock = self._revival_locks[machine.token]
+        with lock:
             if machine.token in self._suspects:
                 self.drop(machine)
                 revived = revive(machine)
                 self.wait_behind_gateway(revived)
-                self._revived[machine.token] = machine, revived
-                self._suspects.discard(machine.token)
-            before, now = self._revived.get(machine.token, (None, machine))
-            return now if before == machine else machine
+                with self._lock:
+                    self._revivals[machine.token] = _Revival(machine, revived)
+                    self._suspects.discard(machine.token)
+            revival = self._revivals.get(machine.token)
+            return revival.now if revival is not None and revival.before == machine else machine, revival
 
     def wait_behind_gateway(self, machine: Machine, within: float = ANSWERS_WITHIN) -> None:
         """Wait until a machine behind a gateway lets us in, for its provider cannot see to that as it does for others.
@@ -144,14 +158,17 @@ class NodeAccess:
 
         Work that may have begun is never begun again, and a machine with another host key is not the one to revive.
         """
+        present, revival = self._present(machine, revive)
         try:
-            return work(self.session(self.present(machine, revive)))
+            return work(self.session(present))
         except OutcomeUnknown:
             raise
         except Unreachable as error:
             if error.code != Unreachable.code:
                 raise
-            self.suspect(machine)
+            with self._lock:
+                if self._revivals.get(machine.token) is revival:  # else another has had it revived meanwhile
+                    self._suspects.add(machine.token)
             return work(self.session(self.present(machine, revive)))
 
     def each(self, nodes: Sequence[N], work: Callable[[N], R], at_once: int = AT_ONCE) -> list[R]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coopr_core.folders import private
+from coopr_core.process_start import start_stamp
 from coopr_core.proxies import host_of, is_loopback, proxy_variables
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _HEADERS = {"Accept": "application/json"}
 class ServerRecord:
     """What ``server.json`` keeps: the process and when it started, so that a reused id is told apart.
 
+    ``stamp`` says that, whatever is done to the clock; releases that had none say when it was ``created``.
     ``password`` is the fingerprint of the password it asks for, empty for a server of a release that had none.
     """
 
@@ -38,6 +40,7 @@ class ServerRecord:
     created: float
     port: int
     password: str = ""
+    stamp: str = ""
 
     @property
     def api_url(self) -> str:
@@ -65,7 +68,10 @@ def process_of(record: ServerRecord) -> psutil.Process | None:
 
     try:
         process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.created) < 1
+        if record.stamp:
+            same = start_stamp(record.pid) == record.stamp
+        else:
+            same = abs(process.create_time() - record.created) < 1
     except psutil.Error:
         return None
     return process if same and lives(process) else None

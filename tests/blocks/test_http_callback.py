@@ -86,7 +86,7 @@ def test_a_receiver_that_never_answers_costs_the_timeout_each_time(receiver: Rec
     begun = time.monotonic()
     with pytest.raises(CallbackFailed, match="in 2 attempts: ReadTimeout"):
         callback(receiver, timeout=0.3, attempts=2).send(EVENT, PAYLOAD)
-    assert 0.6 <= time.monotonic() - begun < 5
+    assert 0.6 <= time.monotonic() - begun < 30, "each would wait for half a minute"
 
 
 def test_a_receiver_that_is_not_there_is_an_error_that_names_it() -> None:

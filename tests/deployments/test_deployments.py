@@ -136,7 +136,7 @@ def test_cancelling_a_run_in_prefect_ends_what_runs_on_the_nodes_and_saves_the_s
     known = api(prefect_server, "/deployments/name/create-cluster/coopr")
     parameters = {"name": "cancelled", "template": "tiny", "catalog": [catalog]}
     started = api(prefect_server, f"/deployments/{known['id']}/create_flow_run", {"parameters": parameters})
-    wait_for(lambda: bool(sleeping("7005")), "the task runs")
+    wait_for(lambda: bool(sleeping("7005")), "the task runs", 180)
     cancelling = {"state": {"type": "CANCELLING"}}
     api(prefect_server, f"/flow_runs/{started['id']}/set_state", cancelling)
     wait_for(lambda: not sleeping("7005"), "the task is ended")

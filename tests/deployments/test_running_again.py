@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flow_catalog import service, write_catalog
+from flow_catalog import service, until, write_catalog
 from prefect_server import api
 
 from coopr_core.model.states import JobState, TaskState
@@ -50,16 +50,17 @@ def state_of(server: ServerInfo, run: str, *wanted: str, seconds: float = 120) -
 
 
 def test_retry_and_resume_of_a_flow_run_go_on_with_its_job(
-    prefect_server: ServerInfo, tmp_path: Path, worker: subprocess.Popen[bytes]
+    prefect_server: ServerInfo, tmp_path: Path, worker: subprocess.Popen[bytes], readable: Path
 ) -> None:
     from deployments.publish import publish
 
     publish("coopr")
+    paused = readable / "paused"
     runs = 'echo run >> "$COOPR_DATA/runs"'
     catalog = write_catalog(
         tmp_path / "catalog",
         {
-            "one": service(install=f'{runs}; test -e "$COOPR_DATA/../repaired"', start="sleep 3"),
+            "one": service(install=f'{runs}; test -e "$COOPR_DATA/../repaired"', start=until(paused)),
             "two": service(requires=("one",), start="true"),
         },
     )
@@ -85,6 +86,7 @@ def test_retry_and_resume_of_a_flow_run_go_on_with_its_job(
 
         # Paused from here, it is suspended there, and the button "Resume" sends this.
         stop_job(store, prepare_pause(store, "later"))
+        paused.touch()
         state_of(prefect_server, run, "Suspended")
         assert store.job(job.id).state is JobState.PAUSED
         assert store.job(job.id).claimed_by == ""

@@ -57,7 +57,7 @@ class Traffic:
         reader = asyncio.create_task(self._reading(client))
         stream = client.jetstream(timeout=2)
         number = 0
-        while not self._over.is_set():
+        while True:
             headers = {"Nats-Msg-Id": str(number)}
             try:
                 await stream.publish("orders", str(number).encode(), headers=headers)
@@ -65,6 +65,8 @@ class Traffic:
                 continue  # not acknowledged: the same message is sent again
             self.acknowledged.append(number)
             number += 1
+            if self._over.is_set():
+                break  # and what was sent last is acknowledged, so that all that is read is
             await asyncio.sleep(0.01)
         await asyncio.wait_for(reader, 60)
         await client.close()

@@ -30,7 +30,7 @@ def receiver(prefect_server: ServerInfo) -> Iterator[Receiver]:
     from blocks import HttpCallback
 
     with receiving() as started:
-        HttpCallback(url=started.url, secret="quite-unguessable", timeout=2).save("test", overwrite=True)
+        HttpCallback(url=started.url, secret="quite-unguessable", timeout=30).save("test", overwrite=True)
         yield started
         HttpCallback.delete("test")
 
@@ -40,7 +40,7 @@ def events(server: ServerInfo, cluster_id: str, count: int) -> list[dict[str, An
     with Store.open() as store:
         own = store.installation
     resource = {"id": [f"coopr.cluster.{cluster_id}"]}
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         told = api(server, "/events/filter", {"filter": {"resource": resource, "order": "ASC"}})["events"]
         found = [event for event in told if event["resource"]["coopr.installation"] == own]
@@ -50,7 +50,7 @@ def events(server: ServerInfo, cluster_id: str, count: int) -> list[dict[str, An
 
 
 def logged(server: ServerInfo, flow_run: str, wanted: str) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         body = {"logs": {"flow_run_id": {"any_": [flow_run]}}, "limit": 200}
         if any(wanted in log["message"] for log in api(server, "/logs/filter", body)):

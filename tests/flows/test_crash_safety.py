@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from crash_points import run_until
 from flow_catalog import service, write_catalog
-from watching import sleeping
+from watching import paths_below, sleeping
 
 from coopr_core.errors import NotFound
 from coopr_core.folders import logs_of
 from coopr_core.model.states import ClusterState, JobState, NodeState, TaskState
 from coopr_core.providers.local import LocalProvider
+from coopr_core.providers.local.provider import elsewhere
 from coopr_core.providers.scope import Scope
 from coopr_core.settings import load_settings
 from coopr_core.store import Store
@@ -124,8 +125,9 @@ def check_nothing_left(store: Store, name: str, seconds: str) -> None:
     cluster = store.cluster(name, terminated=True)
     assert LocalProvider().find_machines(Scope(cluster_id=cluster.id)) == []
     assert not logs_of(cluster.id).exists()
-    places = [load_settings().state_dir / "local", Path("/var/lib/coopr-nodes")]
-    assert [path for place in places for path in place.glob(f"**/*{cluster.id}*")] == []
+    state = load_settings().state_dir
+    left = [path for place in (state / "local", elsewhere(state)) for path in paths_below(place)]
+    assert [path for path in left if cluster.id in path.name] == []
     assert not sleeping(seconds)
     with pytest.raises(ValueError, match="Unable to find block document"):
         Secret.load(key_name(store, cluster.id), _sync=True)

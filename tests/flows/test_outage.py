@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flow_catalog import service, write_catalog
+from flow_catalog import service, until, write_catalog
 from watching import wait_for
 
 from coopr_core.model.states import JobState, TaskState
@@ -36,9 +36,9 @@ def installation(own_state: None) -> Iterator[dict[str, str]]:
     shutil.rmtree(state, ignore_errors=True)
 
 
-@pytest.fixture
-def catalog(tmp_path: Path) -> str:
-    return write_catalog(tmp_path / "catalog", {"slow": service(install="sleep 4", configure="true", start="true")})
+def held_catalog(folder: Path, flag: Path) -> str:
+    """A catalog whose service is installed when the test touches the flag."""
+    return write_catalog(folder, {"slow": service(install=until(flag), configure="true", start="true")})
 
 
 def run(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
@@ -77,10 +77,12 @@ def said(command: subprocess.Popen[str]) -> list[str]:
     return lines
 
 
-def test_our_server_is_started_again_and_the_run_goes_on(installation: dict[str, str], catalog: str) -> None:
-    command = creating(installation, "revived", catalog)
+def test_our_server_is_started_again_and_the_run_goes_on(installation: dict[str, str], tmp_path: Path) -> None:
+    killed = Path(installation["COOPR_STATE_DIR"], "killed")  # where nodes may look
+    command = creating(installation, "revived", held_catalog(tmp_path, killed))
     before = server_of(installation)
     os.kill(before["pid"], signal.SIGKILL)
+    killed.touch()
     assert (said(command), command.returncode) == ([], 0)
     after = server_of(installation)
     assert after["port"] == before["port"]
@@ -91,10 +93,8 @@ def test_our_server_is_started_again_and_the_run_goes_on(installation: dict[str,
 def test_a_server_gone_for_good_is_one_message_and_a_job_that_can_be_resumed(
     installation: dict[str, str], tmp_path: Path
 ) -> None:
-    noticed = Path(installation["COOPR_STATE_DIR"], "noticed")  # where nodes may look
-    waiting = f'until test -e "{noticed}"; do sleep 0.1; done'
-    catalog = write_catalog(tmp_path / "held", {"slow": service(install=waiting, configure="true", start="true")})
-    command = creating(installation, "cut-off", catalog)
+    noticed = Path(installation["COOPR_STATE_DIR"], "noticed")
+    command = creating(installation, "cut-off", held_catalog(tmp_path, noticed))
     server = server_of(installation)
     with socket.socket() as another:
         another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

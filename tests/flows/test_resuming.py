@@ -6,16 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from flow_catalog import service, write_catalog
+from flow_catalog import service, until, write_catalog
 from prefect_server import api
 from watching import paths_below, sleeping, wait_for
 
@@ -28,14 +27,6 @@ from coopr_core.store import Store
 from flows.server import ServerInfo
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("fast_retries")]
-
-
-@pytest.fixture
-def readable() -> Iterator[Path]:
-    """A folder that nodes may look into."""
-    with tempfile.TemporaryDirectory(prefix="coopr-resuming-") as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
 
 
 def marked(word: str, then: str = "true") -> str:
@@ -85,9 +76,10 @@ def last_job(store: Store, name: str) -> JobRecord | None:
     return store.job(cluster.last_job) if cluster is not None and cluster.last_job else None
 
 
-def is_running(store: Store, name: str, action: str) -> bool:
+def is_running(store: Store, name: str, action: str, on: int = 1) -> bool:
     job = last_job(store, name)
-    return job is not None and any(t.action == action for t in store.tasks(job.id, state=TaskState.RUNNING))
+    running = store.tasks(job.id, state=TaskState.RUNNING) if job is not None else []
+    return sum(task.action == action for task in running) == on
 
 
 def test_a_retry_runs_what_has_not_succeeded_with_the_same_ids_and_values(
@@ -136,23 +128,23 @@ def test_a_retry_runs_what_has_not_succeeded_with_the_same_ids_and_values(
 
 @pytest.mark.real
 def test_a_paused_job_ends_what_runs_starts_nothing_and_goes_on_in_another_process(
-    prefect_server: ServerInfo, store: Store, tmp_path: Path
+    prefect_server: ServerInfo, store: Store, tmp_path: Path, readable: Path
 ) -> None:
     from flows import delete_cluster, resume_cluster, retry_cluster
 
-    catalog = write_catalog(
-        tmp_path / "catalog", {"slow": service(install=marked("install", "sleep 3"), start=marked("start"))}
-    )
+    install = marked("install", until(readable / "paused"))
+    catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=install, start=marked("start"))})
     process = creating_process("halt", catalog, stderr=subprocess.PIPE)
-    wait_for(lambda: is_running(store, "halt", "INSTALL"), "the install runs", 60)
+    wait_for(lambda: is_running(store, "halt", "INSTALL", on=2), "both nodes install", 120)
     job = stop_job(store, prepare_pause(store, "halt"))
+    (readable / "paused").touch()
     assert job.state is JobState.PAUSED
     assert store.cluster("halt").state is ClusterState.PENDING
     with pytest.raises(Busy, match="is paused"):
         delete_cluster("halt")
     with pytest.raises(Refused, match="paused, not failed"):
         retry_cluster("halt")
-    wait_until_paused(store, job.id, timeout=30)
+    wait_until_paused(store, job.id, timeout=60)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "is paused; its state is saved" in errors
@@ -177,10 +169,8 @@ def test_a_job_resumed_while_its_tasks_still_run_goes_on_where_it_is(
     from flows import create_cluster, delete_cluster, resume_cluster
 
     flag = readable / "resumed"
-    waiting = f'for _ in $(seq 1200); do test -e "{flag}" && exit 0; sleep 0.1; done; exit 1'
-    catalog = write_catalog(
-        tmp_path / "catalog", {"slow": service(install=marked("install", waiting), start=marked("start"))}
-    )
+    install = marked("install", until(flag))
+    catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=install, start=marked("start"))})
     creating = InBackground(lambda: create_cluster(name="blink", template="tiny", catalog=[catalog]))
     wait_for(lambda: is_running(store, "blink", "INSTALL"), "the install runs", 60)
     job = stop_job(store, prepare_pause(store, "blink"))
@@ -211,7 +201,7 @@ def test_aborting_ends_commands_on_the_nodes_and_a_retry_goes_on(
     assert isinstance(error, Interrupted)
     assert "was aborted; its state is saved" in str(error)
     assert "coopr retry stopped" in error.hint
-    assert not sleeping("7010")
+    wait_for(lambda: not sleeping("7010"), "the command ends")
     assert store.cluster("stopped").state is ClusterState.INCOMPLETE
     assert stop_job(store, prepare_abort(store, "stopped")).state is JobState.INTERRUPTED, "aborting twice is once"
 
@@ -223,13 +213,15 @@ def test_aborting_ends_commands_on_the_nodes_and_a_retry_goes_on(
     delete_cluster("stopped")
 
 
-def test_a_paused_job_can_be_given_up(prefect_server: ServerInfo, store: Store, tmp_path: Path) -> None:
+def test_a_paused_job_can_be_given_up(prefect_server: ServerInfo, store: Store, tmp_path: Path, readable: Path) -> None:
     from flows import create_cluster, delete_cluster
 
-    catalog = write_catalog(tmp_path / "catalog", {"slow": service(install="sleep 2", start="true")})
+    paused = readable / "paused"
+    catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=until(paused), start="true")})
     creating = InBackground(lambda: create_cluster(name="given-up", template="tiny", catalog=[catalog]))
     wait_for(lambda: is_running(store, "given-up", "INSTALL"), "the install runs", 60)
     job = stop_job(store, prepare_pause(store, "given-up"))
+    paused.touch()
     assert isinstance(creating.join(), Interrupted)
     assert stop_job(store, prepare_abort(store, "given-up")).state is JobState.INTERRUPTED
     assert store.cluster("given-up").state is ClusterState.INCOMPLETE
@@ -290,7 +282,7 @@ def test_after_sigkill_nothing_stays_open_in_prefect(
         new = store.job(retry_cluster(name)["job"]).flow_run_id
     else:
         new = store.job(delete_cluster(name)["job"]).flow_run_id
-    wait_for(lambda: not open_runs(prefect_server, "task", name), "no task run is open", 30)
+    wait_for(lambda: not open_runs(prefect_server, "task", name), "no task run is open")
     assert open_runs(prefect_server, "flow", name) == []
     state = api(prefect_server, f"/flow_runs/{old}")["state"]
     assert (state["type"], new in state["message"]) == ("CRASHED", True)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -35,7 +36,7 @@ print(json.dumps([info.pid, info.started, info.api_url, prefect.settings.get_cur
 
 
 @pytest.fixture
-def no_server_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def no_server_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     for name in (
         *("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE", "PREFECT_HOME", "PREFECT_PROFILES_PATH"),
         *("PREFECT_LOGGING_LEVEL", "PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK"),
@@ -46,7 +47,12 @@ def no_server_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    return tmp_path / "state"
+    yield tmp_path / "state"
+    monkeypatch.undo()
+    if "prefect" in sys.modules:  # which remembers what the environment was
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
 
 
 def test_two_commands_at_once_start_one_server_that_logs_no_error_from_start_to_stop(no_server_named: Path) -> None:

@@ -45,7 +45,7 @@ def another(monkeypatch: pytest.MonkeyPatch) -> Iterator[Another]:
                 except OSError:
                     return
                 with connection:
-                    connection.settimeout(5)
+                    connection.settimeout(60)
                     found.told.append(connection.recv(4096))
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -56,17 +56,17 @@ def another(monkeypatch: pytest.MonkeyPatch) -> Iterator[Another]:
 
 
 def ask_with_httpx(port: int) -> None:
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         client.get(f"http://127.0.0.1:{port}/api/version", headers={"Authorization": "Basic secret"})
 
 
 def ask_with_urllib(port: int) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    opener.open(f"http://127.0.0.1:{port}/api/version", timeout=10)
+    opener.open(f"http://127.0.0.1:{port}/api/version", timeout=60)
 
 
 def ask_by_socket(port: int) -> None:
-    connect(f"ws://127.0.0.1:{port}/api/events/in", proxy=None, open_timeout=10)
+    connect(f"ws://127.0.0.1:{port}/api/events/in", proxy=None, open_timeout=60)
 
 
 @pytest.mark.parametrize("ask", [ask_with_httpx, ask_with_urllib, ask_by_socket])

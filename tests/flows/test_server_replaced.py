@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_line import start
-from flow_catalog import service, write_catalog
+from flow_catalog import service, until, write_catalog
 from prefect_server import api
 from watching import wait_for
 
@@ -19,9 +19,10 @@ pytestmark = pytest.mark.real
 
 
 def test_a_run_that_the_server_does_not_know_any_more_is_one_message_with_what_to_do(
-    prefect_server: ServerInfo, tmp_path: Path
+    prefect_server: ServerInfo, tmp_path: Path, readable: Path
 ) -> None:
-    catalog = write_catalog(tmp_path / "catalog", {"slow": service(install="sleep 8")})
+    forgotten = readable / "forgotten"
+    catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=until(forgotten))})
     process = start("create", "forgotten", "--catalog", catalog, "--template", "tiny", "-y")
     with Store.open() as store:
 
@@ -34,6 +35,7 @@ def test_a_run_that_the_server_does_not_know_any_more_is_one_message_with_what_t
         cluster = store.cluster("forgotten")
         wait_for(lambda: store.nodes(cluster.id)[0].machine, "its machine", 120)
         api(prefect_server, f"/flow_runs/{run}", method="DELETE")
+        forgotten.touch()
         error = process.communicate(timeout=240)[1]
         assert process.returncode == 4, error
         assert "does not know this flow run" in error

@@ -58,7 +58,7 @@ def test_a_signal_ends_what_runs_on_the_nodes_saves_the_state_and_exits_130(
     assert "was interrupted; its state is saved" in errors
     assert f"coopr delete {name}" in errors
     assert "Traceback" not in errors
-    assert not sleeping(seconds)
+    wait_for(lambda: not sleeping(seconds), "the commands end")
     cluster = store.cluster(name)
     job = store.jobs(cluster.id)[-1]
     assert (cluster.state, job.state) == (ClusterState.INCOMPLETE, JobState.INTERRUPTED)

@@ -55,7 +55,10 @@ def test_a_log_is_for_its_owner_alone_and_its_folder_is_looked_for_only_when_it_
     assert emitted == [(logging.INFO, "00000001-001-001 | again")]
 
 
-def test_a_chatty_task_is_gathered_into_few_records_without_losing_or_reordering_a_line(tmp_path: Path) -> None:
+def test_a_chatty_task_is_gathered_into_few_records_without_losing_or_reordering_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_log, "PACE", 0)  # however long this takes
     emitted = Emitted()
     wanted = [f"line {number}" for number in range(5000)]
     with open_log(tmp_path, emitted) as log:
@@ -67,7 +70,10 @@ def test_a_chatty_task_is_gathered_into_few_records_without_losing_or_reordering
     assert log.path.read_text().splitlines()[1:] == wanted
 
 
-def test_what_was_gathered_is_sent_by_flush_and_before_a_warning(tmp_path: Path) -> None:
+def test_what_was_gathered_is_sent_by_flush_and_before_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_log, "PACE", 0)  # however long this takes
     emitted = Emitted()
     with open_log(tmp_path, emitted) as log:
         for number in range(BURST + 3):

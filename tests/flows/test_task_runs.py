@@ -161,7 +161,7 @@ def test_tasks_run_in_other_processes_and_are_tried_again_logged_and_recorded_as
     def lines() -> list[str]:
         return [line["message"] for line in api(prefect_server, "/logs/filter", logged)]
 
-    wait_for(lambda: f"{configured[0].id} | peers {hosts}" in lines(), "the line is in the task run's log", 30)
+    wait_for(lambda: f"{configured[0].id} | peers {hosts}" in lines(), "the line is in the task run's log")
     delete = delete_cluster.with_options(task_runner=elsewhere)
     assert delete("apart")["state"] == "TERMINATED"
 
@@ -189,7 +189,7 @@ def test_aborting_ends_what_runs_in_other_processes(
     thread.join()
     assert job.state is JobState.INTERRUPTED
     assert "was aborted; its state is saved" in str(raised[0])
-    assert not sleeping("7031")
+    wait_for(lambda: not sleeping("7031"), "the commands end")
     installs = [task for task in store.tasks(job.id) if task.action == "INSTALL"]
     assert {task.state for task in installs} == {TaskState.INTERRUPTED}
     monkeypatch.undo()

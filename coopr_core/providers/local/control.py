@@ -25,9 +25,10 @@ import psutil
 import coopr_core
 from coopr_core.errors import CooprError
 from coopr_core.folders import private
+from coopr_core.process_start import start_stamp
 from coopr_core.providers.local.addresses import AddressInUse
 from coopr_core.providers.local.environment import handed_through
-from coopr_core.providers.local.processes import MARK_VARIABLE, start_stamp
+from coopr_core.providers.local.processes import MARK_VARIABLE
 from coopr_core.providers.local.records import NodeFolders
 
 PROTOCOL = 1

@@ -11,7 +11,6 @@ of the machine.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import resource
 import signal
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 import psutil
 
 from coopr_core.errors import CooprError
+from coopr_core.process_start import start_stamp
 
 MARK_VARIABLE = "COOPR_LOCAL_NODE"
 """The environment variable that names the node a process was started on."""
@@ -134,27 +134,6 @@ def _open_links(pid: int) -> Iterator[str]:
     for name in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(FileNotFoundError):
             yield os.readlink(f"/proc/{pid}/fd/{name}")
-
-
-def start_stamp(pid: int) -> str:
-    """Return what tells a process from a later one of its number, whatever the clock does; empty when gone."""
-    try:
-        if not KERNEL_KEEPS_MARK:
-            return str(psutil.Process(pid).create_time())
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            started = file.read().rpartition(b")")[2].split()[19]
-    except (psutil.Error, OSError, IndexError):
-        return ""
-    return f"{_boot()}:{started.decode()}"
-
-
-@functools.cache
-def _boot() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return str(psutil.boot_time())
 
 
 def ending(find: Callable[[], list[psutil.Process]], what: str, grace: float = _GRACE) -> Iterator[float]:

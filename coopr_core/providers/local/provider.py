@@ -190,7 +190,7 @@ class LocalProvider(SimpleProvider):
             with self._folders.lock("allocate"):
                 self._folders.sweep()
             self._control.retire()
-            _remove_if_empty(ELSEWHERE / _digest(self._folders.state_dir))
+            _remove_if_empty(elsewhere(self._folders.state_dir))
 
 
 def _machine(record: NodeRecord) -> Machine:
@@ -217,7 +217,7 @@ def _new_host_key() -> tuple[bytes, str]:
 
 
 def _place_elsewhere(state_dir: Path, user: NodeUser) -> Path:
-    place = ELSEWHERE / _digest(state_dir)
+    place = elsewhere(state_dir)
     try:
         make_folder(place, PASSABLE)
         for folder in (ELSEWHERE, place):
@@ -238,8 +238,9 @@ def _out_of_reach(state_dir: Path, user: NodeUser, reason: str) -> InvalidInput:
     )
 
 
-def _digest(state_dir: Path) -> str:
-    return hashlib.sha256(str(state_dir.resolve()).encode()).hexdigest()[:10]
+def elsewhere(state_dir: Path) -> Path:
+    """Return the folder of nodes whose user cannot reach the state folder."""
+    return ELSEWHERE / hashlib.sha256(str(state_dir.resolve()).encode()).hexdigest()[:10]
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -29,6 +29,7 @@ from coopr_core.providers.local.processes import Marks
 logger = logging.getLogger(__name__)
 
 _DELETING = "deleting"
+_REMOVALS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,19 +226,16 @@ def remove_tree(path: Path) -> None:
     if path.is_symlink():
         path.unlink(missing_ok=True)
         return
-    reason = "it appears again and again"
-    for attempt in range(4):
-        if not path.exists():
-            return
+    reason, failures = "", 0
+    while path.exists() and failures < _REMOVALS:
         try:
-            if attempt and os.geteuid() != 0:
+            if failures and os.geteuid() != 0:
                 _permit(path)
             shutil.rmtree(path)
         except FileNotFoundError:
-            # Somebody else removes it too.
-            continue
+            continue  # somebody else removes it too, and so it gets smaller
         except OSError as error:
-            reason = f"{error.strerror} ({error.filename})"
+            reason, failures = f"{error.strerror} ({error.filename})", failures + 1
     if path.exists():
         raise CooprError(
             f"the folder {path} cannot be removed: {reason}",

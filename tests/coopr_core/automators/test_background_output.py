@@ -149,7 +149,7 @@ def test_large_output_arrives_whole_and_in_order(here: Node) -> None:
 @one_kind
 def test_an_action_out_of_time_ends_with_its_background_too(here: Node) -> None:
     with pytest.raises(CommandTimedOut) as caught:
-        here.start("sleep 64 & echo $!; sleep 65", timeout=1)
+        here.start("sleep 64 & echo $!; sleep 65", timeout=4)
     pid = int(caught.value.tail[-1])
     wait_for(lambda: not alive(pid), "the background ends")
 

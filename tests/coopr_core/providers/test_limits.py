@@ -15,9 +15,10 @@ from coopr_core.providers.limits import RateLimit
 def test_calls_of_all_threads_leave_no_faster_than_the_rate() -> None:
     rate = RateLimit(50)
     times: list[float] = []
+    began = time.monotonic()
     with ThreadPoolExecutor(10) as threads:
         list(threads.map(lambda _: rate.call(lambda: times.append(time.monotonic())), range(20)))
-    assert max(times) - min(times) >= 19 / 50 * 0.95
+    assert max(times) - began >= 19 / 50
 
 
 def test_a_refusal_slows_all_down_and_successes_recover_up_to_the_limit() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from local_lab import Lab
-from watching import alive
+from watching import alive, sleeping, wait_for
 
 from coopr_core.providers.contract import Machine
 
@@ -59,7 +59,7 @@ def test_large_input_arrives_whole_and_ends(shared_lab: Lab, machine: Machine, o
 
 def test_a_command_that_does_not_read_its_input_still_ends(shared_lab: Lab, machine: Machine, openssh: None) -> None:
     ssh = [*shared_lab.ssh(machine), machine.addresses["access_v4"]]
-    done = subprocess.run([*ssh, "echo done"], input=b"x" * 5_000_000, capture_output=True, timeout=10)
+    done = subprocess.run([*ssh, "echo done"], input=b"x" * 5_000_000, capture_output=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, b"done\n")
 
 
@@ -78,12 +78,13 @@ def test_an_interactive_shell_works_and_control_c_reaches_the_command(
     ssh = [*shared_lab.ssh(machine), "-tt", machine.addresses["access_v4"]]
     shell = subprocess.Popen(ssh, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert shell.stdin is not None
-    shell.stdin.write(b"echo pid=$((40+2)); sleep 60\n")
+    mark = f"32{os.getpid() % 1000:03d}"
+    shell.stdin.write(f"echo pid=$((40+2)); sleep {mark}\n".encode())
     shell.stdin.flush()
-    time.sleep(0.5)
+    wait_for(lambda: sleeping(mark), "the command runs")
     shell.stdin.write(b"\x03echo after=$((1+1))\nexit 5\n")
     shell.stdin.flush()
-    output = shell.communicate(timeout=10)[0]
+    output = shell.communicate(timeout=60)[0]
     assert b"pid=42" in output
     assert b"after=2" in output
     assert shell.returncode == 5

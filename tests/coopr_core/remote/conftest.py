@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ssh_fixtures import access, async_server, kept_access, key_path, network, server, session, shaky
+from ssh_fixtures import access, async_server, hasty, kept_access, key_path, network, server, session, shaky
 
-__all__ = ["access", "async_server", "kept_access", "key_path", "network", "server", "session", "shaky"]
+__all__ = ["access", "async_server", "hasty", "kept_access", "key_path", "network", "server", "session", "shaky"]

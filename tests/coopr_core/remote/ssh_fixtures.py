@@ -7,11 +7,12 @@ import os
 import pwd
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ssh_servers import QUICK, AsyncServer, FaultyNetwork, OpenSshServer, machine_at, running
+from ssh_servers import PATIENT, AsyncServer, FaultyNetwork, OpenSshServer, machine_at, running
 
 from coopr_core.remote.access import NodeAccess
 from coopr_core.remote.keys import ensure_client_key
@@ -47,14 +48,21 @@ def server(request: pytest.FixtureRequest, key_path: Path, tmp_path_factory: pyt
 
 @pytest.fixture
 def access(key_path: Path) -> Iterator[NodeAccess]:
-    with NodeAccess(key_path, limits=QUICK) as pool:
+    with NodeAccess(key_path, limits=PATIENT) as pool:
+        yield pool
+
+
+@pytest.fixture
+def hasty(key_path: Path) -> Iterator[NodeAccess]:
+    """Connections of which each step may take a second or two, for servers that do not answer."""
+    with NodeAccess(key_path, limits=replace(PATIENT, connect=2, handshake=1, authentication=2, channel=1.5)) as pool:
         yield pool
 
 
 @pytest.fixture(scope="session")
 def kept_access(key_path: Path) -> Iterator[NodeAccess]:
     """Connections that stay open from test to test, for those to which it does not matter."""
-    with NodeAccess(key_path, limits=QUICK) as pool:
+    with NodeAccess(key_path, limits=PATIENT) as pool:
         yield pool
 
 

@@ -116,7 +116,7 @@ def test_files_come_and_go_unchanged_through_such_a_shell(talking: Session, tmp_
 
 def test_a_command_out_of_time_is_ended_there_too(talking: Session, tmp_path: Path) -> None:
     with pytest.raises(CommandTimedOut) as caught:
-        talking.run(f"echo working; (sleep 60; true) & echo $! > {tmp_path}/pid; sleep 60", timeout=1)
+        talking.run(f"(sleep 600; true) & echo $! > {tmp_path}/pid; echo working; sleep 600", timeout=3)
     assert caught.value.tail == ("working",)
     wait_for(lambda: not alive(int((tmp_path / "pid").read_text())), "the command ends")
 

@@ -35,15 +35,19 @@ def test_output_without_a_last_line_end_is_kept_as_it_is(session: Session) -> No
     assert session.run("true").stdout == ""
 
 
-def test_lines_come_one_by_one_while_the_command_runs_and_in_the_callers_thread(session: Session) -> None:
-    seen: list[tuple[str, str, float, int]] = []
+def test_lines_come_one_by_one_while_the_command_runs_and_in_the_callers_thread(
+    session: Session, tmp_path: Path
+) -> None:
+    seen: list[tuple[str, str, int]] = []
+
+    def hear(stream: str, line: str) -> None:
+        seen.append((stream, line, threading.get_ident()))
+        (tmp_path / "heard").touch()
+
     session.run(
-        "echo first; sleep 0.5; echo last >&2",
-        on_line=lambda stream, line: seen.append((stream, line, time.monotonic(), threading.get_ident())),
+        f"echo first; until test -e {tmp_path}/heard; do sleep 0.05; done; echo last >&2", on_line=hear, timeout=60
     )
-    assert [(stream, line) for stream, line, *_ in seen] == [("stdout", "first"), ("stderr", "last")]
-    assert seen[1][2] - seen[0][2] > 0.3
-    assert {ident for *_, ident in seen} == {threading.get_ident()}
+    assert seen == [("stdout", "first", threading.get_ident()), ("stderr", "last", threading.get_ident())]
 
 
 def test_a_session_with_a_default_sink_sends_every_line_there(session: Session) -> None:
@@ -85,7 +89,7 @@ def test_a_command_on_an_open_connection_waits_for_no_delayed_acknowledgement(se
         session.run("true")
         return time.monotonic() - began
 
-    assert min(taken() for _ in range(30)) < 0.035  # 0.04 without TCP_NODELAY, however fast the machine
+    wait_for(lambda: taken() < 0.035, "one takes less than 0.04 s, which all do without TCP_NODELAY")
 
 
 def test_a_command_has_an_empty_standard_input(session: Session) -> None:
@@ -102,7 +106,7 @@ def test_a_command_reads_the_text_it_is_given_and_then_the_end(session: Session,
 
 def test_a_command_out_of_time_is_ended_also_with_a_text(session: Session, tmp_path: Path) -> None:
     with pytest.raises(CommandTimedOut):
-        session.run("exec sh -s", text=f"echo $$ > {tmp_path}/pid; exec sleep 60 </dev/null\n", timeout=1)
+        session.run("exec sh -s", text=f"echo $$ > {tmp_path}/pid; exec sleep 600 </dev/null\n", timeout=5)
     wait_for(lambda: not alive(int((tmp_path / "pid").read_text())), "the command ends")
 
 
@@ -136,8 +140,8 @@ def test_closing_the_output_of_what_a_command_left_running_is_said(session: Sess
 
 
 def test_a_command_out_of_time_is_ended_on_the_node_with_all_its_children(session: Session, tmp_path: Path) -> None:
-    with pytest.raises(CommandTimedOut, match=r"node 1000 .* did not end within 0.5 s") as caught:
-        session.run(f"echo working; (sleep 60; true) & echo $! > {tmp_path}/pid; sleep 60", timeout=0.5)
+    with pytest.raises(CommandTimedOut, match=r"node 1000 .* did not end within 3 s") as caught:
+        session.run(f"(sleep 600; true) & echo $! > {tmp_path}/pid; echo working; sleep 600", timeout=3)
     assert caught.value.tail == ("working",)
     pid = int((tmp_path / "pid").read_text())
     wait_for(lambda: not alive(pid), "the command ends")
@@ -148,15 +152,14 @@ def test_a_command_that_ignores_the_order_to_end_is_killed(
 ) -> None:
     session = access.session(machine_at(async_server.port, async_server.host_keys))
     with pytest.raises(CommandTimedOut):
-        session.run(f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.1; done", timeout=0.5)
+        session.run(f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.1; done", timeout=3)
     pid = int((tmp_path / "pid").read_text())
     wait_for(lambda: not alive(pid), "the command is killed")
 
 
 def test_stopping_ends_running_commands_and_refuses_new_ones(session: Session, tmp_path: Path) -> None:
-    threading.Timer(0.4, session.stop).start()
     with pytest.raises(CommandStopped) as caught:
-        session.run(f"echo begun; echo $$ > {tmp_path}/pid; exec sleep 60")
+        session.run(f"echo $$ > {tmp_path}/pid; echo begun; exec sleep 600", on_line=lambda *_: session.stop())
     assert caught.value.tail == ("begun",)
     wait_for(lambda: not alive(int((tmp_path / "pid").read_text())), "the command ends")
     with pytest.raises(CommandStopped):
@@ -245,7 +248,7 @@ def test_secrets_are_redacted_in_lines_tails_and_errors(session: Session) -> Non
     assert sorted(seen) == ["***", "my ***"]
     assert "hunter2" not in result.stdout + result.stderr + "".join(result.tail)
     with pytest.raises(CommandTimedOut) as caught:
-        session.run("echo hunter2-secret; sleep 9", timeout=0.3)
+        session.run("echo hunter2-secret; sleep 600", timeout=3)
     assert caught.value.tail == ("***",)
 
 

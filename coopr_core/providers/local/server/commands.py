@@ -28,6 +28,7 @@ import psutil
 
 from coopr_core.errors import CooprError
 from coopr_core.model.node_conventions import LEFT_OPEN
+from coopr_core.process_start import start_stamp
 from coopr_core.providers.local import processes
 from coopr_core.providers.local.environment import login_shell
 from coopr_core.providers.local.records import NodeRecord
@@ -166,13 +167,13 @@ class CommandRunner:
                 **self._record.account.popen_options(),
             )
         with contextlib.suppress(OSError):
-            (self._running / str(child.pid)).write_text(processes.start_stamp(child.pid))
+            (self._running / str(child.pid)).write_text(start_stamp(child.pid))
         return child
 
     async def _abort(self, child: subprocess.Popen[bytes], ended: asyncio.Task[int], note: Path) -> None:
         """End a command whose client went: its group at once, then all of its session that is left."""
         _signal(child, signal.SIGHUP)
-        stamp = processes.start_stamp(child.pid)
+        stamp = start_stamp(child.pid)
 
         def members() -> list[psutil.Process]:
             return processes.of_session(child.pid, stamp, self._record.marks)

@@ -24,6 +24,7 @@ from typing import Any
 import asyncssh
 
 from coopr_core.errors import CooprError, NotFound
+from coopr_core.process_start import start_stamp
 from coopr_core.providers.local import processes
 from coopr_core.providers.local.addresses import address_in_use
 from coopr_core.providers.local.control import PROTOCOL, SOCKET, socket_path
@@ -106,7 +107,7 @@ class NodeServer:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ended.set)
         noted = self._folders.server / "server.json"
-        noted.write_text(json.dumps({"pid": os.getpid(), "stamp": processes.start_stamp(os.getpid())}))
+        noted.write_text(json.dumps({"pid": os.getpid(), "stamp": start_stamp(os.getpid())}))
         await asyncio.gather(*(self._end_leftovers(record) for record in self._folders.records()))
         for record in self._folders.records():
             with contextlib.suppress(CooprError):

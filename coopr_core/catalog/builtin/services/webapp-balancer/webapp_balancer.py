@@ -3,8 +3,9 @@
 
 Each server is asked for /healthz every second; one that fails is left out until it answers again, and a request that
 met it just then is tried on another, for up to seven seconds. No administration port, no certificates, nothing written
-outside the folder. Servers that come and go reach a running balancer with CONFIGURE, and no request is dropped: those
-under way are waited for, longer than trying and answering may take.
+outside the folder. Servers that come and go reach a running balancer with CONFIGURE, and no answer is broken off:
+requests under way are waited for, longer than trying and answering may take. A connection that is just being opened may
+be closed without an answer; browsers and proxies ask again then.
 """
 
 from __future__ import annotations
