@@ -20,7 +20,9 @@ import pytest
 from watching import alive
 
 from coopr_core.errors import CooprError
+from coopr_core.process_start import start_stamp
 from flows.connection import guard
+from flows.connection.record import ServerRecord, process_of
 from flows.server import ServerInfo, ServerUnreachable, ensure_server, server_status, stop_server
 
 pytestmark = pytest.mark.both
@@ -85,6 +87,42 @@ def test_two_commands_at_once_start_one_server_that_logs_no_error_from_start_to_
     assert not re.search(r"error|traceback|exception|critical|warning", log, re.IGNORECASE), log
     assert "Server stopped" in log
     assert not list((state / "prefect").glob("*.db-wal")), "the database was not closed"
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from flows import server, server_process
+
+spawn = server_process._spawn
+
+def interrupted(*given):
+    child = spawn(*given)
+    print(child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+    return child
+
+server_process._spawn = interrupted
+try:
+    server.ensure_server(Path(sys.argv[1]))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_a_server_that_is_being_started_ends_with_control_c_whenever_it_comes(no_server_named: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(no_server_named)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=170)
+    pid, said = done.stdout.split()
+    assert said == "interrupted", done.stderr
+    assert not alive(int(pid))
+    assert not server_status(no_server_named).running
+
+
+def test_a_server_is_known_by_when_it_started_whatever_the_clock_says() -> None:
+    stamp = start_stamp(os.getpid())
+    assert process_of(ServerRecord(os.getpid(), 0.0, 4200, stamp=stamp)) is not None
+    assert process_of(ServerRecord(os.getpid(), psutil.Process().create_time(), 4200, stamp=f"{stamp}9")) is None
 
 
 def test_an_unreachable_server_named_in_the_environment_is_one_clear_error_and_nothing_is_created(

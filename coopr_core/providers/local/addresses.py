@@ -27,6 +27,7 @@ SHARED_ADDRESS = "127.0.0.1"
 _SLICE_BITS = 12
 _FIRST_SLICE = 32
 _PORTS_TRIED = 2000
+_HELD_TRIED = 100
 
 
 class AddressInUse(CooprError):
@@ -69,24 +70,32 @@ def probe(address: str, port: int) -> Probe:
 def allocate(settings: LocalSettings, default_range: IPv4Network, taken: Collection[Endpoint]) -> Endpoint:
     """Return a free address and port for one more node beside those ``taken``.
 
+    The usual port of the first address that nobody uses; where it is held everywhere, another port. An address whose
+    port is held is most likely a node's of another state folder, with services on it that ours would be in the way of.
     Raises ``AddressInUse`` when a port was set and is held by something else, ``OverQuota`` when the range is used up.
     """
     network = settings.address_range or default_range
     port = settings.port or DEFAULT_PORT
     addresses = {address for address, _ in taken}
-    last = None
-    for last in _hosts(network):
-        if last in addresses:
+    held: list[str] = []
+    for address in _hosts(network):
+        if address in addresses:
             continue
-        if probe(last, 0) is Probe.ABSENT:
+        if probe(address, 0) is Probe.ABSENT or len(held) == _HELD_TRIED:
             break
-        return _on_own_address(last, port, explicit=settings.port is not None)
+        if _usable(address, port):
+            return address, port
+        if settings.port is not None:
+            raise address_in_use(address, port)
+        held.append(address)
     else:
-        if network.num_addresses > 1:
+        if network.num_addresses > 1 and not held:
             raise OverQuota(
                 f"all addresses of {network} are taken by {len(addresses)} local nodes",
                 hint="Delete clusters you no longer need, or set a wider address_range.",
             )
+    if held:
+        return held[0], _next_free(held[0], port + 1, frozenset())
     shared = SHARED_ADDRESS if settings.address_range is None else next(_hosts(network))
     if probe(shared, 0) is Probe.ABSENT:
         raise CooprError(
@@ -112,14 +121,6 @@ def _hosts(network: IPv4Network) -> Iterator[str]:
     for host in network.hosts():
         if int(host) & 0xFF not in (0, 0xFF):
             yield str(host)
-
-
-def _on_own_address(address: str, port: int, *, explicit: bool) -> Endpoint:
-    if _usable(address, port):
-        return address, port
-    if explicit:
-        raise address_in_use(address, port)
-    return address, _next_free(address, port + 1, frozenset())
 
 
 def _on_shared_address(address: str, port: int, taken: Collection[Endpoint], *, explicit: bool) -> Endpoint:

@@ -51,6 +51,13 @@ def test_a_shared_address_counts_its_ports_up_past_ours_and_others() -> None:
         assert allocate(shared, RANGE, [first])[1] > port
 
 
+def test_an_address_whose_usual_port_another_has_is_left_to_it() -> None:
+    with socket.create_server(("127.77.0.1", 2222)):
+        assert allocate(settings(address_range="127.77.0.0/24"), RANGE, []) == ("127.77.0.2", 2222)
+    with socket.create_server(("127.77.0.1", 2222)), socket.create_server(("127.77.0.2", 2222)):
+        assert allocate(settings(address_range="127.77.0.0/30"), RANGE, []) == ("127.77.0.1", 2223)
+
+
 def test_a_set_port_that_is_busy_on_a_shared_address_is_an_error() -> None:
     with socket.create_server(("127.77.0.9", 0)) as other, pytest.raises(AddressInUse):
         allocate(settings(address_range="127.77.0.9/32", port=other.getsockname()[1]), RANGE, [])
