@@ -19,6 +19,11 @@ def fetch(url: str, timeout: float = 10) -> str:
         return answer.read().decode()
 
 
+def title_of(page: str) -> str:
+    """A page's title, which names the server that made it."""
+    return page.partition("<title>")[2].partition("</title>")[0]
+
+
 def _asked(url: str, timeout: float) -> http.client.HTTPResponse:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     answer: http.client.HTTPResponse = opener.open(url, timeout=timeout)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ import pytest
 from browser import browsing
 from command_line import Coopr
 from nats_client import patiently
-from watching import of_machines
+from visitors import fetch, title_of
+from watching import of_machines, wait_for
 
 from coopr_core.settings import load_settings
 from flows.connection.password import password
@@ -46,11 +46,16 @@ def test_webapp_serves_its_page_through_the_balancer_and_can_be_followed_in_pref
 ) -> None:
     summary = create(coopr, "shop", "--template", "webapp", "--nodes", "4")
     url = summary["links"][0]["url"]
-    pages = [urllib.request.urlopen(url, timeout=10).read().decode() for _ in range(6)]
-    assert len({page.partition("<title>")[2].partition("</title>")[0] for page in pages}) == 2
-    assert json.load(urllib.request.urlopen(f"{url}visits", timeout=10))
+    pages: list[str] = []
+
+    def both_answer() -> bool:
+        pages.append(fetch(url))
+        return len({title_of(page) for page in pages}) == 2 and len(pages) >= 6
+
+    wait_for(both_answer, "both servers answer")
+    assert json.loads(fetch(f"{url}visits"))
     numbers = [int(page.partition("<strong>")[2].partition("</strong>")[0]) for page in pages]
-    assert numbers == list(range(numbers[0], numbers[0] + 6))
+    assert numbers == list(range(numbers[0], numbers[0] + len(pages)))
 
     details = coopr("show", "shop", "--json").json
     tasks = coopr("tasks", "shop", "--json").json

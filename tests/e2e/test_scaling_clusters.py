@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import urllib.request
 from typing import Any
 
 import nats
@@ -13,8 +12,8 @@ import pytest
 from command_line import Coopr
 from nats.js.api import StreamConfig
 from nats_client import patiently
-from visitors import Visitors
-from watching import of_machines
+from visitors import Visitors, fetch, title_of
+from watching import of_machines, wait_for
 
 pytestmark = pytest.mark.real
 
@@ -101,7 +100,7 @@ def test_nats_grows_and_shrinks_under_a_publisher_and_a_reader_without_losing_an
         assert len(traffic.acknowledged) > at_five
     assert traffic.acknowledged == list(range(len(traffic.acknowledged)))
     assert sorted(set(traffic.read)) == traffic.acknowledged
-    body = urllib.request.urlopen(f"http://{made['nodes'][0]['address']}:8222/jsz", timeout=5).read().decode()
+    body = fetch(f"http://{made['nodes'][0]['address']}:8222/jsz")
     assert '"cluster_size": 3' in body
     run_delete = coopr("delete", "bus", "-y")
     assert run_delete.code == 0
@@ -120,8 +119,8 @@ def test_an_app_server_whose_processes_were_killed_is_replaced_while_the_page_is
     assert (now["host_name"], now["services"]) == (victim["host_name"], victim["services"])
     assert {n["number"]: n["address"] for n in replaced["nodes"] if n["number"] != victim["number"]} == others
     assert {process.pid for process in daemons(made, without=victim)} == before, "the others were not touched"
-    pages = [urllib.request.urlopen(url, timeout=10).read().decode() for _ in range(8)]
-    assert len({page.partition("<title>")[2].partition("</title>")[0] for page in pages}) == 2
+    titles: set[str] = set()
+    wait_for(lambda: titles.add(title_of(fetch(url))) or len(titles) == 2, "both servers answer")
     assert coopr("delete", "shop", "-y").code == 0
 
 

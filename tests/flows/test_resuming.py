@@ -172,7 +172,7 @@ def test_a_job_resumed_while_its_tasks_still_run_goes_on_where_it_is(
     install = marked("install", until(flag))
     catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=install, start=marked("start"))})
     creating = InBackground(lambda: create_cluster(name="blink", template="tiny", catalog=[catalog]))
-    wait_for(lambda: is_running(store, "blink", "INSTALL"), "the install runs", 60)
+    wait_for(lambda: is_running(store, "blink", "INSTALL"), "the install runs", 120)
     job = stop_job(store, prepare_pause(store, "blink"))
     time.sleep(1.5)
     assert resume_cluster("blink")["state"] == "PENDING"
@@ -194,7 +194,7 @@ def test_aborting_ends_commands_on_the_nodes_and_a_retry_goes_on(
         {"slow": service(install='test -e "$COOPR_DATA/second" || { touch "$COOPR_DATA/second"; sleep 7010; }')},
     )
     creating = InBackground(lambda: create_cluster(name="stopped", template="tiny", catalog=[catalog]))
-    wait_for(lambda: is_running(store, "stopped", "INSTALL") and sleeping("7010"), "the install runs", 60)
+    wait_for(lambda: is_running(store, "stopped", "INSTALL") and sleeping("7010"), "the install runs", 120)
     job = stop_job(store, prepare_abort(store, "stopped", timeout=30))
     assert job.state is JobState.INTERRUPTED
     error = creating.join()
@@ -219,7 +219,7 @@ def test_a_paused_job_can_be_given_up(prefect_server: ServerInfo, store: Store, 
     paused = readable / "paused"
     catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=until(paused), start="true")})
     creating = InBackground(lambda: create_cluster(name="given-up", template="tiny", catalog=[catalog]))
-    wait_for(lambda: is_running(store, "given-up", "INSTALL"), "the install runs", 60)
+    wait_for(lambda: is_running(store, "given-up", "INSTALL"), "the install runs", 120)
     job = stop_job(store, prepare_pause(store, "given-up"))
     paused.touch()
     assert isinstance(creating.join(), Interrupted)
@@ -238,7 +238,7 @@ def test_after_a_reboot_a_retry_finds_the_machines_again(
     first = 'test -e "$COOPR_DATA/second" || { touch "$COOPR_DATA/second"; sleep 7011; }'
     catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=first, start=marked("start"))})
     process = creating_process("reboot", catalog, stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(sleeping("7011")) == 2, "both nodes install", 60)
+    wait_for(lambda: len(sleeping("7011")) == 2, "both nodes install", 120)
     for victim in [process, *node_servers()]:
         os.kill(victim.pid, signal.SIGKILL)
     process.wait()
@@ -272,8 +272,8 @@ def test_after_sigkill_nothing_stays_open_in_prefect(
     catalog = write_catalog(tmp_path / "catalog", {"slow": service(install=first)})
     name = f"killed-{then}"
     process = creating_process(name, catalog, stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(sleeping("7013")) == 2, "both nodes install", 60)
-    wait_for(lambda: len(open_runs(prefect_server, "task", name)) == 2, "Prefect knows of them", 60)
+    wait_for(lambda: len(sleeping("7013")) == 2, "both nodes install", 120)
+    wait_for(lambda: len(open_runs(prefect_server, "task", name)) == 2, "Prefect knows of them", 120)
     old = store.jobs(store.cluster(name).id)[0].flow_run_id
     process.kill()
     process.wait()

@@ -48,7 +48,7 @@ def ended(server: ServerInfo, flow_run: str, count: int) -> list[dict[str, Any]]
         runs = task_runs(server, flow_run)
         return len(runs) == count and all(run["state_type"] in ("COMPLETED", "FAILED") for run in runs)
 
-    wait_for(known, f"the server knows {count} task runs", 60)
+    wait_for(known, f"the server knows {count} task runs", 120)
     return task_runs(server, flow_run)
 
 

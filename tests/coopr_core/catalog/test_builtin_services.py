@@ -230,7 +230,7 @@ def test_the_page_is_served_by_all_servers_survives_the_death_of_one_and_keeps_i
         nodes.kill(1000, "webapp-app")
         assert {visit()[0] for _ in range(10)} == {"test1-1001.local"}
         assert nodes.run("START", "webapp-app", 1000).status == 0
-        wait_for(lambda: visit()[0] == "test1-1000.local", "one server answers alone", 20)
+        wait_for(lambda: visit()[0] == "test1-1000.local", "one server answers alone", 60)
 
         before = json.loads(fetch(f"{url}visits"))
         assert sum(before.values()) >= 31
@@ -255,10 +255,10 @@ def test_a_rolling_restart_of_the_application_servers_under_load_loses_no_reques
         nodes.run_operation("CLUSTER_CREATE")
         before = nodes.processes(nodes.data(1000, "webapp-app")) + nodes.processes(nodes.data(1001, "webapp-app"))
         with Visitors(f"http://{nodes.address(1002)}:8080/") as visitors:
-            wait_for(lambda: len(visitors.answers) > 50, "visitors are answered", 20)
+            wait_for(lambda: len(visitors.answers) > 50, "visitors are answered", 60)
             nodes.run_plan(roll("RESTART_SERVICES", nodes.layout, ["webapp-app"]))
             done = time.monotonic()
-            wait_for(lambda: visitors.servers_since(done + 2) >= set(HOSTS), "every server answers again", 20)
+            wait_for(lambda: visitors.servers_since(done + 2) >= set(HOSTS), "every server answers again", 60)
         assert visitors.failures == []
         assert len(visitors.answers) > 200
         after = nodes.processes(nodes.data(1000, "webapp-app")) + nodes.processes(nodes.data(1001, "webapp-app"))
@@ -378,7 +378,7 @@ def test_an_install_killed_half_way_is_finished_by_the_next(empty_cache: Service
         stdout=subprocess.DEVNULL,
         **nodes._identity(),
     )
-    wait_for(lambda: packages.is_dir() and any(packages.glob("*.lock")), "packages are being fetched", 20)
+    wait_for(lambda: packages.is_dir() and any(packages.glob("*.lock")), "packages are being fetched", 60)
     time.sleep(0.3)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

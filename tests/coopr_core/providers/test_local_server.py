@@ -261,7 +261,7 @@ def test_when_the_folders_are_removed_by_hand_processes_and_server_end(lab: Lab)
     machine = lab.node()
     pid = int(lab.run(machine, "cd /; env -i setsid sleep 300 >/dev/null 2>&1 </dev/null & echo $!").stdout)
     shutil.rmtree(lab.state_dir / "local" / "nodes")
-    wait_for(lambda: lab.server() is None and not alive(pid), "all ends", timeout=15)
+    wait_for(lambda: lab.server() is None and not alive(pid), "all ends")
 
 
 def test_a_delete_waits_for_a_server_that_ends_by_itself(lab: Lab) -> None:

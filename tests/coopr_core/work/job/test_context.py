@@ -120,10 +120,10 @@ def test_a_context_is_opened_for_the_first_task_shared_by_all_and_closed_when_no
         monkeypatch.setattr(contexts, "IDLE_SECONDS", 0)
         time.sleep(1.5)
         assert closed == [], "it is in use"
-    wait_for(lambda: closed, "it is closed", 30)
+    wait_for(lambda: closed, "it is closed", 60)
     with here.using(job.job.id) as third:
         assert third is not first
-    wait_for(lambda: len(closed) == 2, "it is closed again", 30)
+    wait_for(lambda: len(closed) == 2, "it is closed again", 60)
     assert opened == [job.job.id] * 2
 
 
@@ -142,7 +142,7 @@ def test_a_job_that_is_tried_again_begins_with_another_context(job: ThreadJob, m
     with here.using(job.job.id, "second") as context:
         attempt(context, job, "CREATE", 1001)
         monkeypatch.setattr(contexts, "IDLE_SECONDS", 0)
-    wait_for(lambda: not here._entries, "both are closed", 30)
+    wait_for(lambda: not here._entries, "both are closed", 60)
 
 
 def test_the_process_that_claimed_the_job_runs_its_tasks_in_its_own_context(job: ThreadJob) -> None:
