@@ -62,6 +62,9 @@ def two(prefect_server: ServerInfo, tmp_path: Path) -> Iterator[tuple[Installati
             with installation.store as store:
                 for cluster in store.clusters():
                     flows.delete_cluster(cluster.name)
+            published = {"deployments": {"tags": {"all_": [f"installation:{installation.id}"]}}}
+            for deployment in api(prefect_server, "/deployments/filter", published):
+                api(prefect_server, f"/deployments/{deployment['id']}", method="DELETE")
 
 
 @pytest.fixture
