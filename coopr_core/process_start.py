@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import sys
 
-ON_LINUX = sys.platform == "linux"
+_ON_LINUX = sys.platform == "linux"
 
 
 def start_stamp(pid: int) -> str:
     """Return when the process started, whatever the clock says, as text for comparing; empty when it is gone."""
-    if not ON_LINUX:
+    if not _ON_LINUX:
         return _created(pid)
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:

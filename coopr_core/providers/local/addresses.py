@@ -76,26 +76,9 @@ def allocate(settings: LocalSettings, default_range: IPv4Network, taken: Collect
     """
     network = settings.address_range or default_range
     port = settings.port or DEFAULT_PORT
-    addresses = {address for address, _ in taken}
-    held: list[str] = []
-    for address in _hosts(network):
-        if address in addresses:
-            continue
-        if probe(address, 0) is Probe.ABSENT or len(held) == _HELD_TRIED:
-            break
-        if _usable(address, port):
-            return address, port
-        if settings.port is not None:
-            raise address_in_use(address, port)
-        held.append(address)
-    else:
-        if network.num_addresses > 1 and not held:
-            raise OverQuota(
-                f"all addresses of {network} are taken by {len(addresses)} local nodes",
-                hint="Delete clusters you no longer need, or set a wider address_range.",
-            )
-    if held:
-        return held[0], _next_free(held[0], port + 1, frozenset())
+    own = _on_own_address(network, port, {address for address, _ in taken}, explicit=settings.port is not None)
+    if own is not None:
+        return own
     shared = SHARED_ADDRESS if settings.address_range is None else next(_hosts(network))
     if probe(shared, 0) is Probe.ABSENT:
         raise CooprError(
@@ -121,6 +104,28 @@ def _hosts(network: IPv4Network) -> Iterator[str]:
     for host in network.hosts():
         if int(host) & 0xFF not in (0, 0xFF):
             yield str(host)
+
+
+def _on_own_address(network: IPv4Network, port: int, taken: Collection[str], *, explicit: bool) -> Endpoint | None:
+    """Return an endpoint on an address that no node of ours has; None when this machine has no such address."""
+    held: list[str] = []
+    for address in _hosts(network):
+        if address in taken:
+            continue
+        if probe(address, 0) is Probe.ABSENT or len(held) == _HELD_TRIED:
+            break
+        if _usable(address, port):
+            return address, port
+        if explicit:
+            raise address_in_use(address, port)
+        held.append(address)
+    else:
+        if network.num_addresses > 1 and not held:
+            raise OverQuota(
+                f"all addresses of {network} are taken by {len(taken)} local nodes",
+                hint="Delete clusters you no longer need, or set a wider address_range.",
+            )
+    return (held[0], _next_free(held[0], port + 1, frozenset())) if held else None
 
 
 def _on_shared_address(address: str, port: int, taken: Collection[Endpoint], *, explicit: bool) -> Endpoint:

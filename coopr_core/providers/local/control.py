@@ -7,7 +7,6 @@ are never started at once. Errors travel back as errors. Costs a fraction of a m
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -29,7 +28,7 @@ from coopr_core.process_start import start_stamp
 from coopr_core.providers.local.addresses import AddressInUse
 from coopr_core.providers.local.environment import handed_through
 from coopr_core.providers.local.processes import MARK_VARIABLE
-from coopr_core.providers.local.records import NodeFolders
+from coopr_core.providers.local.records import NodeFolders, is_locked
 
 PROTOCOL = 1
 """Changes when old servers and new clients no longer understand each other."""
@@ -118,22 +117,11 @@ class ServerControl:
     def retire(self) -> None:
         """Let the server end if it has no node left, and wait up to 15 s until its process has, whoever had it end."""
         deadline = time.monotonic() + _END_TIMEOUT
-        while self._runs() and time.monotonic() < deadline:
+        while is_locked(self._folders.server_lock) and time.monotonic() < deadline:
             with contextlib.suppress(ServerGone):  # it is ending, or not up yet
                 if not self.request("retire")["ending"]:
                     return
             time.sleep(0.02)
-
-    def _runs(self) -> bool:
-        """Whether a process holds the lock of a server, which it does from before it listens until it is gone."""
-        try:
-            with open(self._folders.server_lock, "rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
 
     def _understands(self) -> bool:
         try:

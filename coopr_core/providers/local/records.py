@@ -91,6 +91,18 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether anybody holds a file's lock just now."""
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 class NodeFolders:
     """The files of the local nodes of one state folder."""
 
@@ -99,7 +111,7 @@ class NodeFolders:
         self.local = self.state_dir / "local"
         self.nodes = self.local / "nodes"
         self.server = self.local / "server"
-        self.server_lock = self.server / "server.lock"
+        self.server_lock = self.server / "server.lock"  # the server's, from before it listens until it is gone
         self.log = self.local / "server.log"
 
     def prepare(self) -> None:

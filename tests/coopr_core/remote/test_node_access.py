@@ -64,17 +64,20 @@ def test_a_dropped_or_changed_machine_gets_a_new_connection(access: NodeAccess, 
 
 def test_stopping_ends_what_runs_on_all_nodes_and_refuses_more(access: NodeAccess, fresh: AsyncServer) -> None:
     ended: list[BaseException] = []
+    all_run = threading.Barrier(4)
 
     def work(token: str) -> None:
+        session = access.session(machine_at(fresh.port, fresh.host_keys, token=token))
         try:
-            access.session(machine_at(fresh.port, fresh.host_keys, token=token)).run("sleep 60")
+            session.run("echo up; sleep 600", on_line=lambda *_: all_run.wait(60))
         except CommandStopped as error:
             ended.append(error)
 
     threads = [threading.Thread(target=work, args=(token,)) for token in "abc"]
     for thread in threads:
         thread.start()
-    threading.Timer(0.5, access.stop).start()
+    all_run.wait(60)
+    access.stop()
     for thread in threads:
         thread.join(60)
     assert len(ended) == 3
@@ -107,18 +110,23 @@ def test_closing_twice_is_fine(key_path: Path, fresh: AsyncServer) -> None:
 # --- a node that does not answer -------------------------------------------------------------------------------------
 
 
+class Lost:
+    """A node at whose address nothing listens until its provider is asked, which then knows where it is."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.before, self._now = replace(machine, port=free_port()), machine
+        self.asked: list[Machine] = []
+
+    def revive(self, found: Machine) -> Machine:
+        self.asked.append(found)
+        return self._now
+
+
 def test_a_node_that_does_not_answer_is_revived_once_and_then_worked_on(access: NodeAccess, fresh: AsyncServer) -> None:
-    machine = machine_at(fresh.port, fresh.host_keys)
-    lost = replace(machine, port=free_port())
-    asked: list[Machine] = []
-
-    def revive(found: Machine) -> Machine:
-        asked.append(found)
-        return machine
-
-    assert access.on(lost, lambda session: session.run("echo one").stdout, revive) == "one\n"
-    assert access.on(lost, lambda session: session.run("echo two").stdout, revive) == "two\n"
-    assert asked == [lost]
+    lost = Lost(machine_at(fresh.port, fresh.host_keys))
+    assert access.on(lost.before, lambda session: session.run("echo one").stdout, lost.revive) == "one\n"
+    assert access.on(lost.before, lambda session: session.run("echo two").stdout, lost.revive) == "two\n"
+    assert lost.asked == [lost.before]
     assert fresh.connections == 1
 
 
@@ -136,9 +144,7 @@ def test_a_node_that_still_does_not_answer_is_given_up(access: NodeAccess, fresh
 
 
 def test_many_who_find_a_node_lost_have_it_revived_once(access: NodeAccess, fresh: AsyncServer) -> None:
-    machine = machine_at(fresh.port, fresh.host_keys)
-    lost = replace(machine, port=free_port())
-    asked: list[Machine] = []
+    lost = Lost(machine_at(fresh.port, fresh.host_keys))
     all_failed = threading.Barrier(6)
 
     def work(number: int) -> str:
@@ -149,37 +155,30 @@ def test_many_who_find_a_node_lost_have_it_revived_once(access: NodeAccess, fres
                 all_failed.wait(60)
                 raise
 
-        return access.on(lost, command, revive)
+        return access.on(lost.before, command, revive)
 
     def revive(found: Machine) -> Machine:
-        asked.append(found)
         time.sleep(0.2)
-        return machine
+        return lost.revive(found)
 
     assert access.each(range(6), work, at_once=6) == [f"{number}\n" for number in range(6)]
-    assert asked == [lost]
+    assert lost.asked == [lost.before]
 
 
 def test_who_hears_late_that_a_node_was_lost_does_not_have_it_revived_again(
     access: NodeAccess, fresh: AsyncServer
 ) -> None:
-    machine = machine_at(fresh.port, fresh.host_keys)
-    lost = replace(machine, port=free_port())
-    asked: list[Machine] = []
-
-    def revive(found: Machine) -> Machine:
-        asked.append(found)
-        return machine
+    lost = Lost(machine_at(fresh.port, fresh.host_keys))
 
     def held_up(session: Session) -> str:
         try:
             return session.run("echo two").stdout
         except Unreachable:  # while it goes on to tell so, another one is done
-            assert access.on(lost, lambda other: other.run("echo one").stdout, revive) == "one\n"
+            assert access.on(lost.before, lambda other: other.run("echo one").stdout, lost.revive) == "one\n"
             raise
 
-    assert access.on(lost, held_up, revive) == "two\n"
-    assert asked == [lost]
+    assert access.on(lost.before, held_up, lost.revive) == "two\n"
+    assert lost.asked == [lost.before]
     assert fresh.connections == 1
 
 
