@@ -10,6 +10,7 @@ of its own; a deployment that carries another installation's is never written ov
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from coopr_core.store import Store
 from deployments.definitions import NAME, definitions
 
 if TYPE_CHECKING:
+    from prefect.blocks.core import Block
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.responses import DeploymentResponse
@@ -42,7 +44,7 @@ def publish(pool: str = "", name: str = "") -> list[dict[str, str]]:
     from flows.belonging import tag_of
 
     for block in block_types().values():
-        block.register_type_and_schema(_sync=True)  # type: ignore[call-arg]  # Prefect's wrapper takes it
+        _register(block)
     with Store.open() as store:
         tag, own = tag_of(store), f"{NAME}-{store.installation}"
     with get_client(sync_client=True) as client:
@@ -50,6 +52,16 @@ def publish(pool: str = "", name: str = "") -> list[dict[str, str]]:
         pool = pool or own
         _ensure_pool(client, pool)
         return [_publish(client, pool, name, tag, definition) for definition in definitions()]
+
+
+def _register(block: type[Block]) -> None:
+    """Register a block type, or bring it up to date; also when another registers it in the same moment."""
+    from prefect.exceptions import ObjectAlreadyExists
+
+    with contextlib.suppress(ObjectAlreadyExists):
+        block.register_type_and_schema(_sync=True)  # type: ignore[call-arg]  # Prefect's wrapper takes it
+        return
+    block.register_type_and_schema(_sync=True)  # type: ignore[call-arg]
 
 
 def _own_name(client: SyncPrefectClient, own: str, tag: str) -> str:
@@ -102,15 +114,17 @@ def _flow_of(definition: dict[str, Any]) -> Any:
 
 def _ensure_pool(client: SyncPrefectClient, name: str) -> None:
     from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectNotFound
+    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
     from prefect.workers.process import ProcessWorker
 
     try:
         pool = client.read_work_pool(name)
     except ObjectNotFound:
         template = ProcessWorker.get_default_base_job_template()
-        client.create_work_pool(WorkPoolCreate(name=name, type=POOL_TYPE, base_job_template=template))
-        return
+        # a worker that starts on it, or another who publishes, may make it in the same moment
+        with contextlib.suppress(ObjectAlreadyExists):
+            client.create_work_pool(WorkPoolCreate(name=name, type=POOL_TYPE, base_job_template=template))
+        pool = client.read_work_pool(name)
     if pool.type != POOL_TYPE:
         raise InvalidInput(
             f"the work pool {name!r} is of type {pool.type!r}, not {POOL_TYPE!r}",
