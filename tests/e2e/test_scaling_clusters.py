@@ -34,6 +34,7 @@ class Traffic:
         self.read: list[int] = []
         self._servers = servers
         self._over = threading.Event()
+        self._all_sent = False
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
     def __enter__(self) -> Traffic:
@@ -67,13 +68,14 @@ class Traffic:
             if self._over.is_set():
                 break  # and what was sent last is acknowledged, so that all that is read is
             await asyncio.sleep(0.01)
+        self._all_sent = True
         await asyncio.wait_for(reader, 60)
         await client.close()
 
     async def _reading(self, client: Any) -> None:
         stream = client.jetstream(timeout=2)
         subscription = None
-        while not (self._over.is_set() and len(set(self.read)) >= len(self.acknowledged)):
+        while not (self._all_sent and len(set(self.read)) >= len(self.acknowledged)):
             try:
                 if subscription is None:
                     subscription = await stream.pull_subscribe("orders", durable="reader")
