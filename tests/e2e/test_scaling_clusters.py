@@ -102,8 +102,8 @@ def test_nats_grows_and_shrinks_under_a_publisher_and_a_reader_without_losing_an
         assert len(traffic.acknowledged) > at_five
     assert traffic.acknowledged == list(range(len(traffic.acknowledged)))
     assert sorted(set(traffic.read)) == traffic.acknowledged
-    body = fetch(f"http://{made['nodes'][0]['address']}:8222/jsz")
-    assert '"cluster_size": 3' in body
+    state = f"http://{made['nodes'][0]['address']}:8222/jsz"
+    wait_for(lambda: '"cluster_size": 3' in fetch(state), "the cluster counts three again")
     run_delete = coopr("delete", "bus", "-y")
     assert run_delete.code == 0
 
