@@ -100,7 +100,13 @@ def told(error: httpx.HTTPError) -> CooprError:
         if isinstance(cause, CooprError):
             return cause
         cause = cause.__context__
-    return server_gone(str(error) or type(error).__name__)
+    return lost(error)
+
+
+def lost(error: httpx.HTTPError) -> ServerGone:
+    """Return the failure of what asked the server in vain, with the reason that the watch has found, if it has."""
+    noticed = _watch.gone if _watch else None
+    return noticed or server_gone(str(error) or type(error).__name__)
 
 
 def stop_asking() -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from coopr_core.errors import CooprError, Interrupted, TimedOut
+from coopr_core.errors import CooprError, Interrupted, InvalidInput, TimedOut
 from coopr_core.folders import make_folder, private
 from coopr_core.process_start import start_stamp
 from coopr_core.work.job.signals import Stoppable
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import psutil
 
 FIRST_PORT = 4200
+"""Where the search for a free port begins, unless ``PREFECT_SERVER_API_PORT`` says otherwise."""
+
 LOG_LIMIT = 10_000_000
 """Bytes after which the server's log is put aside when the server starts again."""
 
@@ -120,15 +122,28 @@ def _started(home: Path, timeout: float, password: str, stopping: threading.Even
             )
         os.truncate(log, before)  # another server took the port meanwhile: what this one said is no error of ours
     raise CooprError(
-        f"no free port for the Prefect server from {FIRST_PORT} on", hint="set PREFECT_API_URL to a server"
+        f"no free port for the Prefect server from {_first_port(os.environ)} on",
+        hint="set PREFECT_SERVER_API_PORT to another port to begin at, or PREFECT_API_URL to a server",
     )
 
 
 def _ports(home: Path) -> list[int]:
     """Return the ports to try: whoever talked to a server that died finds the next one where it was."""
     before = recorded(home)
-    ports = range(FIRST_PORT, FIRST_PORT + 200)
+    first = _first_port(os.environ)
+    ports = range(first, min(first + 200, 65536))
     return [*([before.port] if before else []), *ports]
+
+
+def _first_port(environment: Mapping[str, str]) -> int:
+    named = environment.get("PREFECT_SERVER_API_PORT", "").strip()
+    if not named:
+        return FIRST_PORT
+    if not (named.isascii() and named.isdigit() and 1 <= int(named) <= 65535):
+        raise InvalidInput(
+            f"PREFECT_SERVER_API_PORT is no port: {named}", hint="it is a number from 1 to 65535, such as 4200"
+        )
+    return int(named)
 
 
 def _log_file(home: Path) -> Path:

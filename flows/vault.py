@@ -172,7 +172,7 @@ def _asking() -> Iterator[None]:
     """While Prefect's server is asked: that it does not answer is ``Unreachable``."""
     import httpx
 
-    from flows.outage import server_gone
+    from flows.outage import lost, server_gone
     from flows.server import server_replaced
 
     try:
@@ -182,7 +182,7 @@ def _asking() -> Iterator[None]:
             raise server_replaced() from error
         raise server_gone(f"it answered {error.response.status_code}") from error
     except httpx.HTTPError as error:
-        raise server_gone(str(error) or type(error).__name__) from error
+        raise lost(error) from error
 
 
 def _secret() -> Any:

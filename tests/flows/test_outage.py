@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from flow_catalog import service, until, write_catalog
+from free_ports import free_port
 from watching import wait_for
 
 from coopr_core.model.states import JobState, TaskState
@@ -26,11 +27,14 @@ pytestmark = [pytest.mark.real]
 
 @pytest.fixture(scope="module")
 def installation(own_state: None) -> Iterator[dict[str, str]]:
-    """The environment of an installation of its own, with its own server; a state folder nodes may lie in."""
+    """The environment of an installation of its own, with its own server; a state folder nodes may lie in.
+
+    Its server is where no other test's is looked for, which would take the port of one that was killed.
+    """
     state = Path(tempfile.mkdtemp(prefix="coopr-outage-"))
     state.chmod(0o711)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment = {**kept, "COOPR_STATE_DIR": str(state)}
+    environment = {**kept, "COOPR_STATE_DIR": str(state), "PREFECT_SERVER_API_PORT": str(free_port())}
     yield environment
     run(environment, "server", "stop")
     shutil.rmtree(state, ignore_errors=True)
@@ -116,6 +120,27 @@ def test_a_server_gone_for_good_is_one_message_and_a_job_that_can_be_resumed(
         assert run(installation, "retry", "cut-off").returncode == 0
         assert store.job_state(job.id) is JobState.SUCCEEDED
     assert run(installation, "delete", "-y", "cut-off").returncode == 0
+
+
+def test_why_a_server_is_gone_is_told_also_when_the_job_was_over_before(
+    installation: dict[str, str], tmp_path: Path
+) -> None:
+    killed = Path(installation["COOPR_STATE_DIR"], "killed-again")
+    command = creating(installation, "over", held_catalog(tmp_path, killed))
+    server = server_of(installation)
+    with socket.socket() as another:
+        another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        os.kill(server["pid"], signal.SIGKILL)
+        _take(another, server["port"])
+        killed.touch()
+        first, *_ = said(command)
+    assert command.returncode == 4
+    before, after = (f"http://127.0.0.1:{port}/api" for port in (server["port"], server_of(installation)["port"]))
+    reason = f"it was started again, but another has its port: it is at {after}"
+    assert first == f"Error: the Prefect server at {before} is gone: {reason}"
+    with store_of(installation) as store:
+        assert store.jobs(store.cluster("over").id)[0].state is JobState.SUCCEEDED
+    assert run(installation, "delete", "-y", "over").returncode == 0
 
 
 def _take(another: socket.socket, port: int) -> None:

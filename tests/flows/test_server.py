@@ -17,9 +17,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from free_ports import free_port
 from watching import alive
 
-from coopr_core.errors import CooprError
+from coopr_core.errors import CooprError, InvalidInput
 from coopr_core.process_start import start_stamp
 from flows.connection import guard
 from flows.connection.record import ServerRecord, process_of
@@ -190,18 +191,25 @@ def test_a_state_directory_that_cannot_be_written_is_named(no_server_named: Path
         ensure_server(no_server_named)
 
 
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1"])
+def test_what_is_no_port_to_begin_at_is_told(no_server_named: Path, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_API_PORT", port)
+    with pytest.raises(InvalidInput, match=f"PREFECT_SERVER_API_PORT is no port: {port}"):
+        ensure_server(no_server_named)
+
+
 def test_a_port_that_another_takes_while_the_server_starts_is_left_to_it(
     no_server_named: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows import server_process
 
-    with socket.create_server(("127.0.0.1", 0)) as other:
+    with socket.create_server(("127.0.0.1", free_port())) as other:
         taken = other.getsockname()[1]
-        monkeypatch.setattr(server_process, "FIRST_PORT", taken)
+        monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(taken))
         monkeypatch.setattr(server_process, "_is_free", lambda port: True)
         try:
             found = ensure_server(no_server_named)
-            assert found.api_url != f"http://127.0.0.1:{taken}/api"
+            assert found.api_url == f"http://127.0.0.1:{taken + 1}/api"
         finally:
             stop_server(no_server_named)
     log = (no_server_named / "logs" / "prefect-server.log").read_text()
